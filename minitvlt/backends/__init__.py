@@ -1,0 +1,154 @@
+"""The waist: everything the model asks of an array library goes through here.
+
+A backend is a module with some thirty functions of agreed names (`minitvlt.backends.numpy_backend` is the
+reference and documents each). The model's text calls `xp = namespace(x)` and then `xp.exp(x)`; whose arrays
+they are decides what runs. Three backends are built in: NumPy, PyTorch (imported when it is first needed) and
+the tape, which is NumPy that records what it does in order to differentiate it.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minitvlt.backends import numpy_backend, tape
+from minitvlt.backends.tree import Array, flatten, is_array, map_tree, unflatten, walk
+
+__all__ = [
+    "Array",
+    "flatten",
+    "is_array",
+    "map_tree",
+    "namespace",
+    "register_backend",
+    "to_backend",
+    "unflatten",
+    "value_and_grad",
+    "walk",
+]
+
+_registered: list[tuple[Callable[[Any], bool], ModuleType]] = []
+
+
+def register_backend(module: ModuleType, matches: Callable[[Any], bool]) -> None:
+    """Plug in another array library.
+
+    Args:
+        module: has the functions of `minitvlt.backends.numpy_backend`, and a `name`.
+        matches: tells whether an array belongs to this library.
+    """
+    missing = [name for name in numpy_backend.FUNCTIONS if not hasattr(module, name)]
+    if missing or not hasattr(module, "name"):
+        raise ValueError(
+            f"A backend needs a name and all functions of the waist; missing: {missing or ['name']}."
+        )
+    _registered[:] = [(other, old) for other, old in _registered if old.name != module.name]
+    _registered.append((matches, module))
+
+
+def namespace(*arrays: Array | None) -> ModuleType:
+    """Find the backend of some arrays; None among them is passed over.
+
+    NumPy arrays beside tape arrays are constants of the computation, so that mixture is the tape.
+
+    Raises:
+        ValueError: arrays of different libraries, or something that is no array.
+    """
+    found = {_backend_of(array) for array in arrays if array is not None}
+    if len(found) == 1:
+        return found.pop()
+    if found == {numpy_backend, tape}:
+        return tape
+    if not found:
+        raise ValueError("Expected at least one array, got none.")
+    found_names = sorted(module.name for module in found)
+    raise ValueError(
+        f"Arrays of different libraries meet here: {' and '.join(found_names)}. "
+        f'Convert one side first, for instance minitvlt.to_backend(video, "{found_names[-1]}").'
+    )
+
+
+def _backend_of(array: Any) -> ModuleType:
+    if isinstance(array, np.ndarray | np.generic):
+        return numpy_backend
+    if isinstance(array, tape.TapeArray):
+        return tape
+    for matches, module in _registered:
+        if matches(array):
+            return module
+    if type(array).__module__.partition(".")[0] == "torch" and is_array(array):
+        return _torch_backend()
+    raise ValueError(
+        f"Expected an array, got {type(array).__name__}: pass a NumPy array, a torch tensor, "
+        "or an array of a library that register_backend knows."
+    )
+
+
+def _torch_backend() -> ModuleType:
+    try:
+        return import_module("minitvlt.backends.torch_backend")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError('PyTorch is not installed: pip install "minitvlt[torch]".') from None
+
+
+def _backend_named(name: str) -> ModuleType:
+    registered = {module.name: module for _, module in _registered}
+    if name == "torch":
+        return _torch_backend()
+    if name == "numpy":
+        return numpy_backend
+    if name in registered:
+        return registered[name]
+    raise ValueError(f"Unknown backend {name!r}: choose one of {', '.join(['numpy', 'torch', *registered])}.")
+
+
+def to_backend(tree: Any, name: str, device: str | None = None, dtype: str | None = None) -> Any:
+    """Convert an array, or all arrays of a tree, to another library.
+
+    Args:
+        tree: an array or a tree of them (parameters, a batch).
+        name: "numpy", "torch" or the name of a registered backend.
+        device: where the arrays shall live, for instance "cpu" or "cuda"; None is the library's usual place.
+        dtype: a name such as "float32" for the floating-point arrays; None keeps each one's own. Integers and
+            booleans are never converted.
+
+    Raises:
+        ValueError: a library, a device or a dtype that is not there.
+    """
+    backend = _backend_named(name)
+
+    def convert(array: Array) -> Array:
+        source = _backend_of(array)
+        host_or_own = array if source is backend else source.to_numpy(array)
+        return backend.from_numpy(host_or_own, device, dtype)
+
+    return map_tree(convert, tree)
+
+
+def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    """Turn a function of parameters into one that also returns the gradient with respect to them.
+
+    Args:
+        function: `function(params, *args)` returns a scalar array, or with `has_aux` a pair of that scalar
+            and a
+            tree of anything else worth having (for a log, without a second forward pass).
+        has_aux: whether there is such a pair.
+
+    Returns:
+        A function that returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`. Gradients
+        are a tree like the parameters; a parameter that the value does not depend on gets zeros, as do the
+        derivatives of integer and boolean arrays. NumPy parameters are differentiated by the tape, torch
+        parameters by torch's autograd.
+    """
+
+    def differentiated(params: Any, *args: Any) -> Any:
+        backend = namespace(*(array for _, array in walk(params)))
+        differentiate = tape.differentiate if backend is numpy_backend else backend.differentiate
+        value, aux, gradients = differentiate(function, params, args, has_aux)
+        return ((value, aux) if has_aux else value), gradients
+
+    return differentiated

@@ -1,0 +1,157 @@
+"""NumPy: the reference for every function of the waist.
+
+Plain functions have the names and the meaning of the Python array API standard. The last section holds the
+five that a neural network adds; the two longest of them, `gelu` and `attention`, have a file of their own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from minitvlt.backends.numpy_kernels import attention as attention
+from minitvlt.backends.numpy_kernels import gelu as gelu
+from minitvlt.backends.parallel import in_parallel
+from minitvlt.backends.tree import Array
+
+name = "numpy"
+
+# fmt: off
+FUNCTIONS = (
+    "from_numpy", "to_numpy", "as_like", "zeros", "arange",
+    "reshape", "permute_dims", "broadcast_to", "concat", "take", "take_along_axis", "where", "argsort",
+    "sum", "mean", "max", "exp", "log", "sqrt", "tanh", "abs", "real", "imag", "maximum", "minimum", "astype",
+    "matmul", "rfft", "irfft",
+    "linear", "layer_norm", "gelu", "softmax", "attention",
+)
+# fmt: on
+
+# ---------------------------------------------------------------------------------------------- arrays in and
+# out
+
+
+def from_numpy(array: Array, device: str | None = None, dtype: str | None = None) -> Array:
+    """Take a NumPy array in; only floating-point arrays are converted to `dtype`."""
+    if device not in (None, "cpu"):
+        raise ValueError(f'NumPy computes on the processor: the device must be "cpu", not {device!r}.')
+    if dtype is None or not np.issubdtype(array.dtype, np.floating):
+        return array
+    try:
+        return array.astype(np.dtype(dtype), copy=False)
+    except TypeError:
+        raise ValueError(f"NumPy has no dtype {dtype!r}: use float32 or float64.") from None
+
+
+def to_numpy(x: Array) -> Array:
+    """Hand an array out to the host as NumPy."""
+    return x
+
+
+def as_like(x: Array | float | list, like: Array) -> Array:
+    """Bring a host constant to where `like` lives; a floating-point constant takes its precision."""
+    x = np.asarray(x)
+    return x.astype(like.real.dtype, copy=False) if np.issubdtype(x.dtype, np.floating) else x
+
+
+def zeros(shape: Sequence[int], like: Array) -> Array:
+    """Make an array of zeros with the dtype of `like`."""
+    return np.zeros(shape, like.dtype)
+
+
+def arange(n: int, like: Array) -> Int[Array, "n"]:
+    """Make the integers 0 … n - 1 where `like` lives."""
+    return np.arange(n)
+
+
+# ------------------------------------------------------------------------------- the Python array API
+# standard Names and meaning: https://data-apis.org/array-api/
+
+reshape = np.reshape
+permute_dims = np.transpose
+broadcast_to = np.broadcast_to
+concat = np.concatenate
+where = np.where
+exp, log, sqrt, tanh, abs = np.exp, np.log, np.sqrt, np.tanh, np.abs
+real, imag, maximum, minimum, matmul = np.real, np.imag, np.maximum, np.minimum, np.matmul
+sum, mean, max = np.sum, np.mean, np.max
+
+
+def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
+    """Pick positions along one axis."""
+    return np.take(x, indices, axis=axis)
+
+
+def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
+    """Pick positions along one axis, others for every row; sizes on the other axes broadcast."""
+    shape = list(x.shape)
+    shape[axis] = indices.shape[axis]
+    return np.take_along_axis(x, np.broadcast_to(indices, shape), axis)
+
+
+def argsort(x: Array, axis: int = -1) -> Array:
+    """Order of ascending values; equal values stay in their order."""
+    return np.argsort(x, axis=axis, kind="stable")
+
+
+def astype(x: Array, dtype: np.dtype) -> Array:
+    """Convert to another dtype."""
+    return x.astype(dtype, copy=False)
+
+
+def rfft(x: Float[Array, "*batch n"]) -> Array:
+    """Fourier transform of real signals along the last axis: n samples to n//2 + 1 complex amplitudes."""
+    return np.fft.rfft(x)
+
+
+def irfft(x: Array, n: int) -> Array:
+    """Real signals of n samples from n//2 + 1 complex amplitudes; the way back from `rfft`."""
+    return np.fft.irfft(x, n)
+
+
+# ------------------------------------------------------------------------------------------ the neural
+# network's
+
+
+def linear(
+    x: Float[Array, "*batch in"], weight: Float[Array, "out in"], bias: Float[Array, "out"] | None = None
+) -> Float[Array, "*batch out"]:
+    """Compute x @ weight.T + bias, as one matrix product over all rows of the batch."""
+    y = x.reshape(-1, x.shape[-1]) @ weight.T
+    if bias is not None:
+        y += bias
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def layer_norm(
+    x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
+) -> Float[Array, "*batch D"]:
+    """Bring every row to mean 0 and variance 1, then scale and shift each feature (Ba et al. 2016)."""
+    y, _ = standardise(x, eps)
+    y *= weight
+    y += bias
+    return y
+
+
+def standardise(
+    x: Float[Array, "*batch D"], eps: float
+) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch 1"]]:
+    """Return (x - mean) / deviation of every row, and 1 / deviation; the variance is taken with eps added."""
+    y = np.empty(x.shape, x.dtype)
+    inverse = np.empty((*x.shape[:-1], 1), x.dtype)
+    rows = x.reshape(-1, x.shape[-1])
+    in_parallel(lambda *parts: _standardise(*parts, eps), rows, y.reshape(rows.shape), inverse.reshape(-1, 1))
+    return y, inverse
+
+
+def _standardise(x: Array, y: Array, inverse: Array, eps: float) -> None:
+    np.subtract(x, x.mean(axis=-1, keepdims=True), out=y)
+    variance = np.einsum("rd,rd->r", y, y)[:, None] / x.shape[-1]
+    np.divide(1, np.sqrt(variance + eps), out=inverse)
+    y *= inverse
+
+
+def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+    """exp(x) of every row divided by its sum; the largest is taken off first: no overflow."""
+    y = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    y /= np.sum(y, axis=-1, keepdims=True)
+    return y

@@ -1,0 +1,154 @@
+"""GELU and attention on NumPy: the two functions that a network spends its time in beside the matrix
+products.
+
+Both work in blocks that stay in the cache, on all cores, in place where the memory is their own.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import ndtr
+
+from minitvlt.backends.parallel import in_parallel
+from minitvlt.backends.tree import Array
+
+
+def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Compute x Φ(x), with the exact normal distribution function Φ (Hendrycks and Gimpel 2016)."""
+    y = np.empty(x.shape, x.dtype)
+    in_parallel(_gelu, x.reshape(-1), y.reshape(-1))
+    return y
+
+
+def gelu_and_slope(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """Return x Φ(x) and its derivative Φ(x) + x φ(x); both come from one exponential."""
+    y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    in_parallel(_gelu, x.reshape(-1), y.reshape(-1), slope.reshape(-1))
+    return y, slope
+
+
+GELU_BLOCK = 1 << 15  # elements: the block and its work space stay in the cache of one core
+# Φ(-a) = poly(t) exp(-a²/2) with t = 1 / (1 + SLANT a): Abramowitz and Stegun 7.1.26 in a = √2 z, halved.
+# SciPy's erf computes in double precision and takes five times as long; the error here is below 4e-7.
+SLANT = 0.3275911 / 2**0.5
+POLYNOMIAL = [0.5 * c for c in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)]
+
+
+def _gelu(x: Array, y: Array, slope: Array | None = None) -> None:
+    for start in range(0, x.size, GELU_BLOCK):
+        block = slice(start, start + GELU_BLOCK)
+        bell, cdf = _bell_and_cdf(x[block])
+        np.multiply(x[block], cdf, out=y[block])
+        if slope is not None:
+            bell *= x[block]
+            bell *= np.asarray((2 * np.pi) ** -0.5, x.dtype)
+            np.add(cdf, bell, out=slope[block])
+
+
+def _bell_and_cdf(x: Float[Array, "n"]) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+    """Return exp(-x²/2) and Φ(x)."""
+    bell = x * x
+    bell *= np.asarray(-0.5, x.dtype)
+    np.exp(bell, out=bell)
+    if x.dtype != np.float32:
+        return bell, ndtr(x)
+    t = np.abs(x)
+    t *= np.float32(SLANT)
+    t += np.float32(1)
+    np.reciprocal(t, out=t)
+    tail = t * np.float32(POLYNOMIAL[0])
+    for coefficient in POLYNOMIAL[1:]:
+        tail += np.float32(coefficient)
+        tail *= t
+    tail *= bell  # Φ(-|x|)
+    np.subtract(np.float32(0.5), tail, out=tail)
+    np.copysign(tail, x, out=tail)
+    tail += np.float32(0.5)
+    return bell, tail
+
+
+def attention(
+    query: Float[Array, "B heads N d"],
+    key: Float[Array, "B heads M d"],
+    value: Float[Array, "B heads M d"],
+    is_real: Bool[Array, "B M"] | None = None,
+) -> Float[Array, "B heads N d"]:
+    """softmax(query keyᵀ / √d) value over the real keys (Vaswani et al. 2017); a row without any gives 0."""
+    return attend(query, key, value, is_real)[0]
+
+
+def attend(
+    query: Float[Array, "B heads N d"],
+    key: Float[Array, "B heads M d"],
+    value: Float[Array, "B heads M d"],
+    is_real: Bool[Array, "B M"] | None = None,
+) -> tuple[Float[Array, "B heads N d"], Float[Array, "B heads N 1"]]:
+    """Return the attention and, for every row, log Σ exp(score), from which the weights can be made again.
+
+    Scores are made and used up block by block, so the memory does not grow with the square of the tokens.
+    """
+    B, heads, N, d = query.shape
+    output = np.empty((B, N, heads, d), query.dtype).transpose(0, 2, 1, 3)  # (B, heads, N, d)
+    log_total = np.empty((B, heads, N, 1), query.dtype)
+    for block, of_keys in score_blocks(B, heads, N, key.shape[2]):
+        scores = score_block(query[block], key[of_keys], is_real, of_keys[0])
+        maximum, total = exponentiate(scores)
+        context = scores @ value[of_keys]
+        context /= np.where(total == 0, 1, total)
+        output[block] = context
+        with np.errstate(divide="ignore"):
+            log_total[block] = np.where(total == 0, np.inf, maximum + np.log(total))
+    return output, log_total
+
+
+SCORE_BLOCK = 1 << 20  # scores: 4 MiB in float32, made and used up inside the last cache
+
+
+def score_blocks(B: int, heads: int, N: int, M: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Cut the scores into blocks: whole clips while they are small, else rows of one head.
+
+    Yields the slices of a block in the queries (batch, heads, rows) and in the keys (batch, heads).
+    """
+    clips = SCORE_BLOCK // (heads * N * M)
+    rows = SCORE_BLOCK // M + 1
+    if clips:
+        for b in range(0, B, clips):
+            yield (slice(b, b + clips), slice(None), slice(None)), (slice(b, b + clips), slice(None))
+        return
+    for b in range(B):
+        for h in range(heads):
+            for n in range(0, N, rows):
+                of_keys = (slice(b, b + 1), slice(h, h + 1))
+                yield (*of_keys, slice(n, n + rows)), of_keys
+
+
+def score_block(
+    query: Float[Array, "b h n d"],
+    key: Float[Array, "b h M d"],
+    is_real: Bool[Array, "B M"] | None,
+    batch: slice,
+) -> Float[Array, "b h n M"]:
+    """Compute query keyᵀ / √d, and minus infinity for the keys that are padding."""
+    scores = (query * np.asarray(query.shape[-1] ** -0.5, query.dtype)) @ np.swapaxes(key, -1, -2)
+    if is_real is not None:
+        np.copyto(scores, -np.inf, where=~is_real[batch, None, None, :])
+    return scores
+
+
+def exponentiate(scores: Float[Array, "b h n M"]) -> tuple[Float[Array, "b h n 1"], Float[Array, "b h n 1"]]:
+    """Turn every row, in place, into exp(score - its maximum); return the maxima and the rows' new sums."""
+    maximum = np.empty((*scores.shape[:-1], 1), scores.dtype)
+    total = np.empty_like(maximum)
+    in_parallel(
+        _exponentiate, scores.reshape(-1, scores.shape[-1]), maximum.reshape(-1, 1), total.reshape(-1, 1)
+    )
+    return maximum, total
+
+
+def _exponentiate(scores: Array, maximum: Array, total: Array) -> None:
+    np.max(scores, axis=-1, keepdims=True, out=maximum)
+    maximum[np.isneginf(maximum)] = 0  # a row of padding alone: exp(-inf - 0) = 0
+    scores -= maximum
+    np.exp(scores, out=scores)
+    np.sum(scores, axis=-1, keepdims=True, out=total)

@@ -1,0 +1,138 @@
+"""The five functions of a neural network on the tape; see `minitvlt.backends.tape_array` for the rules.
+
+Each computes by the NumPy backend and keeps just what its VJP needs. Letters: g is the cotangent of the result,
+⊙ the product element by element, and ⟨a⟩ the mean of a row.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from minitvlt.backends import numpy_backend, numpy_kernels
+from minitvlt.backends.parallel import in_parallel
+from minitvlt.backends.tape_array import record, value_of
+from minitvlt.backends.tree import Array
+
+
+def linear(
+    x: Float[Array, "*batch in"], weight: Float[Array, "out in"], bias: Float[Array, "out"] | None = None
+) -> Float[Array, "*batch out"]:
+    """Y = X Wᵀ + b over all rows: ∂L/∂X = G W, ∂L/∂W = Gᵀ X, ∂L/∂b = the sum of the rows of G."""
+    a, w = value_of(x), value_of(weight)
+    y = numpy_backend.linear(a, w, value_of(bias))
+    return record(
+        y,
+        (x, lambda g: (_rows(g) @ w).reshape(a.shape)),
+        (weight, lambda g: _rows(g).T @ _rows(a)),
+        (bias, lambda g: sum_rows(_rows(g))),
+    )
+
+
+def _rows(x: Float[Array, "*batch D"]) -> Float[Array, "rows D"]:
+    return x.reshape(-1, x.shape[-1])
+
+
+def sum_rows(x: Float[Array, "rows D"]) -> Float[Array, "D"]:
+    """Sum over the rows, as a product with ones: faster than NumPy's sum, and more exact."""
+    return np.ones(len(x), x.dtype) @ x
+
+
+def layer_norm(
+    x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
+) -> Float[Array, "*batch D"]:
+    """y = w ⊙ z + b with z = (x - ⟨x⟩) / σ for every row.
+
+    A step of x that shifts the row, or that stretches it along z, leaves z as it is. So those two parts are taken out
+    of h = g ⊙ w, the cotangent of z: ∂L/∂x = (h - ⟨h⟩ - z ⟨h ⊙ z⟩) / σ. And ∂L/∂w = Σ g ⊙ z, ∂L/∂b = Σ g.
+    """
+    w = value_of(weight)
+    z, inverse = numpy_backend.standardise(value_of(x), eps)
+    y = z * w
+    y += value_of(bias)
+
+    def vjp(g: Array) -> tuple[Array, Array, Array]:
+        rows, z_rows = _rows(g), _rows(z)
+        product, back = np.empty_like(z_rows), np.empty_like(z_rows)
+        in_parallel(
+            lambda *parts: _carry_back_norm(w, *parts), rows, z_rows, inverse.reshape(-1, 1), product, back
+        )
+        return back.reshape(z.shape), sum_rows(product), sum_rows(rows)
+
+    return record(y, ((x, weight, bias), vjp))
+
+
+def _carry_back_norm(w: Array, g: Array, z: Array, inverse: Array, product: Array, back: Array) -> None:
+    D = len(w)
+    np.multiply(g, z, out=product)
+    along_z = (product @ w / D)[:, None]  # ⟨h ⊙ z⟩ = (g ⊙ z) · w / D
+    shift = (g @ w / D)[:, None]
+    np.multiply(g, w, out=back)
+    back -= shift
+    back -= z * along_z
+    back *= inverse
+
+
+def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """y = x Φ(x): dy/dx = Φ(x) + x φ(x), where φ = Φ' is the bell curve."""
+    y, slope = numpy_kernels.gelu_and_slope(value_of(x))
+
+    def vjp(g: Array) -> Array:
+        in_parallel(lambda s, part: np.multiply(s, part, out=s), slope.reshape(-1), g.reshape(-1))  # the slope is needed just once
+        return slope
+
+    return record(y, (x, vjp))
+
+
+def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+    """y_i = exp(x_i) / Σ exp(x_j): ∂y_j/∂x_i = y_j (δ_ij - y_i), so ∂L/∂x = y ⊙ (g - Σ g ⊙ y)."""
+    y = numpy_backend.softmax(value_of(x))
+    return record(y, (x, lambda g: y * (g - np.sum(g * y, axis=-1, keepdims=True))))
+
+
+def attention(
+    query: Float[Array, "B heads N d"],
+    key: Float[Array, "B heads M d"],
+    value: Float[Array, "B heads M d"],
+    is_real: Bool[Array, "B M"] | None = None,
+) -> Float[Array, "B heads N d"]:
+    """O = P V with P = softmax(S), S = Q Kᵀ / √d, for every head.
+
+    ∂L/∂V = Pᵀ G. The cotangent of P is G Vᵀ, and through the softmax that of S is
+    R = P ⊙ (G Vᵀ - Σ (G Vᵀ) ⊙ P). The sum of a row is Σ_j P_j (g · v_j) = g · o, so it needs no P.
+    Then ∂L/∂Q = R K / √d and ∂L/∂K = Rᵀ Q / √d.
+
+    Only O and the logarithm of each row's Σ exp(S) are kept. The weights are made again from them on the way back,
+    block by block, so that memory grows with the tokens and not with their square (Dao et al. 2022).
+    """
+    arrays = value_of(query), value_of(key), value_of(value), is_real
+    output, log_total = numpy_kernels.attend(*arrays)
+    return record(
+        output, ((query, key, value), lambda g: _carry_back_attention(g, output, log_total, *arrays))
+    )
+
+
+def _carry_back_attention(
+    g: Array, output: Array, log_total: Array, query: Array, key: Array, value: Array, is_real: Array | None
+) -> tuple[Array, Array, Array]:
+    B, heads, N, d = query.shape
+    M = key.shape[2]
+    for_query, for_key, for_value = (np.zeros_like(x) for x in (query, key, value))
+    expected = np.einsum("bhnd,bhnd->bhn", g, output)[..., None]  # (B, heads, N, 1)
+    for block, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
+        weights = numpy_kernels.score_block(query[block], key[of_keys], is_real, of_keys[0])
+        back = g[block] @ np.swapaxes(value[of_keys], -1, -2)
+        rows = [x.reshape(-1, x.shape[-1]) for x in (weights, back, log_total[block], expected[block])]
+        in_parallel(_carry_back_weights, *rows)
+        for_value[of_keys] += np.swapaxes(weights, -1, -2) @ g[block]
+        for_query[block] = back @ key[of_keys]
+        for_key[of_keys] += np.swapaxes(back, -1, -2) @ query[block]
+    for_query *= np.asarray(d**-0.5, query.dtype)
+    for_key *= np.asarray(d**-0.5, query.dtype)
+    return for_query, for_key, for_value
+
+
+def _carry_back_weights(scores: Array, back: Array, log_total: Array, expected: Array) -> None:
+    """Turn, in place, scores into weights and the cotangent of the weights into that of the scores."""
+    scores -= log_total
+    np.exp(scores, out=scores)
+    back -= expected
+    back *= scores

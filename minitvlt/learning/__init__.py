@@ -1,0 +1,1 @@
+"""Learning: what turns parameters into better parameters; draws no picture."""

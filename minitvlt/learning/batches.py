@@ -1,0 +1,88 @@
+"""Batches for pre-training: clips of a world, what is hidden of them, and videos that were swapped.
+
+Everything is drawn on the host from one generator, so each backend trains on the same numbers.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from minitvlt.backends import map_tree
+from minitvlt.config import Config
+from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
+from minitvlt.model.pretraining import PretrainingBatch
+from minitvlt.worlds import Examples
+
+
+class World(Protocol):
+    """Where clips come from: `sample` draws them, ready for the model, with nothing but the given generator."""
+
+    def sample(self, rng: np.random.Generator, count: int) -> Examples:
+        """Draw so many clips."""
+
+
+def draw_batch(world: World, config: Config, rng: np.random.Generator, batch_size: int) -> PretrainingBatch:
+    """Draw clips, hide patches of both modalities and give half of the sounds another clip's video."""
+    clips = world.sample(rng, batch_size)
+    return make_batch(clips, config, rng)
+
+
+def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> PretrainingBatch:
+    """Turn clips into a batch for both objectives."""
+    source, is_match = draw_mixing(rng, len(clips.audio))
+    return PretrainingBatch(
+        video=clips.video,
+        audio=clips.audio,
+        video_mask=clips.video_mask,
+        audio_mask=clips.audio_mask,
+        mixed_video=clips.video[source],
+        mixed_video_mask=None if clips.video_mask is None else clips.video_mask[source],
+        is_match=is_match,
+        video_masking=draw_video_masking(rng, config, clips),
+        audio_masking=draw_audio_masking(rng, config, clips),
+    )
+
+
+def draw_mixing(rng: np.random.Generator, count: int) -> tuple[np.ndarray, Bool[np.ndarray, "count"]]:
+    """Choose half of the clips at random and hand each of them the video of another clip of the batch.
+
+    Returns:
+        For every row the row its video comes from, and whether that is the same clip. A single clip keeps its own.
+    """
+    order = rng.permutation(count)
+    swapped = count // 2 if count > 1 else 0
+    source = np.arange(count)
+    source[order[:swapped]] = np.roll(order, -1)[:swapped]
+    return source, source == np.arange(count)
+
+
+def draw_video_masking(rng: np.random.Generator, config: Config, clips: Examples) -> Masking:
+    """Hide random patches of the frames."""
+    p, q = config.image_patch_size
+    B, T, _, H, W = clips.video.shape
+    noise = rng.random((B, T * (H // p) * (W // q)))
+    return random_masking(noise, config.pixel_mask_ratio, clips.video_mask)
+
+
+def draw_audio_masking(rng: np.random.Generator, config: Config, clips: Examples) -> Masking:
+    """Hide patches of the spectrogram: any, whole time steps, or speech first, as the configuration says."""
+    p, q = config.audio_patch_size
+    B, _, S, F = clips.audio.shape
+    steps, bands = S // p, F // q
+    if config.audio_mask_type == "frame-level":
+        return frame_masking(rng.random((B, steps)), config.audio_mask_ratio, bands, clips.audio_mask)
+    noise: Float[np.ndarray, "B N"] = rng.random((B, steps * bands))
+    if config.audio_mask_type == "patch-level":
+        return random_masking(noise, config.audio_mask_ratio, clips.audio_mask)
+    return span_masking(noise, config.audio_mask_ratio, find_speech(clips.audio, (p, q)), clips.audio_mask)
+
+
+def split_batch(batch: PretrainingBatch, parts: int) -> list[PretrainingBatch]:
+    """Cut a batch along its clips into parts as equal as possible."""
+    B = batch.audio.shape[0]
+    edges = [B * part // parts for part in range(parts + 1)]
+    return [
+        map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)
+        for start, stop in zip(edges, edges[1:], strict=False)
+    ]

@@ -1,0 +1,226 @@
+"""The parameters of the model: a tree of frozen dataclasses, one class for each piece, shapes at the
+declaration.
+
+The dotted path to an array (`encoder.blocks.0.attention.qkv.weight`) is its name in a checkpoint.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from minitvlt.backends import Array
+from minitvlt.config import Config
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x -> x @ weight.T + bias"""
+
+    weight: Float[Array, "out in"]
+    bias: Float[Array, "out"] | None
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Scale and shift of each feature after every row was brought to mean 0 and variance 1"""
+
+    weight: Float[Array, "D"]
+    bias: Float[Array, "D"]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Queries, keys and values of all heads from one map, and the map of the heads' joined answers"""
+
+    qkv: Linear  # D -> 3 D: queries, then keys, then values; within each, head by head
+    output: Linear  # D -> D
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Two linear maps with a GELU between them"""
+
+    expand: Linear
+    contract: Linear
+
+
+@dataclass(frozen=True)
+class Block:
+    """A transformer block that normalises before it computes (pre-LN)"""
+
+    attention_norm: LayerNorm
+    attention: Attention
+    mlp_norm: LayerNorm
+    mlp: MLP
+
+
+@dataclass(frozen=True)
+class VideoPositions:
+    """What is added to a video token: its place in the frame, its frame, and that it is video"""
+
+    space: Float[Array, "rows_columns D"]  # row by row
+    time: Float[Array, "frames D"]
+    modality: Float[Array, "D"]
+
+
+@dataclass(frozen=True)
+class AudioPositions:
+    """What is added to a sound token: its time, its frequency, and that it is sound"""
+
+    time: Float[Array, "steps D"]
+    frequency: Float[Array, "bins D"]
+    modality: Float[Array, "D"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Both modalities in one transformer, behind the summary token cls"""
+
+    cls: Float[Array, "D"]
+    video_patches: Linear
+    video_positions: VideoPositions
+    audio_patches: Linear
+    audio_positions: AudioPositions
+    blocks: tuple[Block, ...]
+    norm: LayerNorm | None  # None where `config.final_norm` is False
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """From the encoder's answer on the visible patches to the values of the hidden ones"""
+
+    entry: Linear
+    video_mask_token: Float[Array, "D"]
+    video_positions: VideoPositions
+    audio_mask_token: Float[Array, "D"]
+    audio_positions: AudioPositions
+    blocks: tuple[Block, ...]
+    norm: LayerNorm
+    video_head: Linear
+    audio_head: Linear
+
+
+@dataclass(frozen=True)
+class MatchingHead:
+    """From cls to one number: does this sound belong to this video?"""
+
+    pooler: Linear
+    score: Linear
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole model; a part that its tasks do not need is None"""
+
+    config: Config
+    encoder: Encoder
+    decoder: Decoder | None
+    matching: MatchingHead | None
+
+
+def init(config: Config, seed: int | np.random.Generator = 0) -> Params:
+    """Draw initial parameters: float32 NumPy arrays.
+
+    Weights, tables and tokens are normal with deviation `config.initializer_range`; biases are 0 and norms
+    the identity, as in the released code.
+
+    Args:
+        config: the geometry.
+        seed: a whole number, or the generator to draw from.
+    """
+    rng, deviation = np.random.default_rng(seed), np.float32(config.initializer_range)
+
+    def normal(*shape: int) -> Float[np.ndarray, "..."]:
+        return deviation * rng.standard_normal(shape, dtype=np.float32)
+
+    return Params(
+        config=config,
+        encoder=_init_encoder(config, normal),
+        decoder=_init_decoder(config, normal) if config.task_mae else None,
+        matching=_init_matching(config, normal) if config.task_matching else None,
+    )
+
+
+def outline(config: Config, has_decoder: bool = True, has_matching: bool = True) -> Params:
+    """Lay out the tree of a configuration with zeros that take next to no memory, for its names and shapes."""
+
+    def blank(*shape: int) -> Float[np.ndarray, "..."]:
+        return np.broadcast_to(np.float32(0), shape)
+
+    return Params(
+        config=config,
+        encoder=_init_encoder(config, blank),
+        decoder=_init_decoder(config, blank) if has_decoder else None,
+        matching=_init_matching(config, blank) if has_matching else None,
+    )
+
+
+def _init_encoder(config: Config, normal) -> Encoder:
+    D = config.hidden_size
+    return Encoder(
+        cls=normal(D),
+        video_patches=_init_linear(count_patch_values(config)[0], D, normal),
+        video_positions=_init_video_positions(config, D, normal),
+        audio_patches=_init_linear(count_patch_values(config)[1], D, normal),
+        audio_positions=_init_audio_positions(config, D, normal),
+        blocks=_init_blocks(config.num_hidden_layers, D, config.intermediate_size, config.qkv_bias, normal),
+        norm=_init_norm(D) if config.final_norm else None,
+    )
+
+
+def _init_decoder(config: Config, normal) -> Decoder:
+    D, values = config.decoder_hidden_size, count_patch_values(config)
+    layers, width = config.decoder_num_hidden_layers, config.decoder_intermediate_size
+    return Decoder(
+        entry=_init_linear(config.hidden_size, D, normal),
+        video_mask_token=normal(D),
+        video_positions=_init_video_positions(config, D, normal),
+        audio_mask_token=normal(D),
+        audio_positions=_init_audio_positions(config, D, normal),
+        blocks=_init_blocks(layers, D, width, config.qkv_bias, normal),
+        norm=_init_norm(D),
+        video_head=_init_linear(D, values[0], normal),
+        audio_head=_init_linear(D, values[1], normal),
+    )
+
+
+def _init_matching(config: Config, normal) -> MatchingHead:
+    D = config.hidden_size
+    return MatchingHead(pooler=_init_linear(D, D, normal), score=_init_linear(D, 1, normal))
+
+
+def _init_blocks(layers: int, D: int, width: int, qkv_bias: bool, normal) -> tuple[Block, ...]:
+    return tuple(
+        Block(
+            attention_norm=_init_norm(D),
+            attention=Attention(_init_linear(D, 3 * D, normal, qkv_bias), _init_linear(D, D, normal)),
+            mlp_norm=_init_norm(D),
+            mlp=MLP(_init_linear(D, width, normal), _init_linear(width, D, normal)),
+        )
+        for _ in range(layers)
+    )
+
+
+def _init_linear(inputs: int, outputs: int, normal, has_bias: bool = True) -> Linear:
+    return Linear(normal(outputs, inputs), np.zeros(outputs, np.float32) if has_bias else None)
+
+
+def _init_norm(D: int) -> LayerNorm:
+    return LayerNorm(np.ones(D, np.float32), np.zeros(D, np.float32))
+
+
+def _init_video_positions(config: Config, D: int, normal) -> VideoPositions:
+    return VideoPositions(normal(math.prod(config.image_grid), D), normal(config.num_frames, D), normal(D))
+
+
+def _init_audio_positions(config: Config, D: int, normal) -> AudioPositions:
+    steps, bins = config.audio_grid
+    return AudioPositions(normal(steps, D), normal(bins, D), normal(D))
+
+
+def count_patch_values(config: Config) -> tuple[int, int]:
+    """Numbers in a video patch and in a sound patch."""
+    video = math.prod(config.image_patch_size) * config.num_image_channels
+    return video, math.prod(config.audio_patch_size) * config.num_audio_channels

@@ -1,0 +1,219 @@
+"""TVLT: frames and spectrogram in one sequence, behind one summary token (Tang et al. 2022, section 3)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from minitvlt.backends import Array, namespace
+from minitvlt.config import Config
+from minitvlt.model.parameters import AudioPositions, Encoder, MatchingHead, Params, VideoPositions
+from minitvlt.model.patches import check_picture, patchify_audio, patchify_video
+from minitvlt.model.transformer import run_blocks, run_linear, run_norm
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the encoder makes of a clip; N = 1 + Nv + Na"""
+
+    cls: Float[Array, "B D"]  # the summary of both modalities
+    video: Float[Array, "B Nv D"] | None
+    audio: Float[Array, "B Na D"] | None
+    sequence: Float[Array, "B N D"]  # cls, video, audio
+    hidden: tuple[Float[Array, "B N D"], ...] | None  # layers + 1, before the final norm
+    attention: tuple[Float[Array, "B heads N N"], ...] | None  # one a layer
+
+
+def forward(
+    params: Params,
+    video: Float[Array, "B T C H W"] | None,
+    audio: Float[Array, "B C2 S F"] | None,
+    video_mask: Bool[Array, "B Nv"] | None = None,
+    audio_mask: Bool[Array, "B Na"] | None = None,
+    return_hidden: bool = False,
+    return_attention: bool = False,
+) -> Output:
+    """Encode clips: both modalities, or one alone where the other is None.
+
+    Args:
+        params: the model.
+        video: frames in [-1, 1].
+        audio: log-mel spectrograms in [-1, 1].
+        video_mask: True where a video token is real; None where all are. No token attends to padding.
+        audio_mask: the same for sound.
+        return_hidden: also return the tokens between the layers.
+        return_attention: also return the attention maps.
+
+    Raises:
+        ValueError: neither modality, axes or channels that do not fit, sizes that the patch does not divide,
+            masks of
+            another shape or type, arrays of different libraries.
+    """
+    check_clips(params.config, video, audio, video_mask, audio_mask)
+    video_tokens = None if video is None else embed_video(params.encoder, params.config, video)
+    audio_tokens = None if audio is None else embed_audio(params.encoder, params.config, audio)
+    return encode(params, video_tokens, audio_tokens, video_mask, audio_mask, return_hidden, return_attention)
+
+
+def encode(
+    params: Params,
+    video: Float[Array, "B Nv D"] | None,
+    audio: Float[Array, "B Na D"] | None,
+    video_mask: Bool[Array, "B Nv"] | None = None,
+    audio_mask: Bool[Array, "B Na"] | None = None,
+    return_hidden: bool = False,
+    return_attention: bool = False,
+) -> Output:
+    """Run embedded tokens through the joint encoder; all of them, or only those that a mask keeps."""
+    encoder, config = params.encoder, params.config
+    parts = [part for part in (video, audio) if part is not None]
+    xp = namespace(encoder.cls, *parts)
+    B, D = parts[0].shape[0], config.hidden_size
+    cls = xp.broadcast_to(xp.reshape(encoder.cls, (1, 1, D)), (B, 1, D))  # (B, 1, D)
+    out = run_blocks(
+        xp.concat([cls, *parts], axis=1),
+        encoder.blocks,
+        config.num_attention_heads,
+        config.layer_norm_eps,
+        join_masks((cls, video, audio), (None, video_mask, audio_mask)),
+        return_hidden,
+        return_attention,
+    )
+    x = out.x if encoder.norm is None else run_norm(out.x, encoder.norm, config.layer_norm_eps)
+    Nv = 0 if video is None else video.shape[1]
+    return Output(
+        cls=x[:, 0],
+        video=None if video is None else x[:, 1 : 1 + Nv],
+        audio=None if audio is None else x[:, 1 + Nv :],
+        sequence=x,
+        hidden=out.hidden,
+        attention=out.attention,
+    )
+
+
+def join_masks(
+    parts: tuple[Array | None, ...], masks: tuple[Bool[Array, "B _"] | None, ...]
+) -> Bool[Array, "B N"] | None:
+    """Join the masks of a sequence's parts; one left out counts as all True, None means no padding at all."""
+    present = [mask for mask in masks if mask is not None]
+    if not present:
+        return None
+    xp = namespace(*present)
+    B = present[0].shape[0]
+    joined = [
+        xp.zeros((B, part.shape[1]), present[0]) == 0 if mask is None else mask
+        for part, mask in zip(parts, masks, strict=True)
+        if part is not None
+    ]
+    return xp.concat(joined, axis=1)
+
+
+def embed_video(encoder: Encoder, config: Config, video: Float[Array, "B T C H W"]) -> Float[Array, "B N D"]:
+    """Turn frames into tokens: a linear map of each patch, plus its place, its frame and its modality."""
+    p, q = config.image_patch_size
+    T, H, W = video.shape[1], video.shape[3], video.shape[4]
+    tokens = run_linear(patchify_video(video, (p, q)), encoder.video_patches)
+    return tokens + place_video(encoder.video_positions, config, T, (H // p, W // q))
+
+
+def embed_audio(encoder: Encoder, config: Config, audio: Float[Array, "B C S F"]) -> Float[Array, "B N D"]:
+    """Turn a spectrogram into tokens: a linear map of each patch, plus its time, frequency and modality."""
+    p, q = config.audio_patch_size
+    S, F = audio.shape[2], audio.shape[3]
+    tokens = run_linear(patchify_audio(audio, (p, q)), encoder.audio_patches)
+    return tokens + place_audio(encoder.audio_positions, (S // p, F // q))
+
+
+def place_video(
+    positions: VideoPositions, config: Config, T: int, grid: tuple[int, int]
+) -> Float[Array, "{T}*{grid[0]}*{grid[1]} D"]:
+    """Positions of all patches of T frames of (rows, columns) patches, in the order of the tokens."""
+    xp = namespace(positions.space)
+    h, w = grid
+    space, D = positions.space, positions.space.shape[1]
+    if grid != config.image_grid:
+        space = xp.reshape(space, (*config.image_grid, D))
+        space = stretch(space, h)
+        space = xp.permute_dims(stretch(xp.permute_dims(space, (1, 0, 2)), w), (1, 0, 2))  # (h, w, D)
+        space = xp.reshape(space, (h * w, D))  # (h*w, D)
+    time = fit_length(positions.time, T)  # (T, D)
+    both = xp.reshape(time + positions.modality, (T, 1, D)) + space  # (T, h*w, D)
+    return xp.reshape(both, (T * h * w, D))  # (T*h*w, D)
+
+
+def place_audio(positions: AudioPositions, grid: tuple[int, int]) -> Float[Array, "{grid[0]}*{grid[1]} D"]:
+    """Positions of all patches of (steps, bands) patches, in the order of the tokens: frequency fastest."""
+    xp = namespace(positions.time)
+    s, f = grid
+    D = positions.time.shape[1]
+    time = fit_length(positions.time, s)  # (s, D)
+    frequency = positions.frequency if f == positions.frequency.shape[0] else stretch(positions.frequency, f)
+    both = xp.reshape(time + positions.modality, (s, 1, D)) + frequency  # (s, f, D)
+    return xp.reshape(both, (s * f, D))  # (s*f, D)
+
+
+def fit_length(table: Float[Array, "rows D"], n: int) -> Float[Array, "{n} D"]:
+    """Serve n positions in time: the first rows of a table that is long enough, else the table stretched."""
+    rows = table.shape[0]
+    if n == rows:
+        return table
+    return table[:n] if n < rows else stretch(table, n)
+
+
+def stretch(table: Float[Array, "rows *rest"], n: int) -> Float[Array, "{n} *rest"]:
+    """Interpolate a table linearly to n rows that span the same whole: centres aligned, edges held."""
+    xp = namespace(table)
+    rows, rest = table.shape[0], table.shape[1:]
+    place = np.clip((np.arange(n) + 0.5) * rows / n - 0.5, 0, rows - 1)
+    weights = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(rows)))
+    flat = xp.reshape(table, (rows, -1))
+    return xp.reshape(xp.matmul(xp.as_like(weights, table), flat), (n, *rest))
+
+
+def match(head: MatchingHead, cls: Float[Array, "B D"]) -> Float[Array, "B"]:
+    """Score how well sound and video belong together, as logits: above 0 means a match."""
+    xp = namespace(head.pooler.weight, cls)
+    return run_linear(xp.tanh(run_linear(cls, head.pooler)), head.score)[:, 0]
+
+
+def check_clips(
+    config: Config,
+    video: Array | None,
+    audio: Array | None,
+    video_mask: Array | None,
+    audio_mask: Array | None,
+) -> None:
+    """Refuse clips and masks that do not fit the configuration or each other, before any work is done."""
+    if video is None and audio is None:
+        raise ValueError("Expected video, audio or both, got neither.")
+    if video is not None and audio is not None and video.shape[0] != audio.shape[0]:
+        raise ValueError(f"Expected as many videos as sounds, got {video.shape[0]} and {audio.shape[0]}.")
+    _check_modality("video", video, video_mask, ("B", "T", "C", "H", "W"), config)
+    _check_modality("audio", audio, audio_mask, ("B", "C", "S", "F"), config)
+
+
+def _check_modality(
+    name: str, clip: Array | None, mask: Array | None, axes: tuple[str, ...], config: Config
+) -> None:
+    is_video = name == "video"
+    patch = config.image_patch_size if is_video else config.audio_patch_size
+    channels = config.num_image_channels if is_video else config.num_audio_channels
+    if clip is None:
+        if mask is not None:
+            raise ValueError(f"Got {name}_mask without {name}: leave the mask out too.")
+        return
+    check_picture(name, clip, axes, patch)
+    if clip.shape[-3] != channels:
+        raise ValueError(
+            f"Expected {name} with {channels} channels, got {clip.shape[-3]} in {tuple(clip.shape)}."
+        )
+    if "float" not in str(clip.dtype):
+        raise ValueError(f"Expected {name} as floating-point numbers in [-1, 1], got {clip.dtype}.")
+    frames = clip.shape[1] if is_video else 1
+    expected = (clip.shape[0], frames * (clip.shape[-2] // patch[0]) * (clip.shape[-1] // patch[1]))
+    if mask is not None and (tuple(mask.shape) != expected or "bool" not in str(mask.dtype)):
+        raise ValueError(
+            f"Expected {name}_mask as booleans (True = real token) of the shape {expected}, "
+            f"got {mask.dtype} of the shape {tuple(mask.shape)}."
+        )
+    namespace(clip, mask)

@@ -1,0 +1,202 @@
+"""From a waveform to the log-mel picture that the model sees.
+
+    waveform → frames → windowed → spectrum → power → mel → decibel → [-1, 1]
+
+Letters: `S` steps in time, one every `hop_length` samples; `F` mel bins; `bins` = window_length // 2 + 1
+frequencies. Leading axes (`*batch`) are clips that do not touch each other. TVLT listens at 44.1 kHz with
+windows of 2048 samples, a hop of 512 and 128 mel bins (Tang et al. 2022); here any rate and any even window
+will do. The way back to a sound is in `inversion.py`.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from minitvlt.backends import Array, namespace
+
+QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
+DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
+DECIBEL = math.log(10) / 10  # one decibel of power, as a step of the natural logarithm
+
+
+def check_waveform(waveform: Array, name: str = "waveform") -> None:
+    """Raise a ValueError that says what is wrong with a waveform, before any work is done on it."""
+    shape = tuple(waveform.shape)
+    if len(shape) < 1 or 0 in shape:
+        raise ValueError(f"Expected a {name} of shape (..., samples), at least one sample long, got {shape}.")
+    if not str(waveform.dtype).endswith(("float32", "float64")):
+        hint = "divide 16-bit integers by 32768 and convert to float32"
+        raise ValueError(f"Expected a {name} of float32 or float64, got {waveform.dtype}: {hint}.")
+    check_finite(waveform, name)
+
+
+def check_finite(x: Array, name: str) -> None:
+    """Raise a ValueError if x holds NaN or infinity: one of them would spoil the whole picture."""
+    xp = namespace(x)
+    if not np.isfinite(xp.to_numpy(xp.max(xp.abs(x)))):
+        raise ValueError(f"Expected finite numbers, but the {name} holds NaN or infinity: replace them.")
+
+
+def check_geometry(sample_rate: int, mel_bins: int, window_length: int, hop_length: int) -> None:
+    """Raise a ValueError if no picture can be made with these numbers."""
+    if sample_rate < 1 or mel_bins < 1:
+        raise ValueError(f"Expected at least 1 Hz and 1 mel bin, got {sample_rate} and {mel_bins}.")
+    if window_length < 4 or window_length % 2:
+        raise ValueError(f"Expected an even window_length of at least 4 samples, got {window_length}.")
+    if not 1 <= hop_length <= window_length:
+        raise ValueError(
+            f"Expected a hop_length from 1 to window_length={window_length}, got {hop_length}: "
+            "a longer hop skips samples."
+        )
+
+
+def pad_by_reflection(
+    waveform: Float[Array, "*batch samples"], before: int, after: int
+) -> Float[Array, "*batch {before}+samples+{after}"]:
+    """Continue a waveform as in a mirror on each end sample; a short one is mirrored back and forth.
+
+    >>> pad_by_reflection(np.array([1.0, 2.0, 3.0]), 4, 1)
+    array([1., 2., 3., 2., 1., 2., 3., 2.])
+    """
+    xp = namespace(waveform)
+    samples = waveform.shape[-1]
+    period = max(1, 2 * (samples - 1))  # there and back again; one sample alone mirrors itself
+    outside = np.concatenate([np.arange(-before, 0), np.arange(samples, samples + after)]) % period
+    mirrored = xp.take(waveform, xp.as_like(np.minimum(outside, period - outside), waveform), axis=-1)
+    return xp.concat([mirrored[..., :before], waveform, mirrored[..., before:]], axis=-1)
+
+
+def frame_waveform(
+    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int
+) -> Float[Array, "*batch samples//{hop_length}+1 {window_length}"]:
+    """Cut overlapping frames, frame t centred on sample t * hop_length, the ends padded by reflection.
+
+    There are S = samples // hop_length + 1 of them. Nothing is gathered by index: the padded waveform is cut
+    into chunks of one hop, and frame t is chunk t, chunk t + 1 and so on in one row; so piece j of all frames
+    at once is the chunks from the j-th onwards.
+
+    >>> frame_waveform(np.arange(6.0), window_length=4, hop_length=3)
+    array([[2., 1., 0., 1.],
+           [1., 2., 3., 4.],
+           [4., 5., 4., 3.]])
+    """
+    xp = namespace(waveform)
+    *batch, samples = waveform.shape
+    S = samples // hop_length + 1
+    pieces = math.ceil(window_length / hop_length)
+    chunks = S + pieces - 1
+    before, total = window_length // 2, chunks * hop_length
+    padded = pad_by_reflection(waveform, before, max(0, total - before - samples))
+    x = xp.reshape(padded[..., :total], (*batch, chunks, hop_length))  # (*batch, chunks, hop_length)
+    x = xp.concat([x[..., j : j + S, :] for j in range(pieces)], axis=-1)  # (*batch, S, pieces * hop_length)
+    return x[..., :window_length]  # (*batch, S, window_length)
+
+
+def make_window(window_length: int) -> Float[np.ndarray, " {window_length}"]:
+    """Periodic Hann window: it fades every frame in and out, so that the cut ends do not sound as clicks.
+
+    >>> make_window(4)
+    array([0. , 0.5, 1. , 0.5])
+    """
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_length) / window_length)
+
+
+def compute_stft(
+    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int
+) -> Complex[Array, "*batch samples//{hop_length}+1 {window_length}//2+1"]:
+    """Short-time Fourier transform: the spectrum of every windowed frame.
+
+    Bin k is the frequency k * sample_rate / window_length, from 0 to half the sample rate.
+    """
+    xp = namespace(waveform)
+    frames = frame_waveform(waveform, window_length, hop_length)
+    return xp.rfft(frames * xp.as_like(make_window(window_length), frames))
+
+
+def compute_power(spectrum: Complex[Array, "*batch S bins"]) -> Float[Array, "*batch S bins"]:
+    """Squared magnitude: how much there is of each frequency, whatever its phase."""
+    xp = namespace(spectrum)
+    return xp.real(spectrum) ** 2 + xp.imag(spectrum) ** 2
+
+
+def hertz_to_mel(hertz: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Slaney's scale of perceived pitch: linear up to 1 kHz, which is mel 15; then 27 mel a factor of 6.4."""
+    above = 15 + 27 * np.log(np.maximum(hertz, 1000) / 1000) / np.log(6.4)
+    return np.where(hertz < 1000, hertz * 3 / 200, above)
+
+
+def mel_to_hertz(mel: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """The inverse of `hertz_to_mel`."""
+    return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((np.maximum(mel, 15) - 15) / 27))
+
+
+@lru_cache(maxsize=16)
+def make_mel_filters(sample_rate: int, mel_bins: int, window_length: int) -> Float[np.ndarray, "F bins"]:
+    """Triangles over frequency, evenly spaced in mel, half overlapping, of area one in hertz (Slaney).
+
+    The last one ends at half the sample rate. Where the window is so short that a triangle falls between two
+    frequencies, a row of the picture would stay empty for ever: a ValueError says what fits.
+    """
+    frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
+    highest = hertz_to_mel(np.array(sample_rate / 2))
+    edges = mel_to_hertz(np.linspace(0, highest, mel_bins + 2))
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (frequencies - left) / (centre - left), (right - frequencies) / (right - centre)
+    filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (right - left)
+    if not filters.any(axis=1).all():
+        spacing = hertz_to_mel(np.array(sample_rate / window_length))  # a wider triangle holds a frequency
+        fitting_bins = math.ceil(2 * highest / spacing) - 2
+        fitting_window = 2 * int(sample_rate / edges[2] / 2) + 2
+        raise ValueError(
+            f"{mel_bins} mel bins with window_length={window_length} at {sample_rate} Hz leave one empty: "
+            f"use at most {fitting_bins} mel bins, or a window_length of at least {fitting_window}."
+        )
+    filters.flags.writeable = False  # the cache hands the same array to everyone
+    return filters
+
+
+def apply_mel_filters(
+    power: Float[Array, "*batch S bins"], filters: Float[np.ndarray, "F bins"]
+) -> Float[Array, "*batch S F"]:
+    """Add up the power that falls into each mel filter."""
+    xp = namespace(power)
+    return xp.matmul(power, xp.as_like(filters.T, power))
+
+
+def power_to_decibel(power: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
+    """10 log10(power), at least -100 dB, and at least the loudest spot of the same clip less 80 dB."""
+    xp = namespace(power)
+    decibel = xp.log(xp.maximum(power, QUIETEST_POWER)) / DECIBEL
+    return xp.maximum(decibel, xp.max(decibel, axis=(-2, -1), keepdims=True) - DYNAMIC_RANGE)
+
+
+def normalise_decibel(decibel: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
+    """Bring -60 dB and everything below to -1, which is silence, and 20 dB and everything above to 1."""
+    xp = namespace(decibel)
+    return xp.minimum(xp.maximum((decibel - 20.0) / 40.0, -2.0), 0.0) + 1.0
+
+
+def log_mel_spectrogram(
+    waveform: Float[Array, "*batch samples"],
+    sample_rate: int = 44100,
+    mel_bins: int = 128,
+    window_length: int = 2048,
+    hop_length: int = 512,
+) -> Float[Array, "*batch max(1,samples//{hop_length}) {mel_bins}"]:
+    """The picture of a sound, (..., S, F) in [-1, 1]: a row a step in time, low to high pitch along it.
+
+    Samples are expected in [-1, 1], at least one. The last step is dropped unless it is the only one, so that
+    S = samples // hop_length, at least 1. At 44.1 kHz this is the published processor of TVLT.
+
+    >>> log_mel_spectrogram(np.zeros((3, 1000)), 8000, mel_bins=7, window_length=64, hop_length=20).shape
+    (3, 50, 7)
+    """
+    check_geometry(sample_rate, mel_bins, window_length, hop_length)
+    check_waveform(waveform)
+    filters = make_mel_filters(sample_rate, mel_bins, window_length)
+    power = compute_power(compute_stft(waveform, window_length, hop_length))
+    log_mel = normalise_decibel(power_to_decibel(apply_mel_filters(power, filters)))
+    S = max(1, waveform.shape[-1] // hop_length)
+    return log_mel[..., :S, :]

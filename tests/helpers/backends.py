@@ -1,0 +1,81 @@
+"""One suite for every backend, device and dtype.
+
+@on_every_backend
+def test_exp(backend):
+    x = backend.move(np.ones((2, 3)))
+    backend.assert_close(namespace(x).exp(x), np.full((2, 3), np.e))
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+TOLERANCES = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
+
+
+def tolerance(dtype: str) -> dict[str, float]:
+    """How far two results may be apart, as keyword arguments of `numpy.testing.assert_allclose`."""
+    return TOLERANCES[dtype]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library on a device, in one precision."""
+
+    name: str
+    device: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return "-".join([self.name] + [self.device] * (self.name != "numpy") + [self.dtype])
+
+    def move(self, tree: Any) -> Any:
+        """Convert an array or a tree (parameters, a batch); integers and booleans keep their dtype."""
+        return _waist().to_backend(tree, self.name, self.device, self.dtype)
+
+    def assert_close(self, actual: Any, expected: Any, **wider: float) -> None:
+        """Compare a result on this backend with a NumPy one, array by array of two equal trees."""
+        waist = _waist()
+        assert_trees_close(waist.to_backend(actual, "numpy"), expected, **(tolerance(self.dtype) | wider))
+
+
+def assert_trees_close(actual: Any, expected: Any, **tolerances: float) -> None:
+    """Compare two NumPy trees array by array: names, shapes, values."""
+    ours, theirs = _waist().flatten(actual), _waist().flatten(expected)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], err_msg=name, strict=False, **tolerances)
+        assert np.shape(array) == np.shape(theirs[name]), (
+            f"{name}: {np.shape(array)}, {np.shape(theirs[name])}"
+        )
+
+
+def _waist() -> Any:
+    import minitvlt.backends  # here, because the tests watch how the package is imported
+
+    return minitvlt.backends
+
+
+def why_no_cuda() -> str | None:
+    """Say why there are no CUDA cases in this run; None where there are."""
+    if importlib.util.find_spec("torch") is None:
+        return "torch is not installed: no torch cases"
+    import torch
+
+    return None if torch.cuda.is_available() else "no CUDA device here: no torch-cuda cases"
+
+
+def list_backends() -> list[Backend]:
+    """List what this machine can run, NumPy first."""
+    found = [Backend("numpy", "cpu", dtype) for dtype in TOLERANCES]
+    if importlib.util.find_spec("torch") is not None:
+        devices = ["cpu"] if why_no_cuda() else ["cpu", "cuda"]
+        found += [Backend("torch", device, dtype) for device in devices for dtype in TOLERANCES]
+    return found
+
+
+BACKENDS = list_backends()
+on_every_backend = pytest.mark.parametrize("backend", BACKENDS, ids=str)

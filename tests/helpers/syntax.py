@@ -1,0 +1,86 @@
+"""Reading the package without running it."""
+
+import ast
+import tokenize
+from pathlib import Path
+
+from tests.helpers.shape_comments import ROOT
+
+PACKAGE = ROOT / "minitvlt"
+
+
+def list_modules(package: Path = PACKAGE) -> dict[str, ast.Module]:
+    """Parse every module of a package: dotted name -> syntax tree."""
+    trees = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        trees[name] = ast.parse(path.read_text("utf-8"), str(path))
+    return trees
+
+
+def list_imports(tree: ast.Module) -> set[str]:
+    """List what a module imports anywhere in it, by full dotted name; `from a import b` gives a and a.b."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: imports are absolute in this package"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def list_own_imports(modules: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """List for each module those modules of the package that it imports; of a and a.b only a.b."""
+    found = {}
+    for name, tree in modules.items():
+        own = list_imports(tree) & modules.keys()
+        submodules_only = {one for one in own if not any(other.startswith(one + ".") for other in own)}
+        by_name = {
+            node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+            if any(f"{node.module}.{alias.name}" not in modules for alias in node.names)
+        }
+        found[name] = (submodules_only | by_name) - {name}
+    return found
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return one circle of a directed graph, its first node repeated at its end; [] where there is none."""
+    done: set[str] = set()
+
+    def walk(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        circle = next(filter(None, (walk(below, [*path, node]) for below in sorted(graph[node]))), [])
+        done.add(node)
+        return circle
+
+    return next(filter(None, (walk(node, []) for node in graph)), [])
+
+
+def count_code_lines(path: Path, first: int = 1, last: int | None = None) -> int:
+    """Count the lines of a file that hold code: no docstrings, comments or blank lines."""
+    quiet = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    with path.open("rb") as file:
+        tokens = [t for t in tokenize.tokenize(file.readline) if t.type not in quiet | {tokenize.ENCODING}]
+    rows = {row for t in tokens for row in range(t.start[0], t.end[0] + 1)}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            rows -= set(range(node.lineno, node.end_lineno + 1))
+    return sum(first <= row <= (last or row) for row in rows)

@@ -1,0 +1,297 @@
+"""The log-mel picture: each step against an oracle, the whole against librosa and the published processor."""
+
+import re
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+
+from minitvlt.backends import namespace, to_backend, value_and_grad
+from minitvlt.signals.spectrogram import (
+    apply_mel_filters,
+    compute_power,
+    compute_stft,
+    frame_waveform,
+    hertz_to_mel,
+    log_mel_spectrogram,
+    make_mel_filters,
+    make_window,
+    mel_to_hertz,
+    normalise_decibel,
+    pad_by_reflection,
+    power_to_decibel,
+)
+from tests.helpers.annotations import annotations_unchecked
+from tests.helpers.backends import on_every_backend
+
+RATES = [4000, 8000, 16000, 44100, 48000]
+
+
+def make_sound(samples: int, sample_rate: int = 44100, seed: int = 0) -> np.ndarray:
+    """A tone, a rising tone and noise, with a silent stretch."""
+    t = np.arange(samples) / sample_rate
+    rng = np.random.default_rng(seed)
+    sound = 0.3 * np.sin(2 * np.pi * 440 * t) + 0.2 * scipy.signal.chirp(t, 100, 1.0, sample_rate / 3)
+    sound += 0.01 * rng.standard_normal(samples)
+    sound[samples // 3 : samples // 2] = 0
+    return sound.astype(np.float32)
+
+
+def librosa_log_mel(sound, sample_rate, mel_bins, window_length, hop_length):
+    """The same picture by librosa, in double precision."""
+    power = librosa.feature.melspectrogram(
+        y=sound.astype(np.float64),
+        sr=sample_rate,
+        n_fft=window_length,
+        hop_length=hop_length,
+        n_mels=mel_bins,
+        pad_mode="reflect",
+        dtype=np.float64,
+    )
+    decibel = librosa.power_to_db(power, amin=1e-10, top_db=80)
+    return np.clip((decibel.T[: len(sound) // hop_length] - 20) / 40, -2, 0) + 1
+
+
+# ---- steps
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 5), (11, 2), (30, 31)])
+def test_padding_is_numpys_also_where_it_is_longer_than_the_waveform(samples, before, after):
+    waveform = np.random.default_rng(0).standard_normal((2, samples))
+    expected = np.pad(waveform, ((0, 0), (before, after)), mode="reflect")
+    np.testing.assert_array_equal(pad_by_reflection(waveform, before, after), expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "window_length", "hop_length"),
+    [(1, 8, 3), (2, 8, 3), (7, 8, 8), (29, 8, 3), (31, 6, 6), (37, 10, 7), (5, 12, 5), (23, 4, 1)],
+)
+def test_frames_are_those_of_a_plain_loop(samples, window_length, hop_length):
+    waveform = np.random.default_rng(0).standard_normal(samples)
+    frames = frame_waveform(waveform, window_length, hop_length)
+    assert frames.shape == (samples // hop_length + 1, window_length)
+    for t in range(len(frames)):
+        for k in range(window_length):
+            i = t * hop_length + k - window_length // 2
+            while samples > 1 and not 0 <= i < samples:  # step back from whichever mirror was passed
+                i = -i if i < 0 else 2 * (samples - 1) - i
+            assert frames[t, k] == waveform[i if samples > 1 else 0]
+
+
+@pytest.mark.parametrize("window_length", [4, 6, 64])
+def test_window_is_the_periodic_hann_window(window_length):
+    expected = scipy.signal.get_window("hann", window_length, fftbins=True)
+    np.testing.assert_allclose(make_window(window_length), expected, atol=1e-15)
+
+
+@pytest.mark.parametrize(("window_length", "hop_length"), [(64, 16), (62, 13), (50, 50)])
+def test_stft_is_librosas(window_length, hop_length):
+    sound = make_sound(701).astype(np.float64)
+    expected = librosa.stft(sound, n_fft=window_length, hop_length=hop_length, pad_mode="reflect")
+    spectrum = compute_stft(sound, window_length, hop_length)
+    np.testing.assert_allclose(spectrum, expected.T, atol=1e-12)
+
+
+def test_power_is_the_squared_magnitude():
+    np.testing.assert_allclose(compute_power(np.array([[3 + 4j, -2j]])), [[25, 4]])
+
+
+def test_mel_scale_is_linear_up_to_1000_hertz_and_logarithmic_above():
+    hertz = np.array([0, 200 / 3, 1000, 6400, 40960])
+    np.testing.assert_allclose(hertz_to_mel(hertz), [0, 1, 15, 42, 69])
+    np.testing.assert_allclose(mel_to_hertz(hertz_to_mel(hertz)), hertz)
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+@pytest.mark.parametrize(("mel_bins", "window_length"), [(128, 2048), (17, 512)])
+def test_mel_filters_are_librosas_and_none_is_empty(sample_rate, mel_bins, window_length):
+    filters = make_mel_filters(sample_rate, mel_bins, window_length)
+    expected = librosa.filters.mel(sr=sample_rate, n_fft=window_length, n_mels=mel_bins, dtype=np.float64)
+    np.testing.assert_allclose(filters, expected, atol=1e-12)
+    assert (filters.max(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("mel_bins", "window_length", "sample_rate"), [(128, 512, 44100), (40, 64, 8000), (3, 6, 8000)]
+)
+def test_a_window_too_short_for_the_mel_bins_is_refused_with_good_advice(
+    mel_bins, window_length, sample_rate
+):
+    with annotations_unchecked(), pytest.raises(ValueError, match="leave one empty") as error:
+        make_mel_filters(sample_rate, mel_bins, window_length)
+    fewer_bins, longer_window = map(int, re.findall(r"\d+", str(error.value))[-2:])
+    assert 1 <= fewer_bins < mel_bins
+    assert longer_window > window_length
+    make_mel_filters(sample_rate, fewer_bins, window_length)
+    make_mel_filters(sample_rate, mel_bins, longer_window)
+
+
+def test_mel_filters_are_applied_as_a_plain_sum():
+    power = np.random.default_rng(0).random((3, 5, 9))
+    filters = np.random.default_rng(1).random((7, 9))
+    mel = apply_mel_filters(power, filters)
+    for b in range(3):
+        for s in range(5):
+            for f in range(7):
+                assert np.isclose(mel[b, s, f], sum(power[b, s, k] * filters[f, k] for k in range(9)))
+
+
+def test_decibel_has_a_floor_at_minus_100_and_one_80_below_the_loudest_spot_of_each_clip():
+    power = np.array([[[1.0, 1e-3], [1e-9, 0.0]], [[1e-7, 1e-9], [1e-12, 0.0]]])
+    expected = [[[0, -30], [-80, -80]], [[-70, -90], [-100, -100]]]
+    np.testing.assert_allclose(power_to_decibel(power), expected)
+
+
+def test_normalised_decibel_runs_from_minus_60_to_20():
+    decibel = np.array([[-100.0, -60, -20, 0, 20, 30]])
+    np.testing.assert_allclose(normalise_decibel(decibel), [[-1, -1, 0, 0.5, 1, 1]])
+
+
+# ---- the whole
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+@pytest.mark.parametrize(("mel_bins", "window_length", "hop_length"), [(128, 2048, 512), (31, 510, 173)])
+def test_log_mel_is_librosas_at_every_rate(sample_rate, mel_bins, window_length, hop_length):
+    sound = make_sound(9973, sample_rate)
+    log_mel = log_mel_spectrogram(sound, sample_rate, mel_bins, window_length, hop_length)
+    expected = librosa_log_mel(sound, sample_rate, mel_bins, window_length, hop_length)
+    assert log_mel.dtype == np.float32
+    assert log_mel.shape == expected.shape
+    np.testing.assert_allclose(log_mel, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [512, 513, 1024, 1025, 5003, 44100])
+def test_log_mel_is_that_of_the_published_processor(samples):
+    from transformers import TvltFeatureExtractor
+
+    sound = make_sound(samples)
+    made = TvltFeatureExtractor()([sound], sampling_rate=44100, return_tensors="np")
+    expected = made["audio_values"][0, 0, : samples // 512]
+    np.testing.assert_allclose(log_mel_spectrogram(sound), expected, atol=1e-4)
+
+
+def test_a_clean_tone_needs_the_floor_80_decibel_below_its_own_maximum():
+    sound = np.sin(2 * np.pi * 440 * np.arange(22050) / 44100).astype(np.float32)
+    log_mel = log_mel_spectrogram(sound)
+    np.testing.assert_allclose(log_mel, librosa_log_mel(sound, 44100, 128, 2048, 512), atol=1e-4)
+
+
+def test_the_step_that_is_dropped_still_counts_for_the_loudest_spot_as_in_the_published_processor():
+    sound = make_sound(512 * 9) * np.where(np.arange(512 * 9) < 512 * 7.5, 1e-3, 1).astype(np.float32)
+    expected = librosa_log_mel(sound, 44100, 128, 2048, 512)
+    np.testing.assert_allclose(log_mel_spectrogram(sound), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 500, 511, 512, 513])
+@pytest.mark.parametrize("sample_rate", [8000, 44100])
+def test_any_length_from_one_sample_on_gives_at_least_one_step(samples, sample_rate):
+    log_mel = log_mel_spectrogram(make_sound(samples), sample_rate)
+    assert log_mel.shape == (1, 128)
+    assert np.isfinite(log_mel).all()
+    assert np.abs(log_mel).max() <= 1
+
+
+def test_silence_is_minus_one():
+    assert (log_mel_spectrogram(np.zeros(3000, np.float32)) == -1).all()
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+def test_noise_reaches_every_row_of_the_picture(sample_rate):
+    noise = np.random.default_rng(0).standard_normal(6000).astype(np.float32)
+    assert log_mel_spectrogram(noise, sample_rate).mean(axis=0).min() > -0.5
+
+
+def test_clips_of_a_batch_do_not_touch_each_other():
+    sounds = np.stack([make_sound(700, seed=seed) * 10.0**-seed for seed in range(6)]).reshape(2, 3, 700)
+    together = log_mel_spectrogram(sounds, 8000, mel_bins=11, window_length=128, hop_length=50)
+    assert together.shape == (2, 3, 14, 11)
+    for i in range(2):
+        for j in range(3):
+            alone = log_mel_spectrogram(sounds[i, j], 8000, mel_bins=11, window_length=128, hop_length=50)
+            np.testing.assert_allclose(together[i, j], alone, atol=1e-6)
+
+
+def test_double_precision_stays_double():
+    assert log_mel_spectrogram(make_sound(3000).astype(np.float64)).dtype == np.float64
+
+
+# ---- every backend
+
+WAVEFORM = make_sound(2 * 331, 8000).reshape(2, 331)
+SPECTRUM = compute_stft(WAVEFORM, 62, 13)
+POWER = compute_power(SPECTRUM)
+FILTERS = make_mel_filters(8000, 7, 62)
+STEPS = {
+    "pad_by_reflection": (lambda x: pad_by_reflection(x, 400, 3), WAVEFORM),
+    "frame_waveform": (lambda x: frame_waveform(x, 62, 13), WAVEFORM),
+    "compute_stft and compute_power": (lambda x: compute_power(compute_stft(x, 62, 13)), WAVEFORM),
+    "apply_mel_filters": (lambda x: apply_mel_filters(x, FILTERS), POWER),
+    "power_to_decibel": (power_to_decibel, POWER),
+    "normalise_decibel": (normalise_decibel, 100 * WAVEFORM),
+    "log_mel_spectrogram": (lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13), WAVEFORM),
+    "log_mel_spectrogram of one sample": (lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13), WAVEFORM[:, :1]),
+}
+
+
+@on_every_backend
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_equals_numpy_in_double_precision(backend, step):
+    function, x = STEPS[step]
+    made = function(backend.move(x))
+    assert str(made.dtype).endswith(backend.dtype)
+    backend.assert_close(made, function(x.astype(np.float64)))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_has_the_gradient_that_torch_gives(step):
+    function, x = STEPS[step]
+    x = x.astype(np.float64)
+    weights = np.random.default_rng(0).standard_normal(function(x).shape)
+
+    def weigh(x):
+        xp = namespace(x)
+        return xp.sum(function(x) * xp.as_like(weights, x))
+
+    value, gradient = value_and_grad(weigh)(x)
+    torch_value, torch_gradient = value_and_grad(weigh)(to_backend(x, "torch"))
+    np.testing.assert_allclose(value, torch_value.numpy(), rtol=1e-10)
+    np.testing.assert_allclose(gradient, torch_gradient.numpy(), rtol=1e-8, atol=1e-8)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("waveform", "complaint"),
+    [
+        (np.float32(1.0).reshape(()), "samples"),
+        (np.zeros(0, np.float32), "at least one sample"),
+        (np.zeros((0, 5), np.float32), "at least one sample"),
+        (np.zeros(5, np.int16), "float32 or float64"),
+        (np.array([0, np.nan, 0], np.float32), "NaN or infinity"),
+        (np.array([0, -np.inf], np.float32), "NaN or infinity"),
+    ],
+)
+def test_a_bad_waveform_is_refused(waveform, complaint):
+    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
+        log_mel_spectrogram(waveform)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ({"sample_rate": 0}, "at least 1 Hz"),
+        ({"mel_bins": 0}, "1 mel bin"),
+        ({"window_length": 2047}, "even window_length"),
+        ({"window_length": 2}, "at least 4"),
+        ({"hop_length": 0}, "hop_length"),
+        ({"hop_length": 2049}, "skips samples"),
+        ({"window_length": 512}, "leave one empty"),
+    ],
+)
+def test_numbers_that_give_no_picture_are_refused(numbers, complaint):
+    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
+        log_mel_spectrogram(np.zeros(3000, np.float32), **numbers)
