@@ -1,4 +1,4 @@
-"""One page about a run, in one file: opens from disk, can be mailed, needs no script and nothing from elsewhere."""
+"""One page about a run, in one file: it opens from disk, can be mailed and needs nothing from elsewhere."""
 
 import base64
 import math
@@ -12,9 +12,10 @@ from minitvlt.files import write_atomically
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2127; --soft: #5c636c; --line: #dfe2e6; --page: #f6f7f8;
-  --card: #ffffff; --good: #0a6b50; --bar: #0072b2; --track: #e4e7ea; }
-@media (prefers-color-scheme: dark) { :root { --ink: #eceef1; --soft: #a6adb6; --line: #3a4048; --page: #15181c;
-  --card: #1f242a; --good: #5fd3ab; --bar: #56b4e9; --track: #363c44; } }
+  --card: #ffffff; --good: #0a6b50; --bar: #55595f; --track: #e4e7ea; }
+@media (prefers-color-scheme: dark) { :root {
+  --ink: #eceef1; --soft: #a6adb6; --line: #3a4048; --page: #15181c;
+  --card: #1f242a; --good: #5fd3ab; --bar: #a6adb6; --track: #363c44; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 17px/1.55 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
@@ -34,7 +35,8 @@ td.number { text-align: right; white-space: nowrap; }
 th.number { text-align: right; }
 td.value { font-weight: 700; font-size: 1.1rem; }
 .reached { color: var(--good); font-weight: 600; }
-.track { display: block; width: 9rem; height: .6rem; background: var(--track); border-radius: .3rem; overflow: hidden; }
+.track { display: block; width: 9rem; height: .6rem; border-radius: .3rem; overflow: hidden;
+  background: var(--track); }
 .bar { display: block; height: 100%; background: var(--bar); }
 code, pre { font: .9rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { margin: 0; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -119,9 +121,10 @@ def write_report(
     illustrations: Sequence[Illustration],
     sounds: Sequence[Sound] = (),
 ) -> Path:
-    """Write `report.html` into the folder, whole or not at all, with all pictures and sounds inside; its path.
+    """Write `report.html` into the folder, whole or not at all, pictures and sounds inside; returns its path.
 
-    The same inputs give the same bytes. Raises ValueError if a picture or sound is missing or another kind of file.
+    The same inputs give the same bytes. Raises ValueError if a picture or sound is missing or is another
+    kind of file.
     """
     page = format_page(summary, illustrations, sounds)
     return write_atomically(Path(folder) / "report.html", lambda path: path.write_bytes(page.encode()))
@@ -147,7 +150,7 @@ def format_page(summary: Summary, illustrations: Sequence[Illustration], sounds:
 
 
 def format_measures(measures: Sequence[Measure]) -> str:
-    """The table of final figures: each beside what guessing gives and the goal, and how far it came in between."""
+    """The table of final figures: each beside chance and goal, and how far it came between the two."""
     rows = "\n".join(format_measure(measure) for measure in measures)
     return f"""<h2>Final figures</h2>
 <div class="framed"><table>
@@ -161,9 +164,9 @@ def format_measures(measures: Sequence[Measure]) -> str:
 
 
 def format_measure(measure: Measure) -> str:
-    """A row of the table: where there is a goal, a bar that is full and a word that says so once it is reached."""
+    """A row of the table; where there is a goal, a bar is full once it is reached, and words say so."""
     value, chance, goal = measure.value, measure.chance, measure.goal
-    wanted, progress = "–", ""
+    guessed, wanted, progress = "–" if chance is None else f"{chance:.4g}", "–", ""
     if goal is not None and chance is not None:
         wanted = f"{'≥' if goal > chance else '≤'} {goal:.4g}"
         way = (value - chance) / (goal - chance)  # 0 at chance, 1 at the goal
@@ -174,7 +177,7 @@ def format_measure(measure: Measure) -> str:
         )
     return (
         f'<tr><th scope="row">{escape(measure.name)}</th><td class="number value">{value:.4g}</td>'
-        f'<td class="number">{"–" if chance is None else f"{chance:.4g}"}</td><td class="number">{wanted}</td>'
+        f'<td class="number">{guessed}</td><td class="number">{wanted}</td>'
         f"<td>{progress}</td></tr>"
     )
 
@@ -192,7 +195,8 @@ def format_sounds(sounds: Sequence[Sound]) -> str:
     """A player for each sound."""
     players = (
         f"<p>{escape(sound.caption)}</p>\n"
-        f'<audio controls aria-label="{escape(sound.caption)}" src="{encode_file(sound.path, "audio/wav")}"></audio>'
+        f'<audio controls aria-label="{escape(sound.caption)}" '
+        f'src="{encode_file(sound.path, "audio/wav")}"></audio>'
         for sound in sounds
     )
     return "\n".join(["<h2>To listen to</h2>", *players])

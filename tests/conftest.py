@@ -25,15 +25,3 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.get("HYPOTHESIS_PROFILE") or ("repeatable" if os.environ.get("CI") else "local")
     )
     config.pluginmanager.register(ShapeCommentPlugin(config), "shape-comments")
-
-
-@pytest.fixture(autouse=True)
-def _names_in_doctests(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
-    """Doctests may say `np` and `mt` without importing them."""
-    if isinstance(request.node, pytest.Function):
-        return
-    import numpy
-
-    import minitvlt
-
-    doctest_namespace.update(np=numpy, mt=minitvlt)

@@ -4,6 +4,7 @@ Plain functions have the names and the meaning of the Python array API standard.
 five that a neural network adds; the two longest of them, `gelu` and `attention`, have a file of their own.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,8 +27,7 @@ FUNCTIONS = (
 )
 # fmt: on
 
-# ---------------------------------------------------------------------------------------------- arrays in and
-# out
+# ------------------------------------------------------------------------------------------ arrays in and out
 
 
 def from_numpy(array: Array, device: str | None = None, dtype: str | None = None) -> Array:
@@ -50,7 +50,7 @@ def to_numpy(x: Array) -> Array:
 def as_like(x: Array | float | list, like: Array) -> Array:
     """Bring a host constant to where `like` lives; a floating-point constant takes its precision."""
     x = np.asarray(x)
-    return x.astype(like.real.dtype, copy=False) if np.issubdtype(x.dtype, np.floating) else x
+    return x.astype(like.real.dtype, copy=False) if x.dtype.kind == "f" and like.dtype.kind in "fc" else x
 
 
 def zeros(shape: Sequence[int], like: Array) -> Array:
@@ -63,8 +63,8 @@ def arange(n: int, like: Array) -> Int[Array, "n"]:
     return np.arange(n)
 
 
-# ------------------------------------------------------------------------------- the Python array API
-# standard Names and meaning: https://data-apis.org/array-api/
+# ------------------------------------------------------------------------------ the Python array API standard
+# Names and meaning: https://data-apis.org/array-api/
 
 reshape = np.reshape
 permute_dims = np.transpose
@@ -83,9 +83,24 @@ def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
 
 def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
     """Pick positions along one axis, others for every row; sizes on the other axes broadcast."""
-    shape = list(x.shape)
-    shape[axis] = indices.shape[axis]
-    return np.take_along_axis(x, np.broadcast_to(indices, shape), axis)
+    places, moved = find_rows(x.shape, indices, axis)
+    return x.reshape(-1, *moved)[places]
+
+
+def find_rows(shape: tuple[int, ...], indices: Array, axis: int) -> tuple[Int[Array, "..."], tuple[int, ...]]:
+    """Tell what `take_along_axis` does, as picking rows of x.reshape(-1, *moved).
+
+    Indices that hold for all later axes move those as a whole, which is much faster than element by element.
+
+    Returns:
+        The number of the row to put in each place, and the shape of a row (of a single element it is ()).
+    """
+    axis %= len(shape)
+    split = axis + 1 if math.prod(indices.shape[axis + 1 :]) == 1 else len(shape)
+    numbers = np.arange(math.prod(shape[:split])).reshape(shape[:split])
+    wanted = (*shape[:axis], indices.shape[axis], *shape[axis + 1 : split])
+    indices = np.broadcast_to(indices.reshape(indices.shape[:split]), wanted)
+    return np.take_along_axis(numbers, indices, axis), shape[split:]
 
 
 def argsort(x: Array, axis: int = -1) -> Array:
@@ -100,16 +115,19 @@ def astype(x: Array, dtype: np.dtype) -> Array:
 
 def rfft(x: Float[Array, "*batch n"]) -> Array:
     """Fourier transform of real signals along the last axis: n samples to n//2 + 1 complex amplitudes."""
-    return np.fft.rfft(x)
+    import scipy.fft  # here, to keep the import of the package short; three times as fast as numpy.fft in float32
+
+    return scipy.fft.rfft(x)
 
 
 def irfft(x: Array, n: int) -> Array:
     """Real signals of n samples from n//2 + 1 complex amplitudes; the way back from `rfft`."""
-    return np.fft.irfft(x, n)
+    import scipy.fft
+
+    return scipy.fft.irfft(x, n)
 
 
-# ------------------------------------------------------------------------------------------ the neural
-# network's
+# --------------------------------------------------------------------------------------- the neural network's
 
 
 def linear(

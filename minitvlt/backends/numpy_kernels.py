@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import ndtr
 
 from minitvlt.backends.parallel import in_parallel
 from minitvlt.backends.tree import Array
@@ -52,6 +51,8 @@ def _bell_and_cdf(x: Float[Array, "n"]) -> tuple[Float[Array, "n"], Float[Array,
     bell *= np.asarray(-0.5, x.dtype)
     np.exp(bell, out=bell)
     if x.dtype != np.float32:
+        from scipy.special import ndtr  # here, because importing it takes longer than all of this package
+
         return bell, ndtr(x)
     t = np.abs(x)
     t *= np.float32(SLANT)

@@ -1,8 +1,9 @@
 """The waist on the tape: NumPy that can be differentiated.
 
-Each function computes by NumPy and records its VJP, which stands in its docstring: how the cotangent g of the result
-becomes that of the argument. The rules, and the arithmetic, are in `minitvlt.backends.tape_array`; the five functions
-of a neural network are in `minitvlt.backends.tape_kernels`.
+Each function computes by NumPy and records its VJP, which its docstring derives: how the cotangent g of the
+result becomes that of the argument. Read `minitvlt.backends.tape_array` first, where the rules and the
+arithmetic are; the larger functions, from matrix products to attention, are in
+`minitvlt.backends.tape_kernels`.
 """
 
 import math
@@ -18,14 +19,18 @@ from minitvlt.backends.tape_array import TapeArray as TapeArray
 from minitvlt.backends.tape_array import carry_back, record, value_of
 from minitvlt.backends.tape_kernels import attention as attention
 from minitvlt.backends.tape_kernels import gelu as gelu
+from minitvlt.backends.tape_kernels import irfft as irfft
 from minitvlt.backends.tape_kernels import layer_norm as layer_norm
 from minitvlt.backends.tape_kernels import linear as linear
+from minitvlt.backends.tape_kernels import matmul as matmul
+from minitvlt.backends.tape_kernels import rfft as rfft
+from minitvlt.backends.tape_kernels import scatter
 from minitvlt.backends.tape_kernels import softmax as softmax
 from minitvlt.backends.tree import Array, map_tree
 
 name = "tape"
 
-# ------------------------------------------------------------------------------------------------- differentiation
+# -------------------------------------------------------------------------------------------- differentiation
 
 
 def differentiate(
@@ -34,7 +39,7 @@ def differentiate(
     """Compute a scalar function of parameters, and carry its gradient back to them.
 
     Returns:
-        The value, what the function returned beside it (None without `has_aux`), and the gradients: all NumPy.
+        The value, what came beside it (None without `has_aux`), and the gradients: all of them NumPy.
 
     Raises:
         ValueError: a value that is not a scalar.
@@ -43,9 +48,7 @@ def differentiate(
     result = function(recorded, *args)
     value, aux = result if has_aux else (result, None)
     if np.shape(value_of(value)) != ():
-        raise ValueError(
-            f"Expected a function that returns a scalar, got the shape {value.shape}: sum or average it."
-        )
+        raise ValueError(f"Expected the value to be a scalar, got the shape {value.shape}: sum it up.")
     aux = map_tree(value_of, aux)
     if isinstance(value, TapeArray):
         carry_back(value)
@@ -58,7 +61,7 @@ def _gradient(leaf: Array) -> Array:
     return leaf.cotangent if leaf.is_ours else leaf.cotangent.copy()
 
 
-# ---------------------------------------------------------------------------------------------- arrays in and out
+# ------------------------------------------------------------------------------------------ arrays in and out
 
 
 def to_numpy(x: Array) -> Array:
@@ -81,7 +84,7 @@ def arange(n: int, like: Array) -> Int[Array, "n"]:
     return numpy_backend.arange(n, like)
 
 
-# ------------------------------------------------------------------------------- functions that move elements about
+# ------------------------------------------------------------------------- functions that move elements about
 
 
 def reshape(x: Array, shape: Sequence[int]) -> Array:
@@ -92,7 +95,7 @@ def reshape(x: Array, shape: Sequence[int]) -> Array:
 
 def permute_dims(x: Array, axes: Sequence[int]) -> Array:
     """Axis k of the result is axis axes[k] of x: g goes back by the inverse permutation."""
-    return record(value_of(x).transpose(axes), (x, lambda g: g.transpose(np.argsort(axes))))
+    return record(value_of(x).transpose(axes), (x, lambda g: g.transpose(np.argsort(np.mod(axes, g.ndim)))))
 
 
 def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
@@ -110,13 +113,13 @@ def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
 
 
 def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
-    """y_k = x_indices[k]: g_k is added to element indices[k] of x, as often as it was taken."""
+    """y_k = x_indices[k]: g_k is added to element indices[k] of x, as often as that was taken."""
     a = value_of(x)
 
     def vjp(g: Array) -> Array:
-        back = np.zeros_like(a)
-        np.add.at(np.moveaxis(back, axis, 0), indices, np.moveaxis(g, axis, 0))
-        return back
+        first = np.moveaxis(g, axis, 0)
+        back = scatter(first.reshape(len(indices), -1), indices % a.shape[axis], a.shape[axis])
+        return np.moveaxis(back.reshape(-1, *first.shape[1:]), 0, axis)
 
     return record(np.take(a, indices, axis=axis), (x, vjp))
 
@@ -126,10 +129,9 @@ def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
     a = value_of(x)
 
     def vjp(g: Array) -> Array:
-        places = np.arange(a.size).reshape(a.shape)
-        places = numpy_backend.take_along_axis(places, indices, axis)
-        back = np.zeros(a.size, g.dtype)
-        np.add.at(back, places.reshape(-1), g.reshape(-1))
+        places, moved = numpy_backend.find_rows(a.shape, indices, axis)
+        width = math.prod(moved)
+        back = scatter(g.reshape(-1, width), places.reshape(-1), a.size // width)
         return back.reshape(a.shape)
 
     return record(numpy_backend.take_along_axis(a, indices, axis), (x, vjp))
@@ -155,15 +157,13 @@ def astype(x: Array, dtype: np.dtype) -> Array:
     return record(y, (x, lambda g: g)) if y.dtype.kind in "fc" else y
 
 
-# ------------------------------------------------------------------------------------------------------ reductions
+# ------------------------------------------------------------------------------------------------- reductions
 
 
 def sum(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """y = Σ x_i: every x_i gets g."""
     a = value_of(x)
-    return record(
-        np.sum(a, axis=axis, keepdims=keepdims), (x, lambda g: _spread(g, a.shape, axis, keepdims))
-    )
+    return record(np.sum(a, axis=axis, keepdims=keepdims), (x, lambda g: _spread(g, a.shape, axis, keepdims)))
 
 
 def mean(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
@@ -194,7 +194,7 @@ def _spread(g: Array, shape: tuple[int, ...], axis: int | tuple[int, ...] | None
     return np.broadcast_to(g, shape)
 
 
-# ------------------------------------------------------------------------------------------ element by element
+# ----------------------------------------------------------------------------------------- element by element
 
 
 def _bend(y: Array, x: Array, slope: Callable[[], Array]) -> Array:
@@ -227,9 +227,19 @@ def tanh(x: Array) -> Array:
 
 
 def abs(x: Array) -> Array:
-    """y = |x|: dy/dx is the sign of x, 0 at 0. For complex x it is x / |x|, the direction in which |x| grows."""
+    """y = |x|: dy/dx is the sign of x, 0 at 0; for complex x that is x / |x|, the way in which |x| grows."""
     a = value_of(x)
     return record(np.abs(a), (x, lambda g: g * np.sign(a)))
+
+
+def real(x: Array) -> Array:
+    """y = Re z: ∂L/∂Re z = g, ∂L/∂Im z = 0."""
+    return record(np.real(value_of(x)), (x, lambda g: g))
+
+
+def imag(x: Array) -> Array:
+    """y = Im z: ∂L/∂Re z = 0, ∂L/∂Im z = g."""
+    return record(np.imag(value_of(x)), (x, lambda g: 1j * g))
 
 
 def maximum(x: Array, y: Array) -> Array:
@@ -248,53 +258,3 @@ def _share(x: Array, y: Array) -> Array:
     """1 where x > y, 1/2 where x = y, else 0."""
     dtype = np.result_type(x, y)
     return 0.5 * (np.greater(x, y).astype(dtype) + np.greater_equal(x, y))
-
-
-# --------------------------------------------------------------------------------- matrices and Fourier transform
-
-
-def matmul(x: Array, y: Array) -> Array:
-    """Z = X Y: Z_ij = Σ_k X_ik Y_kj, so ∂L/∂X = G Yᵀ and ∂L/∂Y = Xᵀ G."""
-    a, b = value_of(x), value_of(y)
-    if a.ndim < 2 or b.ndim < 2:
-        raise ValueError(f"Expected matrices, got the shapes {a.shape} and {b.shape}.")
-    return record(
-        a @ b,
-        (x, lambda g: g @ np.swapaxes(b, -1, -2).conjugate()),
-        (y, lambda g: np.swapaxes(a, -1, -2).conjugate() @ g),
-    )
-
-
-def real(x: Array) -> Array:
-    """y = Re z: ∂L/∂Re z = g, ∂L/∂Im z = 0."""
-    return record(np.real(value_of(x)), (x, lambda g: g))
-
-
-def imag(x: Array) -> Array:
-    """y = Im z: ∂L/∂Re z = 0, ∂L/∂Im z = g."""
-    return record(np.imag(value_of(x)), (x, lambda g: 1j * g))
-
-
-def rfft(x: Array) -> Array:
-    """y_k = Σ_n x_n e^(-iωkn) for k up to N/2: ∂L/∂x_n = Re Σ_k g_k e^(iωkn).
-
-    That is N times the inverse transform, which counts twice what has a mirror image: so halve it before.
-    """
-    n = x.shape[-1]
-    return record(numpy_backend.rfft(value_of(x)), (x, lambda g: n * np.fft.irfft(g / _count_mirrored(n, g), n)))
-
-
-def irfft(x: Array, n: int) -> Array:
-    """y_m = 1/n Σ_k c_k Re(x_k e^(iωkm)), c_k = 2 with a mirror image, else 1: ∂L/∂x_k = c_k/n Σ_m g_m e^(-iωkm)."""
-    return record(
-        numpy_backend.irfft(value_of(x), n), (x, lambda g: np.fft.rfft(g) * (_count_mirrored(n, g) / n))
-    )
-
-
-def _count_mirrored(n: int, like: Array) -> Array:
-    """1 for amplitudes that stand for themselves (zero frequency, and n/2 where n is even), 2 for those with a mirror."""
-    counts = np.full(n // 2 + 1, 2, like.real.dtype)
-    counts[0] = 1
-    if n % 2 == 0:
-        counts[-1] = 1
-    return counts

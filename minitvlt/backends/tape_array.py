@@ -1,16 +1,16 @@
 """The tape: arrays that remember how they were computed, so that a gradient can be carried back through them.
 
-Let L be the scalar at the end of a computation. The cotangent of an array x is ∂L/∂x: an array of the same shape that
-says how much L grows with each element. If y = f(x), the chain rule makes the cotangent of x out of that of y, here
-always called g:
+Let L be the scalar at the end of a computation. The cotangent of an array x is ∂L/∂x: an array of the same
+shape that says how much L grows with each element. If y = f(x), the chain rule makes the cotangent of x out
+of that of y, here always called g:
 
     ∂L/∂x_i = Σ_j g_j ∂y_j/∂x_i        the vector-Jacobian product, VJP, of f
 
-Every function does two things when it is called: it computes its value, and it records, for each array that went in,
-the VJP that leads back to it. `carry_back` walks these edges from L to the parameters, last array first. An array
-that was used several times gets the sum of what comes back from each use.
+Every function does two things when it is called: it computes its value, and it records, for each array that
+went in, the VJP that leads back to it. `carry_back` walks these edges from L to the parameters, last array
+first. An array that was used several times gets the sum of what comes back from each use.
 
-A complex cotangent is ∂L/∂Re + i ∂L/∂Im. With that, a function of slope f'(z) carries g back as g · conj(f'(z)).
+A complex cotangent is ∂L/∂Re + i ∂L/∂Im. With that, f(z) of slope f'(z) carries g back as g · conj(f'(z)).
 """
 
 import operator
@@ -30,8 +30,8 @@ _numbers = count()
 class TapeArray:
     """A NumPy array, and the edges that lead back to the arrays it was computed from.
 
-    Arithmetic, comparisons and indexing by numbers and slices work as on the array itself; comparisons are not
-    recorded, as their slope is zero.
+    Arithmetic, comparisons, and indexing by numbers and slices work as on the array itself. Comparisons are
+    not recorded: they jump or stay, so they have no slope.
     """
 
     __slots__ = ("cotangent", "edges", "is_ours", "number", "value")
@@ -41,7 +41,7 @@ class TapeArray:
     def __init__(self, value: Array, edges: tuple = ()) -> None:
         self.value = value
         self.edges = edges
-        self.number = next(_numbers)  # arrays are numbered as they come into being, so parents before children
+        self.number = next(_numbers)  # in the order of their making, so parents before children
         self.cotangent = None  # what has come back so far
         self.is_ours = False  # whether the memory of the cotangent is used by nobody else
 
@@ -70,7 +70,7 @@ class TapeArray:
     def __rtruediv__(self, other: Array) -> "TapeArray":
         return divide(other, self)
 
-    def __pow__(self, exponent: float) -> "TapeArray":
+    def __pow__(self, exponent: int | float) -> "TapeArray":
         return power(self, exponent)
 
     def __neg__(self) -> "TapeArray":
@@ -105,7 +105,7 @@ def value_of(x: Any) -> Any:
     return x.value if type(x) is TapeArray else x
 
 
-# ------------------------------------------------------------------------------------------------ forth and back
+# --------------------------------------------------------------------------------------------- forth and back
 
 
 def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
@@ -113,9 +113,9 @@ def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
 
     Args:
         value: what was computed.
-        edges: pairs (parent, VJP of g), or (several parents, VJP that returns a tuple) where one computation serves
-            all. A parent that is not on the tape is a constant: its edge is dropped, and with no edge left the
-            value is a constant too.
+        edges: pairs (parent, VJP of g), or (several parents, VJP that returns a tuple) where one computation
+            serves all. A parent that is not on the tape is a constant: its edge is dropped, and with no edge
+            left the value is a constant too.
     """
     kept = tuple([edge for edge in edges if _is_recorded(edge[0])])
     return TapeArray(value, kept) if kept else value
@@ -128,10 +128,10 @@ def _is_recorded(parent: Any) -> bool:
 
 
 def carry_back(output: TapeArray) -> None:
-    """Give every array that `output` was computed from its cotangent; intermediate results are freed on the way.
+    """Give every parameter that `output` was computed from its cotangent; all else is freed on the way.
 
-    The highest number waiting is always next: all that was computed from it has a higher one, so its cotangent is
-    complete. No recursion, so a computation may be as long as it likes.
+    The array made last is always next: whatever was computed from it was made later, so its cotangent is
+    complete. There is no recursion, so a computation may be as long as it likes.
     """
     output.cotangent = np.ones_like(output.value)
     waiting = [(-output.number, output)]
@@ -196,7 +196,7 @@ def sum_to_shape(g: Array, like: Array) -> Array:
     return g
 
 
-# ---------------------------------------------------------------------------------------------------- arithmetic
+# ------------------------------------------------------------------------------------------------- arithmetic
 
 
 def add(x: Array, y: Array) -> Array:
@@ -231,6 +231,8 @@ def power(x: Array, exponent: float) -> Array:
 def pick(x: TapeArray, index: Any) -> TapeArray:
     """y = x[index] by numbers and slices: g belongs to that part of x, the rest gets nothing."""
     for i in index if isinstance(index, tuple) else (index,):
-        if hasattr(i, "shape") and i.shape or isinstance(i, list):
-            raise ValueError("Expected numbers and slices as an index; pick by arrays with take or take_along_axis.")
+        if isinstance(i, list) or getattr(i, "shape", ()):
+            raise ValueError(
+                "Expected numbers and slices as an index: use take or take_along_axis for arrays."
+            )
     return record(x.value[index], (x, lambda g: Part(index, g)))

@@ -12,7 +12,7 @@ from minitvlt.backends.tree import Array, map_tree
 
 name = "torch"
 
-# ------------------------------------------------------------------------------------------------- differentiation
+# -------------------------------------------------------------------------------------------- differentiation
 
 
 def differentiate(
@@ -21,7 +21,7 @@ def differentiate(
     """Compute a scalar function of parameters and its gradient with respect to them, by autograd.
 
     Returns:
-        The value, what the function returned beside it (None without `has_aux`), and the gradients, all detached.
+        The value, what came beside it (None without `has_aux`), and the gradients: all of them detached.
 
     Raises:
         ValueError: a value that is not a scalar.
@@ -38,9 +38,7 @@ def differentiate(
         result = function(map_tree(record, params), *args)
         value, aux = result if has_aux else (result, None)
     if tuple(getattr(value, "shape", ())) != ():
-        raise ValueError(
-            f"Expected a function that returns a scalar, got the shape {tuple(value.shape)}: sum or average it."
-        )
+        raise ValueError(f"Expected the value to be a scalar, got the shape {tuple(value.shape)}: sum it up.")
     found: Sequence[torch.Tensor | None] = [None] * len(leaves)
     if leaves and torch.is_tensor(value) and value.requires_grad:
         found = torch.autograd.grad(value, leaves, allow_unused=True)
@@ -57,7 +55,7 @@ def _detach(x: Array) -> Array:
     return x.detach() if torch.is_tensor(x) else x
 
 
-# ---------------------------------------------------------------------------------------------- arrays in and out
+# ------------------------------------------------------------------------------------------ arrays in and out
 
 
 def from_numpy(array: Array, device: str | None = None, dtype: str | None = None) -> torch.Tensor:
@@ -87,7 +85,7 @@ def _check_device(device: str | None) -> str | None:
     if torch.accelerator.is_available():
         kind = torch.accelerator.current_accelerator().type
         available += [kind, *(f"{kind}:{i}" for i in range(torch.accelerator.device_count()))]
-    if str(device) not in (*available, "meta", "cpu:0"):
+    if str(device) not in (*available, "cpu:0"):
         raise ValueError(f"There is no device {str(device)!r} here: choose one of {', '.join(available)}.")
     return device
 
@@ -101,7 +99,8 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
 def as_like(x: Array | float | list, like: torch.Tensor) -> torch.Tensor:
     """Bring a host constant to where `like` lives; a floating-point constant takes its precision."""
     x = torch.from_numpy(np.array(x))
-    return x.to(like.device, like.dtype.to_real() if x.is_floating_point() else x.dtype)
+    takes_precision = x.is_floating_point() and (like.is_floating_point() or like.is_complex())
+    return x.to(like.device, like.dtype.to_real() if takes_precision else x.dtype)
 
 
 def zeros(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
@@ -114,7 +113,7 @@ def arange(n: int, like: torch.Tensor) -> Int[Array, "n"]:
     return torch.arange(n, device=like.device)
 
 
-# ------------------------------------------------------------------------------- the Python array API standard
+# ------------------------------------------------------------------------------ the Python array API standard
 # Names and meaning: https://data-apis.org/array-api/
 
 reshape = torch.reshape
@@ -200,7 +199,7 @@ def irfft(x: torch.Tensor, n: int) -> torch.Tensor:
     return torch.fft.irfft(x, n)
 
 
-# ------------------------------------------------------------------------------------------ the neural network's
+# --------------------------------------------------------------------------------------- the neural network's
 
 
 def linear(

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with all arrays of a tree under their dotted names, and the configuration.
+"""Checkpoints: one safetensors file with the arrays of a tree under their dotted names, and its configuration.
 
 The format holds numbers and text, never code: reading a file from anywhere is safe. It works without torch.
 """
@@ -56,7 +56,9 @@ def load(path: str | os.PathLike[str]) -> Params:
     """
     arrays, metadata = load_arrays(path)
     if not isinstance(metadata.get("config"), dict):
-        raise ValueError(f"{path} holds no configuration of minitvlt: expected a file that minitvlt.save wrote.")
+        raise ValueError(
+            f"{path} holds no configuration of minitvlt: expected a file that minitvlt.save wrote."
+        )
     try:
         config = Config.from_dict(metadata["config"])
     except ValueError as error:
@@ -75,7 +77,7 @@ def build_params(config: Config, arrays: Mapping[str, Array], source: str) -> Pa
     Raises:
         ValueError: arrays that do not fit the configuration, see `load`.
     """
-    _check_sizes(config, arrays, source)
+    check_sizes(config, arrays, source)
     like = outline(
         config,
         has_decoder=any(name.startswith("decoder.") for name in arrays),
@@ -111,7 +113,9 @@ def check_shapes(arrays: Mapping[str, Array], like: Params, source: str) -> None
     missing = [name for name in expected if name not in arrays]
     unknown = [name for name in arrays if name not in expected]
     if missing or unknown:
-        found = [f"{kind} {_shorten(names)}" for kind, names in (("lacks", missing), ("has", unknown)) if names]
+        found = [
+            f"{kind} {_shorten(names)}" for kind, names in (("lacks", missing), ("has", unknown)) if names
+        ]
         raise ValueError(f"{source} does not fit its configuration: {', and, unexpectedly, '.join(found)}.")
     for name, blank in expected.items():
         wanted, shape = tuple(blank.shape), tuple(arrays[name].shape)
@@ -126,7 +130,7 @@ def _shorten(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + rest
 
 
-def _check_sizes(config: Config, arrays: Mapping[str, Array], source: str) -> None:
+def check_sizes(config: Config, arrays: Mapping[str, Array], source: str) -> None:
     """Refuse a configuration that is larger than the file by far, before a tree of its size is laid out."""
     blocks = config.num_hidden_layers * (config.hidden_size + config.intermediate_size)
     numbers = sum(array.size for array in arrays.values())
@@ -150,7 +154,7 @@ def save_arrays(
 
 
 def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_arrays` wrote: named arrays and the metadata, which is empty in files of other programs.
+    """Read what `save_arrays` wrote: named arrays, and the metadata, empty in files of other programs.
 
     Raises:
         ValueError: no such file, a folder, or a file that is damaged or of another format.
@@ -166,7 +170,9 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from None
     except (TypeError, AttributeError) as error:  # of safetensors, where NumPy lacks a dtype such as bfloat16
-        raise ValueError(f"{path} holds numbers that NumPy cannot read: {error}. Save it in float32.") from None
+        raise ValueError(
+            f"{path} holds numbers that NumPy cannot read: {error}. Save it in float32."
+        ) from None
     if not isinstance(metadata, dict):
         raise ValueError(f"The metadata of {path} are damaged: {metadata!r:.40} instead of named values.")
     return arrays, metadata

@@ -144,7 +144,7 @@ def init(config: Config, seed: int | np.random.Generator = 0) -> Params:
 
 
 def outline(config: Config, has_decoder: bool = True, has_matching: bool = True) -> Params:
-    """Lay out the tree of a configuration with zeros that take next to no memory, for its names and shapes."""
+    """Lay out the tree of a configuration with zeros that take hardly any memory, for names and shapes."""
 
     def blank(*shape: int) -> Float[np.ndarray, "..."]:
         return np.broadcast_to(np.float32(0), shape)

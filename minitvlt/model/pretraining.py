@@ -155,16 +155,17 @@ def autoencode(
     video_masking, audio_masking = batch.video_masking, batch.audio_masking
     seen = encode(
         params,
-        keep_tokens(embed_video(encoder, config, batch.video), video_masking),
-        keep_tokens(embed_audio(encoder, config, batch.audio), audio_masking),
+        keep_tokens(embed_video(encoder, config, batch.video, batch.video_mask), video_masking),
+        keep_tokens(embed_audio(encoder, config, batch.audio, batch.audio_mask), audio_masking),
         None if batch.video_mask is None else video_masking.keep_is_real,
         None if batch.audio_mask is None else audio_masking.keep_is_real,
     )
     T, grid = batch.video.shape[1], _grid(batch.video, config.image_patch_size)
     video = restore_tokens(run_linear(seen.video, decoder.entry), decoder.video_mask_token, video_masking)
-    video = video + place_video(decoder.video_positions, config, T, grid)
+    video = video + place_video(decoder.video_positions, config, T, grid, batch.video_mask)
     audio = restore_tokens(run_linear(seen.audio, decoder.entry), decoder.audio_mask_token, audio_masking)
-    audio = audio + place_audio(decoder.audio_positions, _grid(batch.audio, config.audio_patch_size))
+    grid = _grid(batch.audio, config.audio_patch_size)
+    audio = audio + place_audio(decoder.audio_positions, grid, batch.audio_mask)
     video, audio = decode(decoder, config, video, audio, batch.video_mask, batch.audio_mask)
     return run_linear(video, decoder.video_head), run_linear(audio, decoder.audio_head)
 

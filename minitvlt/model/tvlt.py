@@ -50,8 +50,8 @@ def forward(
             another shape or type, arrays of different libraries.
     """
     check_clips(params.config, video, audio, video_mask, audio_mask)
-    video_tokens = None if video is None else embed_video(params.encoder, params.config, video)
-    audio_tokens = None if audio is None else embed_audio(params.encoder, params.config, audio)
+    video_tokens = None if video is None else embed_video(params.encoder, params.config, video, video_mask)
+    audio_tokens = None if audio is None else embed_audio(params.encoder, params.config, audio, audio_mask)
     return encode(params, video_tokens, audio_tokens, video_mask, audio_mask, return_hidden, return_attention)
 
 
@@ -108,24 +108,32 @@ def join_masks(
     return xp.concat(joined, axis=1)
 
 
-def embed_video(encoder: Encoder, config: Config, video: Float[Array, "B T C H W"]) -> Float[Array, "B N D"]:
+def embed_video(
+    encoder: Encoder, config: Config, video: Float[Array, "B T C H W"], mask: Bool[Array, "B N"] | None = None
+) -> Float[Array, "B N D"]:
     """Turn frames into tokens: a linear map of each patch, plus its place, its frame and its modality."""
     p, q = config.image_patch_size
     T, H, W = video.shape[1], video.shape[3], video.shape[4]
     tokens = run_linear(patchify_video(video, (p, q)), encoder.video_patches)
-    return tokens + place_video(encoder.video_positions, config, T, (H // p, W // q))
+    return tokens + place_video(encoder.video_positions, config, T, (H // p, W // q), mask)
 
 
-def embed_audio(encoder: Encoder, config: Config, audio: Float[Array, "B C S F"]) -> Float[Array, "B N D"]:
+def embed_audio(
+    encoder: Encoder, config: Config, audio: Float[Array, "B C S F"], mask: Bool[Array, "B N"] | None = None
+) -> Float[Array, "B N D"]:
     """Turn a spectrogram into tokens: a linear map of each patch, plus its time, frequency and modality."""
     p, q = config.audio_patch_size
     S, F = audio.shape[2], audio.shape[3]
     tokens = run_linear(patchify_audio(audio, (p, q)), encoder.audio_patches)
-    return tokens + place_audio(encoder.audio_positions, (S // p, F // q))
+    return tokens + place_audio(encoder.audio_positions, (S // p, F // q), mask)
 
 
 def place_video(
-    positions: VideoPositions, config: Config, T: int, grid: tuple[int, int]
+    positions: VideoPositions,
+    config: Config,
+    T: int,
+    grid: tuple[int, int],
+    mask: Bool[Array, "B N"] | None = None,
 ) -> Float[Array, "{T}*{grid[0]}*{grid[1]} D"]:
     """Positions of all patches of T frames of (rows, columns) patches, in the order of the tokens."""
     xp = namespace(positions.space)
@@ -136,28 +144,48 @@ def place_video(
         space = stretch(space, h)
         space = xp.permute_dims(stretch(xp.permute_dims(space, (1, 0, 2)), w), (1, 0, 2))  # (h, w, D)
         space = xp.reshape(space, (h * w, D))  # (h*w, D)
-    time = fit_length(positions.time, T)  # (T, D)
+    time = fit_length(positions.time, T, mask)  # (T, D)
     both = xp.reshape(time + positions.modality, (T, 1, D)) + space  # (T, h*w, D)
     return xp.reshape(both, (T * h * w, D))  # (T*h*w, D)
 
 
-def place_audio(positions: AudioPositions, grid: tuple[int, int]) -> Float[Array, "{grid[0]}*{grid[1]} D"]:
+def place_audio(
+    positions: AudioPositions, grid: tuple[int, int], mask: Bool[Array, "B N"] | None = None
+) -> Float[Array, "{grid[0]}*{grid[1]} D"]:
     """Positions of all patches of (steps, bands) patches, in the order of the tokens: frequency fastest."""
     xp = namespace(positions.time)
     s, f = grid
     D = positions.time.shape[1]
-    time = fit_length(positions.time, s)  # (s, D)
+    time = fit_length(positions.time, s, mask)  # (s, D)
     frequency = positions.frequency if f == positions.frequency.shape[0] else stretch(positions.frequency, f)
     both = xp.reshape(time + positions.modality, (s, 1, D)) + frequency  # (s, f, D)
     return xp.reshape(both, (s * f, D))  # (s*f, D)
 
 
-def fit_length(table: Float[Array, "rows D"], n: int) -> Float[Array, "{n} D"]:
-    """Serve n positions in time: the first rows of a table that is long enough, else the table stretched."""
-    rows = table.shape[0]
-    if n == rows:
-        return table
-    return table[:n] if n < rows else stretch(table, n)
+def fit_length(
+    table: Float[Array, "rows D"], n: int, mask: Bool[Array, "B N"] | None = None
+) -> Float[Array, "{n} D"]:
+    """Serve n positions in time: the first rows of a table that is long enough, else the table stretched.
+
+    It is stretched to the last position that is real in any clip, so that more padding changes no clip; what
+    lies beyond gets zeros.
+    """
+    rows, D = table.shape
+    longest = n if mask is None or n <= rows else find_length(mask, n)
+    if longest > rows:
+        table = stretch(table, longest)
+    if n <= table.shape[0]:
+        return table if n == table.shape[0] else table[:n, :]
+    xp = namespace(table)
+    return xp.concat([table, xp.zeros((n - table.shape[0], D), table)], axis=0)  # (n, D)
+
+
+def find_length(mask: Bool[Array, "B N"], n: int) -> int:
+    """Of n steps that a clip's tokens make up, count those up to the last one that is real in any clip."""
+    xp = namespace(mask)
+    N = mask.shape[1]
+    last = int(xp.max(xp.where(mask, xp.arange(N, mask), -1)))
+    return last // (N // n) + 1
 
 
 def stretch(table: Float[Array, "rows *rest"], n: int) -> Float[Array, "{n} *rest"]:

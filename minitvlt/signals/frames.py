@@ -50,7 +50,14 @@ def check_frames(frames: Array, axes: str) -> None:
         raise ValueError(f"Expected frames of shape {axes} with no axis empty, got {shape}.")
 
 
-def resize_shortest_edge(frames: Float[Array, "T H W C"], size: int) -> Float[Array, "T C h w"]:
+def make_floating(pixels: Shaped[Array, "*any"]) -> Float[Array, "*any"]:
+    """Turn pixels of uint8 into float32; floating-point ones stay as they are."""
+    xp = namespace(pixels)
+    float32 = xp.from_numpy(np.zeros(1, np.float32)).dtype
+    return pixels if "float" in str(pixels.dtype) else xp.astype(pixels, float32)
+
+
+def resize_shortest_edge(frames: Shaped[Array, "T H W C"], size: int) -> Float[Array, "T C h w"]:
     """Resize frames so that the shorter edge has `size` pixels; the longer one follows, rounded down.
 
     Bilinear with antialiasing: one matrix mixes rows, another columns. Channels move to the front on the way.
@@ -61,9 +68,10 @@ def resize_shortest_edge(frames: Float[Array, "T H W C"], size: int) -> Float[Ar
     xp = namespace(frames)
     T, H, W, C = frames.shape
     h, w = size * H // min(H, W), size * W // min(H, W)
-    mix_rows = xp.as_like(make_resize_weights(H, h), frames)
-    mix_columns = xp.as_like(make_resize_weights(W, w).T, frames)
-    x = xp.matmul(mix_rows, xp.reshape(frames, (T, H, W * C)))  # (T, h, W * C)
+    x = xp.reshape(make_floating(frames), (T, H, W * C))  # (T, H, W * C)
+    mix_rows = xp.as_like(make_resize_weights(H, h), x)
+    mix_columns = xp.as_like(make_resize_weights(W, w).T, x)
+    x = xp.matmul(mix_rows, x)  # (T, h, W * C)
     x = xp.permute_dims(xp.reshape(x, (T, h, W, C)), (0, 3, 1, 2))  # (T, C, h, W)
     x = xp.matmul(xp.reshape(x, (T * C * h, W)), mix_columns)  # (T * C * h, w)
     return xp.reshape(x, (T, C, h, w))  # (T, C, h, w)
@@ -101,14 +109,11 @@ def find_covering_edge(H: int, W: int, height: int, width: int) -> int:
 def transform_frames(
     frames: Shaped[Array, "T H W 3"], height: int, width: int
 ) -> Float[Array, "T 3 {height} {width}"]:
-    """Turn raw frames, uint8 or float in [0, 255], into frames of the model's size in [-1, 1], float32.
+    """Turn raw frames with pixels in [0, 255] into frames of the model's size in [-1, 1].
 
     >>> transform_frames(np.zeros((2, 48, 64, 3), np.uint8), 12, 14).shape
     (2, 3, 12, 14)
     """
     check_frames(frames, "(T, H, W, 3)")
-    xp = namespace(frames)
-    float32 = xp.from_numpy(np.zeros(1, np.float32)).dtype
     edge = find_covering_edge(frames.shape[1], frames.shape[2], height, width)
-    resized = resize_shortest_edge(xp.astype(frames, float32), edge)
-    return scale_pixels(centre_crop(resized, height, width))
+    return scale_pixels(centre_crop(resize_shortest_edge(frames, edge), height, width))

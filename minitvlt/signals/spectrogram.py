@@ -147,7 +147,7 @@ def make_mel_filters(sample_rate: int, mel_bins: int, window_length: int) -> Flo
     filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (right - left)
     if not filters.any(axis=1).all():
         spacing = hertz_to_mel(np.array(sample_rate / window_length))  # a wider triangle holds a frequency
-        fitting_bins = math.ceil(2 * highest / spacing) - 2
+        fitting_bins = math.ceil(2 * highest / spacing - 1e-9) - 2
         fitting_window = 2 * int(sample_rate / edges[2] / 2) + 2
         raise ValueError(
             f"{mel_bins} mel bins with window_length={window_length} at {sample_rate} Hz leave one empty: "

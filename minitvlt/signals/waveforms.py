@@ -21,7 +21,7 @@ class Sound(NamedTuple):
 
     time: float
     rate: int
-    samples: np.ndarray  # (samples,) float32
+    samples: Float[np.ndarray, " samples"]
 
 
 def mix_channels(samples: Num[np.ndarray, "channels samples"]) -> Float[np.ndarray, " samples"]:

@@ -1,6 +1,5 @@
 """A folder of media files as a world: spans in which pictures and sound run together, ready for the model."""
 
-import logging
 import os
 import warnings
 from collections import OrderedDict
@@ -18,28 +17,12 @@ from minitvlt.signals.media import import_av, inspect_media
 from minitvlt.signals.prepare import prepare_audio, prepare_video, resample
 from minitvlt.worlds import Examples
 
-MEDIA_SUFFIXES = (
-    *(
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".ogv",
-        ".ts",
-        ".webm",
-    ),
-    *(".wmv", ".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".gif", ".jpeg", ".jpg", ".png"),
-)
+FILMS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
+SOUNDS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
+PICTURES = (".gif", ".jpeg", ".jpg", ".png")
+MEDIA_SUFFIXES = (*FILMS, *SOUNDS, *PICTURES)
 STRETCH_SECONDS = 60.0  # long files are decoded, and forgotten, by stretches of at least this length
 FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter of a step is the largest error
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,7 +66,7 @@ class FolderWorld:
     Files are decoded when they are first needed, once: frames of the model's size and sound of its sample
     rate are kept in `memory` bytes. What was not used for the longest time is forgotten first, and decoded
     again to the same numbers. A file that is broken, or lacks pictures or sound, is passed over: it is
-    named once, with the reason, in a warning, in the log and in `skipped`.
+    named once, with the reason, in a warning and in `skipped`.
     """
 
     def __init__(
@@ -116,7 +99,7 @@ class FolderWorld:
             try:
                 self._stretches += cut_into_stretches(path, config)
             except ValueError as error:
-                self._skip(str(path), str(error))
+                self._skip(path, str(path), error)
         if not self._stretches:
             self._give_up()
 
@@ -146,7 +129,7 @@ class FolderWorld:
         return recording.frames[chosen], recording.waveform[first : first + length]
 
     def _find_recording(self, number: int) -> Recording:
-        """Decode or remember a stretch; the next takes the place of one that cannot be used, on every draw."""
+        """Decode or remember a stretch; the next replaces one that cannot be used, on every draw."""
         for i in (*range(number, len(self._stretches)), *range(number)):
             if i in self._recordings:
                 self._recordings.move_to_end(i)
@@ -158,7 +141,7 @@ class FolderWorld:
             try:
                 return self._remember(i, record_stretch(stretch, self.config))
             except ValueError as error:
-                self._skip(stretch.name, str(error))
+                self._skip(stretch.path, stretch.name, error)
         self._give_up()
 
     def _remember(self, number: int, recording: Recording) -> Recording:
@@ -169,10 +152,9 @@ class FolderWorld:
             self._recordings.popitem(last=False)
         return recording
 
-    def _skip(self, name: str, reason: str) -> None:
-        self.skipped[name] = reason
-        logger.warning("skipped %s: %s", name, reason)
-        warnings.warn(f"Skipped {name}: {reason}", stacklevel=4)
+    def _skip(self, path: Path, name: str, error: ValueError) -> None:
+        self.skipped[name] = str(error).removeprefix(str(path)).lstrip(": ")
+        warnings.warn(f"Skipped {name}: {self.skipped[name]}", stacklevel=4)
 
     def _give_up(self) -> NoReturn:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in self.skipped.items())
@@ -180,7 +162,7 @@ class FolderWorld:
 
 
 def find_media_files(folder: Path) -> list[Path]:
-    """All media files in a folder and the folders in it, in the order of their names; hidden ones are left out."""
+    """All media files in a folder and the folders in it, in the order of their names, without hidden ones."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder that holds the media files.")
     found = [path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file()]
@@ -194,7 +176,7 @@ def find_media_files(folder: Path) -> list[Path]:
 def cut_into_stretches(path: Path, config: Config) -> list[Stretch]:
     """Cut a file into stretches of a minute or some spans, by the length that its header claims.
 
-    That length decides nothing else: the last stretch goes to the real end, and stretches beyond it are skipped.
+    That length decides nothing else: the last stretch goes to the real end; stretches beyond it are skipped.
     """
     check_request(path, 0.0, 1.0)
     has_pictures, has_sound, seconds = inspect_media(path)
@@ -218,7 +200,7 @@ def take_fingerprint(path: Path) -> tuple[int, int]:
 
 
 def check_unchanged(stretch: Stretch) -> None:
-    """Raise a ValueError if a file is gone or has changed: other numbers would come where the same are due."""
+    """Raise a ValueError if a file is gone or has changed: it would give other numbers than before."""
     path = stretch.path
     if not path.exists() or take_fingerprint(path) != stretch.fingerprint:
         raise ValueError(f"{path} has been changed or removed while it was in use: start again.")

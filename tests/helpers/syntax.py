@@ -63,24 +63,15 @@ def find_circle(graph: dict[str, set[str]]) -> list[str]:
     return next(filter(None, (walk(node, []) for node in graph)), [])
 
 
-def count_code_lines(path: Path, first: int = 1, last: int | None = None) -> int:
-    """Count the lines of a file that hold code: no docstrings, comments or blank lines."""
-    quiet = {
-        tokenize.COMMENT,
-        tokenize.NL,
-        tokenize.NEWLINE,
-        tokenize.INDENT,
-        tokenize.DEDENT,
-        tokenize.ENDMARKER,
-    }
+def list_code_lines(path: Path) -> set[int]:
+    """List the lines of a file that hold code: no docstrings, comments or blank lines."""
+    quiet = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    quiet |= {tokenize.ENCODING, tokenize.ENDMARKER}
     with path.open("rb") as file:
-        tokens = [t for t in tokenize.tokenize(file.readline) if t.type not in quiet | {tokenize.ENCODING}]
-    rows = {row for t in tokens for row in range(t.start[0], t.end[0] + 1)}
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in quiet]
+    rows = {row for token in tokens for row in range(token.start[0], token.end[0] + 1)}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-        ):
-            rows -= set(range(node.lineno, node.end_lineno + 1))
-    return sum(first <= row <= (last or row) for row in rows)
+        match node:
+            case ast.Expr(ast.Constant(str())):
+                rows -= set(range(node.lineno, node.end_lineno + 1))
+    return rows

@@ -53,6 +53,15 @@ def test_resizing_is_pillows_to_one_grey_level(H, W, size):
         )
 
 
+def test_whole_pixels_are_resized_in_single_precision_and_floating_ones_in_their_own():
+    frames = make_frames(2, 11, 13)
+    assert resize_shortest_edge(frames, 7).dtype == np.float32
+    assert resize_shortest_edge(frames.astype(np.float64), 7).dtype == np.float64
+    np.testing.assert_allclose(
+        resize_shortest_edge(frames, 7), resize_shortest_edge(frames.astype(np.float64), 7), atol=1e-3
+    )
+
+
 def test_resizing_is_the_plain_sum_over_the_weights_of_both_axes():
     frames = np.random.default_rng(0).random((2, 5, 7, 3))
     resized = resize_shortest_edge(frames, 3)

@@ -1,0 +1,201 @@
+"""An endless world of moving shapes that sing: what is seen is heard.
+
+In every clip one or two copies of a shape fly through the frame and bounce off its walls, and each of them sings:
+
+    shape ↔ timbre        height ↔ pitch        size ↔ loudness        a bounce ↔ a click
+
+So a sound tells much about its video, and a video about its sound, but neither tells all: colour, and where a shape
+is from left to right, are only seen; whether a voice trembles is only heard.
+
+Letters: `n` clips, `k` copies at most, `m` moments. Moments run from 0, the beginning of a clip, to 1, its end;
+positions from 0 to 1 between the walls. Plain NumPy: worlds are made on the host, whatever computes the model.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from minitvlt.config import Config
+from minitvlt.signals.prepare import prepare_audio, prepare_video
+from minitvlt.worlds import Examples
+from minitvlt.worlds.pictures import OUTLINES, paint_frames
+from minitvlt.worlds.sounds import LOUDEST, TIMBRES, add_clicks, sing
+
+SHAPES = tuple(OUTLINES)
+COLOURS = {"red": 0, "yellow": 60, "green": 130, "blue": 230}  # hue in degrees
+MOTIONS = {"right": (1, 0), "left": (-1, 0), "up": (0, 1), "down": (0, -1)}  # as they set out
+ATTRIBUTES = ("warm", "large", "high", "bouncing", "several", "trembling")
+SMALL, LARGE = (0.12, 0.16), (0.21, 0.26)  # radius, in parts of the shorter side of a frame
+STEADY, TREMBLING = (0.0, 0.15), (0.6, 0.9)  # how far the loudness swings
+SPEED = (0.3, 0.9)  # way from wall to wall that is flown in a clip: below 1, so that no copy bounces twice
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What happens in n clips, before anything is painted or sung"""
+
+    shape: Int[np.ndarray, " n"]  # which of `SHAPES`
+    colour: Int[np.ndarray, " n"]  # which of `COLOURS`
+    motion: Int[np.ndarray, " n"]  # which of `MOTIONS`
+    hue: Float[np.ndarray, " n"]  # degrees, about that of the colour
+    radius: Float[np.ndarray, " n"]
+    tremble: Float[np.ndarray, " n"]
+    speed: Float[np.ndarray, " n"]
+    start: Float[np.ndarray, "n k 2"]  # right and up: 0 at the left wall or the floor, 1 at the opposite one
+    is_there: Bool[np.ndarray, "n k"]  # True for the copies that a clip has
+
+    @property
+    def direction(self) -> Int[np.ndarray, "n 2"]:
+        """Right and up: 1, 0 or -1"""
+        return np.array(list(MOTIONS.values()))[self.motion]
+
+    def locate(self, moments: Float[np.ndarray, " m"], axis: int) -> Float[np.ndarray, "n k m"]:
+        """Position of every copy at some moments, along axis 0 (right) or 1 (up).
+
+        Walls are mirrors: the flight goes on straight behind them, and what is seen is its reflection.
+        """
+        travel = (self.speed * self.direction[:, axis])[:, None, None] * moments.astype(np.float32)
+        way = self.start[:, :, None, axis] + travel.astype(np.float32)  # (n, k, m)
+        return 1 - np.abs(1 - np.abs(way))
+
+    def find_bounces(self) -> Float[np.ndarray, "n k"]:
+        """The moment at which each copy touches a wall; 1 or more if it does not within the clip."""
+        forward = np.sum(self.direction, axis=1, keepdims=True)  # 1 or -1
+        place = np.sum(self.start * np.abs(self.direction)[:, None], axis=-1)  # along the way it flies
+        ahead = np.where(forward > 0, 1 - place, place)  # (n, k)
+        return np.where(self.is_there, ahead / self.speed[:, None], 1)
+
+    def label(self) -> dict[str, np.ndarray]:
+        """What can be asked about a clip; one row for each.
+
+        `shape`, `colour`, `motion`: numbers of `SHAPES`, `COLOURS`, `MOTIONS`. `count`: copies. `attributes`: six
+        booleans that do not depend on each other, named by `ATTRIBUTES`. `valence`: how pleasant a clip is, from
+        -1 to 1: the mean of how warm its colour looks (the cosine of the hue's distance from orange) and of how
+        calm its voice sounds (1 when it is steady, -1 when it falls silent), so it takes eyes and ears to tell.
+        """
+        warmth, calm = np.cos(np.radians(self.hue - 30)), 1 - 2 * self.tremble
+        count = np.sum(self.is_there, axis=1)
+        attributes = (
+            self.colour < 2,
+            self.radius > SMALL[1],
+            self.start[:, 0, 1] > 0.5,
+            np.any(self.find_bounces() < 1, axis=1),
+            count > 1,
+            self.tremble > STEADY[1],
+        )
+        return {
+            "shape": self.shape,
+            "colour": self.colour,
+            "motion": self.motion,
+            "count": count,
+            "valence": (0.5 * (warmth + calm)).astype(np.float32),
+            "attributes": np.stack(attributes, axis=1),
+        }
+
+
+def is_held_out(shape: np.ndarray, colour: np.ndarray, motion: np.ndarray) -> Bool[np.ndarray, "..."]:
+    """Tell whether a combination is kept from training: one in four, a Latin square of shape and colour for
+    each motion, so that training shows every two of the three together, but never these three."""
+    return (shape + colour + motion) % 4 == 0
+
+
+def draw_scenes(rng: np.random.Generator, count: int, held_out: bool, max_count: int) -> Scenes:
+    """Draw what happens in `count` clips; what two attributes speak of is drawn independently."""
+    grid = np.indices((len(SHAPES), len(COLOURS), len(MOTIONS))).reshape(3, -1)
+    combinations = grid[:, is_held_out(*grid) == held_out]
+    shape, colour, motion = combinations[:, rng.integers(combinations.shape[1], size=count)]
+    start = rng.random((count, max_count, 2), dtype=np.float32)
+    start[:, :, 1] = 0.45 * start[:, :, 1] + 0.55 * rng.integers(2, size=(count, 1))  # all high or all low
+    copies = rng.integers(1, max_count + 1, size=(count, 1))
+    return Scenes(
+        shape=shape,
+        colour=colour,
+        motion=motion,
+        hue=np.array(list(COLOURS.values()))[colour] + rng.uniform(-15, 15, count),
+        radius=_draw_level(rng, count, SMALL, LARGE),
+        tremble=_draw_level(rng, count, STEADY, TREMBLING),
+        speed=rng.uniform(*SPEED, count),
+        start=start,
+        is_there=np.arange(max_count) < copies,
+    )
+
+
+def _draw_level(
+    rng: np.random.Generator, count: int, low: tuple[float, float], high: tuple[float, float]
+) -> Float[np.ndarray, " {count}"]:
+    """Draw from one of two ranges; the gap between them keeps them apart."""
+    return np.where(rng.integers(2, size=count) == 1, rng.uniform(*high, count), rng.uniform(*low, count))
+
+
+class ShapesWorld:
+    """Where clips of singing shapes come from."""
+
+    def __init__(
+        self, config: Config, split: Literal["train", "held_out"] = "train", max_count: int = 2
+    ) -> None:
+        """Remember what clips look like.
+
+        Args:
+            config: says how large and how long clips are; any geometry will do.
+            split: "held_out" shows only combinations of shape, colour and motion that "train" never shows.
+            max_count: the most copies of the shape that a clip may have.
+        """
+        if split not in ("train", "held_out"):
+            raise ValueError(f'split must be "train" or "held_out", not {split!r}.')
+        if max_count < 1:
+            raise ValueError(f"max_count must be at least 1, not {max_count}.")
+        self.config, self.split, self.max_count = config, split, max_count
+
+    def sample(self, rng: np.random.Generator, count: int) -> Examples:
+        """Draw clips that are ready for the model; the same state of the generator gives the same clips."""
+        frames, waveforms, labels = self.draw_clips(rng, count)
+        video, _ = prepare_video(list(frames), self.config)
+        audio, _ = prepare_audio(list(waveforms), self.config.sample_rate, self.config)
+        return Examples(video, audio, labels=labels)
+
+    def draw_clips(
+        self, rng: np.random.Generator, count: int, frames: int | None = None
+    ) -> tuple[
+        UInt8[np.ndarray, "{count} T H W 3"], Float[np.ndarray, "{count} samples"], dict[str, np.ndarray]
+    ]:
+        """Draw clips as they would be filmed: `sample` sees the same ones if the generator stands the same.
+
+        Args:
+            rng: what happens.
+            count: how many clips.
+            frames: evenly spaced over a clip, each in the middle of its share; `config.num_frames` if None.
+
+        Returns:
+            frames, waveforms at `config.sample_rate`, and the labels of `Scenes.label`.
+        """
+        scenes = draw_scenes(rng, count, self.split == "held_out", self.max_count)
+        T = self.config.num_frames if frames is None else frames
+        return self._paint(scenes, (np.arange(T) + 0.5) / T), self._sing(scenes), scenes.label()
+
+    def _paint(self, scenes: Scenes, moments: np.ndarray) -> np.ndarray:
+        H, W = self.config.image_shape
+        radius = (min(H, W) * scenes.radius[:, None, None]).astype(np.float32)  # (n, 1, 1)
+        centre = np.stack(
+            [
+                radius + (side - 2 * radius) * scenes.locate(moments, axis)
+                for axis, side in enumerate((W, H))
+            ],
+            axis=-1,
+        )
+        channels = np.array([0, 120, 240])  # the hues of red, green and blue
+        colour = 0.5 + 0.5 * np.cos(np.radians(scenes.hue[:, None] - channels))
+        sizes = np.where(scenes.is_there, radius[:, 0], np.float32(-1000))
+        return paint_frames(scenes.shape, centre, sizes, colour.astype(np.float32), H, W)
+
+    def _sing(self, scenes: Scenes) -> np.ndarray:
+        samples = self.config.spectrogram_length * self.config.hop_length
+        loudness = LOUDEST * (scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there
+        height = scenes.locate(np.arange(samples) / samples, axis=1)
+        rate = self.config.sample_rate
+        waveforms = sing(
+            scenes.shape, height, loudness.astype(np.float32), scenes.tremble.astype(np.float32), rate
+        )
+        add_clicks(waveforms, scenes.find_bounces(), rate)
+        return waveforms

@@ -1,0 +1,144 @@
+"""Where tests get their inputs: small unequal sizes that Hypothesis chooses, and numbers from a seed.
+
+Every array is NumPy in double precision. Numbers come from a generator and not from Hypothesis, which would spend its
+time on single elements; what it varies, and makes smaller when a test fails, are the sizes and the choices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minitvlt.backends import map_tree
+from minitvlt.config import Config
+from minitvlt.model.masking import Masking, random_masking
+from minitvlt.model.parameters import Params, init
+from minitvlt.model.pretraining import PretrainingBatch
+
+
+class Source:
+    """Draws whatever a function may be called with."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy], Any]) -> None:
+        self.draw = draw
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def size(self, least: int = 1, most: int = 5) -> int:
+        return self.draw(st.integers(least, most))
+
+    def pair(self, least: int = 1, most: int = 3) -> tuple[int, int]:
+        return self.size(least, most), self.size(least, most)
+
+    def choose(self, *values: Any) -> Any:
+        return self.draw(st.sampled_from(values))
+
+    def flag(self) -> bool:
+        return self.draw(st.booleans())
+
+    def array(self, *shape: int) -> np.ndarray:
+        """Normal numbers."""
+        return self.rng.standard_normal(shape)
+
+    def noise(self, *shape: int) -> np.ndarray:
+        """Multiples of 1/8 from 0 on, below 1: exact in every precision, and with many ties."""
+        return self.rng.integers(0, 8, shape) / 8
+
+    def waveform(self) -> np.ndarray:
+        return 0.1 * self.array(*self.choose((), (2,), (3, 1)), self.size(1, 70))
+
+    def mask(self, B: int, steps: int, tokens: int = 1) -> np.ndarray | None:
+        """Clips padded at their ends, at least one step of each real; or None."""
+        if self.flag():
+            return None
+        return mask_steps(self.rng.integers(1, steps + 1, B), steps, tokens)
+
+    def config(self, **fixed: Any) -> Config:
+        """A tiny model, no two sizes of which are equal by design."""
+        image_patch, audio_patch = self.pair(), self.pair()
+        (rows, columns), (steps, bands) = self.pair(), self.pair()
+        heads, decoder_heads = self.size(1, 3), self.size(1, 2)
+        settings = {
+            "image_size": (image_patch[0] * rows, image_patch[1] * columns),
+            "image_patch_size": image_patch,
+            "num_frames": self.size(1, 3),
+            "num_image_channels": self.size(1, 3),
+            "spectrogram_length": audio_patch[0] * steps,
+            "frequency_length": audio_patch[1] * bands,
+            "audio_patch_size": audio_patch,
+            "num_audio_channels": self.size(1, 2),
+            "hidden_size": heads * self.size(2, 4),
+            "num_attention_heads": heads,
+            "num_hidden_layers": self.size(1, 2),
+            "intermediate_size": self.size(3, 7),
+            "decoder_hidden_size": decoder_heads * self.size(2, 4),
+            "decoder_num_attention_heads": decoder_heads,
+            "decoder_num_hidden_layers": 1,
+            "decoder_intermediate_size": self.size(3, 7),
+            "qkv_bias": self.flag(),
+            "final_norm": self.flag(),
+            "joint_decoder": self.flag(),
+            "matching_weight": 0.7,
+            "mae_weight": 1.3,
+        }
+        return Config(**{**settings, **fixed})
+
+    def params(self, config: Config | None = None) -> Params:
+        return randomise(init(config or self.config()), self.rng)
+
+    def video(self, config: Config, B: int) -> np.ndarray:
+        """Frames as many and as large as configured, or fewer, or more."""
+        (h, w), (p, q) = config.image_grid, config.image_patch_size
+        if self.flag():
+            h, w = self.pair()
+        return self.array(B, self.size(1, 4), config.num_image_channels, h * p, w * q)
+
+    def audio(self, config: Config, B: int) -> np.ndarray:
+        (_, f), (p, q) = config.audio_grid, config.audio_patch_size
+        f = self.choose(f, f + 1)
+        return self.array(B, config.num_audio_channels, self.size(1, 4) * p, f * q)
+
+    def clips(self, config: Config, B: int | None = None) -> tuple[np.ndarray | None, ...]:
+        """Video and sound of a batch, and their masks, in the order of `forward`."""
+        B = B or self.size(1, 3)
+        video, audio = self.video(config, B), self.audio(config, B)
+        return video, audio, self.mask(*count_tokens(config, video)), self.mask(*count_tokens(config, audio))
+
+    def batch(self, config: Config) -> PretrainingBatch:
+        video, audio, video_mask, audio_mask = self.clips(config)
+        B = len(audio)
+        mixed_video = self.video(config, B)
+        return PretrainingBatch(
+            video=video,
+            audio=audio,
+            video_mask=video_mask,
+            audio_mask=audio_mask,
+            mixed_video=mixed_video,
+            mixed_video_mask=self.mask(*count_tokens(config, mixed_video)),
+            is_match=self.rng.random(B) < 0.5,
+            video_masking=self.masking(config, video, video_mask),
+            audio_masking=self.masking(config, audio, audio_mask),
+        )
+
+    def masking(self, config: Config, clip: np.ndarray, mask: np.ndarray | None) -> Masking:
+        B, steps, tokens = count_tokens(config, clip)
+        return random_masking(self.noise(B, steps * tokens), self.choose(0.0, 0.4, 0.75), mask)
+
+
+def randomise(tree: Any, rng: np.random.Generator) -> Any:
+    """Make every array of a tree random, so that no parameter is left at 0 or 1."""
+    return map_tree(lambda x: 0.5 * rng.standard_normal(x.shape), tree)
+
+
+def count_tokens(config: Config, clip: np.ndarray) -> tuple[int, int, int]:
+    """Clips, frames or patches along time, and tokens of each: what `mask_steps` needs."""
+    if clip.ndim == 5:
+        (p, q), (H, W) = config.image_patch_size, clip.shape[-2:]
+        return len(clip), clip.shape[1], (H // p) * (W // q)
+    (p, q), (S, F) = config.audio_patch_size, clip.shape[-2:]
+    return len(clip), S // p, F // q
+
+
+def mask_steps(lengths: Any, steps: int, tokens: int = 1) -> np.ndarray:
+    """The mask of clips of which the first `lengths[i]` of all steps are real."""
+    return np.repeat(np.arange(steps) < np.asarray(lengths)[:, None], tokens, axis=1)

@@ -1,0 +1,400 @@
+"""NumPy is the truth: every public array function gives on every backend what NumPy gives in double precision.
+
+`CASES` says for each function how its arguments are drawn. Whatever arrays these hold are moved to a backend, a device
+and a precision; the results come back and are compared. The same table runs on CUDA where there is a card.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import AbstractArray
+
+import minitvlt.model
+import minitvlt.signals
+from minitvlt.backends import to_backend, value_and_grad
+from minitvlt.backends.tree import children, is_array
+from minitvlt.learning import optimizer
+from minitvlt.learning.optimizer import AdamWState, Recipe
+from minitvlt.model import masking, patches, pretraining, transformer, tvlt
+from minitvlt.model.parameters import Params
+from minitvlt.model.pretraining import PretrainingBatch
+from minitvlt.signals import frames, inversion, spectrogram
+from tests.helpers.backends import BACKENDS, Backend
+from tests.helpers.sources import Source, count_tokens
+
+# The largest error, relative to the largest element of a result, or to 1/10 where all are smaller.
+TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 0.1}
+
+
+class Host:
+    """An argument that stays a NumPy array: a constant of the computation."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+
+# ---- signals
+
+
+def draw_window(s: Source) -> tuple[int, int]:
+    """A window's length and a hop, not longer."""
+    window_length = 2 * s.size(2, 8)
+    return window_length, s.size(1, window_length)
+
+
+def draw_spectrum(s: Source) -> np.ndarray:
+    shape = (s.size(1, 2), s.size(2, 5), s.size(3, 6))
+    return s.array(*shape) + 1j * s.array(*shape)
+
+
+def draw_filters(s: Source, bins: int) -> Host:
+    return Host(np.abs(s.array(s.size(), bins)))
+
+
+def draw_power(s: Source, *shape: int) -> np.ndarray:
+    return 10 ** s.rng.uniform(-12, 2, shape)
+
+
+def draw_log_mel_arguments(s: Source) -> tuple:
+    window_length = 4 * s.size(8, 12)
+    return s.waveform(), 8000, s.size(1, 3), window_length, s.size(1, window_length)
+
+
+def draw_pixels(s: Source) -> np.ndarray:
+    pixels = s.rng.integers(0, 256, (s.size(1, 3), s.size(2, 9), s.size(2, 9), 3))
+    return pixels.astype(s.choose(np.uint8, np.float64))
+
+
+SIGNALS = {
+    spectrogram.pad_by_reflection: lambda s: (s.waveform(), s.size(0, 20), s.size(0, 20)),
+    spectrogram.frame_waveform: lambda s: (s.waveform(), *draw_window(s)),
+    spectrogram.compute_stft: lambda s: (s.waveform(), *draw_window(s)),
+    spectrogram.compute_power: lambda s: (draw_spectrum(s),),
+    spectrogram.apply_mel_filters: lambda s: (np.abs(s.array(2, s.size(), 7)), draw_filters(s, 7)),
+    spectrogram.power_to_decibel: lambda s: (draw_power(s, 2, *s.pair()),),
+    spectrogram.normalise_decibel: lambda s: (60 * s.array(2, *s.pair()),),
+    spectrogram.log_mel_spectrogram: draw_log_mel_arguments,
+    inversion.denormalise_decibel: lambda s: (s.array(2, *s.pair()),),
+    inversion.decibel_to_power: lambda s: (s.array(2, *s.pair()),),
+    inversion.invert_mel_filters: lambda s: (np.abs(s.array(2, 3, 5)), Host(np.abs(s.array(5, 7)))),
+    inversion.overlap_add: lambda s: (s.array(2, s.size(), 9), s.size(1, 9)),
+    inversion.invert_stft: lambda s: (draw_spectrum(s), s.size(1, 3)),
+    inversion.impose_magnitude: lambda s: ((z := draw_spectrum(s)), np.abs(s.array(*z.shape))),
+    inversion.run_griffin_lim: lambda s: (np.abs(draw_spectrum(s)) + 1, s.size(1, 3), 2, 7),
+    inversion.reconstruct_waveform: lambda s: (s.array(2, s.size(2, 5), 3), 8000, 32, s.size(8, 16), 1, 7),
+    frames.resize_shortest_edge: lambda s: (s.array(2, s.size(2, 9), s.size(2, 9), s.size(1, 3)), s.size(1, 12)),
+    frames.centre_crop: lambda s: (s.array(2, s.size(1, 3), s.size(5, 9), s.size(5, 9)), s.size(), s.size()),
+    frames.scale_pixels: lambda s: (255 * s.rng.random((2, *s.pair())),),
+    frames.transform_frames: lambda s: (draw_pixels(s), s.size(1, 12), s.size(1, 12)),
+}
+
+# ---- model
+
+
+def draw_tokens(s: Source) -> tuple:
+    """Tokens, a block for them and the number of its heads."""
+    config = s.config()
+    x = s.array(s.size(1, 3), s.size(), config.hidden_size)
+    return x, s.params(config).encoder.blocks, config.num_attention_heads
+
+
+def draw_run_blocks_arguments(s: Source) -> tuple:
+    x, blocks, heads = draw_tokens(s)
+    return x, blocks, heads, 1e-6, s.mask(*x.shape[:2]), s.flag(), s.flag()
+
+
+def draw_run_block_arguments(s: Source) -> tuple:
+    x, blocks, heads = draw_tokens(s)
+    return x, blocks[0], heads, 1e-6, s.mask(*x.shape[:2])
+
+
+def draw_attention_arguments(s: Source) -> tuple:
+    x, blocks, heads = draw_tokens(s)
+    return x, blocks[0].attention, heads, s.mask(*x.shape[:2])
+
+
+def draw_queries_and_keys(s: Source) -> tuple:
+    B, heads, d, N, M = (s.size() for _ in range(5))
+    return s.array(B, heads, N, d), s.array(B, heads, M, d), s.mask(B, M)
+
+
+def draw_piece(s: Source, piece: str) -> tuple:
+    x, blocks, _ = draw_tokens(s)
+    return x, getattr(blocks[0], piece)
+
+
+def draw_forward_arguments(s: Source) -> tuple:
+    config = s.config()
+    video, audio, video_mask, audio_mask = s.clips(config)
+    left_out = s.choose("nothing", "video", "audio")
+    if left_out == "video":
+        video = video_mask = None
+    if left_out == "audio":
+        audio = audio_mask = None
+    return s.params(config), video, audio, video_mask, audio_mask, s.flag(), s.flag()
+
+
+def draw_encode_arguments(s: Source) -> tuple:
+    config, B = s.config(), s.size(1, 3)
+    video, audio = (s.array(B, s.size(), config.hidden_size) for _ in range(2))
+    return s.params(config), video, audio, s.mask(*video.shape[:2]), s.mask(*audio.shape[:2])
+
+
+def draw_embed_arguments(s: Source, modality: str) -> tuple:
+    config = s.config()
+    clip = getattr(s, modality)(config, s.size(1, 3))
+    return s.params(config).encoder, config, clip, s.mask(*count_tokens(config, clip))
+
+
+def draw_place_video_arguments(s: Source) -> tuple:
+    config, T, (h, w) = s.config(), s.size(), s.pair()
+    return s.params(config).encoder.video_positions, config, T, (h, w), s.mask(2, T, h * w)
+
+
+def draw_place_audio_arguments(s: Source) -> tuple:
+    steps, bands = s.pair(1, 5)
+    return s.params().encoder.audio_positions, (steps, bands), s.mask(2, steps, bands)
+
+
+def draw_fit_length_arguments(s: Source) -> tuple:
+    n, tokens = s.size(), s.size()
+    return s.array(s.size(), 3), n, s.mask(2, n, tokens)
+
+
+def draw_mask_arguments(s: Source) -> tuple:
+    B, lengths = s.size(), (1, s.size(), s.size())
+    return tuple(s.array(B, n, 2) for n in lengths), tuple(s.mask(B, n) for n in lengths)
+
+
+def draw_masking_arguments(s: Source) -> tuple:
+    B, N = s.size(), s.size(1, 11)
+    return s.noise(B, N), s.choose(0.0, 0.15, 0.5, 0.9), s.mask(B, N)
+
+
+def draw_frame_masking_arguments(s: Source) -> tuple:
+    noise, ratio, mask = draw_masking_arguments(s)
+    tokens = s.size()
+    return noise, ratio, tokens, None if mask is None else np.repeat(mask, tokens, axis=1)
+
+
+def draw_span_masking_arguments(s: Source) -> tuple:
+    noise, ratio, mask = draw_masking_arguments(s)
+    return noise, ratio, s.rng.random(noise.shape) < 0.5, mask
+
+
+def draw_loud_and_silent_steps(s: Source) -> tuple:
+    """Sound without a step whose loudness lies near the threshold, where rounding decides."""
+    (p, q), steps = s.pair(), s.size()
+    level = s.rng.choice([-1.0, 1.0], (s.size(), 1, steps, 1))
+    return np.repeat(np.repeat(level, p, axis=2), q * s.size(), axis=3), (p, q)
+
+
+def draw_patches(s: Source, ndim: int) -> tuple:
+    (p, q), (h, w) = s.pair(), s.pair()
+    leading = [s.size(1, 3) for _ in range(ndim - 2)]
+    return s.array(*leading, p * h, q * w), (p, q)
+
+
+def draw_video_rows(s: Source) -> tuple:
+    (p, q), (h, w), T = s.pair(), s.pair(), s.size()
+    return s.array(2, T * h * w, p * q * s.size(1, 3)), (p, q), (T, h * p, w * q)
+
+
+def draw_audio_rows(s: Source) -> tuple:
+    (p, q), (h, w) = s.pair(), s.pair()
+    return s.array(2, h * w, p * q * s.size(1, 2)), (p, q), (h * p, w * q)
+
+
+def draw_pretraining(s: Source) -> tuple[Params, PretrainingBatch]:
+    config = s.config()
+    return s.params(config), s.batch(config)
+
+
+def draw_hidden_rows(s: Source) -> tuple:
+    B, N, values = s.size(), s.size(), s.size()
+    return s.array(B, N, values), s.array(B, N, values), s.rng.random((B, N)) < 0.5
+
+
+def draw_restore_arguments(s: Source) -> tuple:
+    config = s.config()
+    chosen = s.batch(config).audio_masking
+    return s.array(*chosen.keep.shape, 3), s.array(3), chosen
+
+
+def draw_keep_arguments(s: Source) -> tuple:
+    chosen = s.batch(s.config()).video_masking
+    return s.array(*chosen.is_hidden.shape, 3), chosen
+
+
+def draw_decode_arguments(s: Source) -> tuple:
+    config, B = s.config(), s.size(1, 3)
+    video, audio = (s.array(B, s.size(), config.decoder_hidden_size) for _ in range(2))
+    return s.params(config).decoder, config, video, audio, s.mask(*video.shape[:2]), s.mask(*audio.shape[:2])
+
+
+def draw_score_arguments(s: Source) -> tuple:
+    config = s.config()
+    return s.params(config), *s.clips(config)
+
+
+def draw_match_arguments(s: Source) -> tuple:
+    config = s.config()
+    return s.params(config).matching, s.array(s.size(), config.hidden_size)
+
+
+def differentiate_loss(params: Params, batch: PretrainingBatch) -> tuple:
+    """The value of the whole loss, its parts, and the gradients of all parameters."""
+
+    def loss_and_parts(params: Params, batch: PretrainingBatch) -> tuple:
+        out = pretraining.pretraining_loss(params, batch)
+        return out.loss, (out.match_loss, out.video_loss, out.audio_loss)
+
+    return value_and_grad(loss_and_parts, has_aux=True)(params, batch)
+
+
+MODEL = {
+    patches.patchify_video: lambda s: draw_patches(s, 5),
+    patches.patchify_audio: lambda s: draw_patches(s, 4),
+    patches.unpatchify_video: draw_video_rows,
+    patches.unpatchify_audio: draw_audio_rows,
+    masking.random_masking: draw_masking_arguments,
+    masking.frame_masking: draw_frame_masking_arguments,
+    masking.span_masking: draw_span_masking_arguments,
+    masking.find_speech: draw_loud_and_silent_steps,
+    transformer.run_blocks: draw_run_blocks_arguments,
+    transformer.run_block: draw_run_block_arguments,
+    transformer.run_attention: draw_attention_arguments,
+    transformer.split_heads: lambda s: draw_attention_arguments(s)[:3],
+    transformer.attention_weights: draw_queries_and_keys,
+    transformer.run_mlp: lambda s: draw_piece(s, "mlp"),
+    transformer.run_norm: lambda s: (*draw_piece(s, "mlp_norm"), 1e-6),
+    transformer.run_linear: lambda s: (s.array(2, s.size(), (w := s.params().encoder.video_patches).weight.shape[1]), w),
+    tvlt.forward: draw_forward_arguments,
+    tvlt.encode: draw_encode_arguments,
+    tvlt.embed_video: lambda s: draw_embed_arguments(s, "video"),
+    tvlt.embed_audio: lambda s: draw_embed_arguments(s, "audio"),
+    tvlt.place_video: draw_place_video_arguments,
+    tvlt.place_audio: draw_place_audio_arguments,
+    tvlt.fit_length: draw_fit_length_arguments,
+    tvlt.find_length: lambda s: (s.rng.random((s.size(), 6 * (n := s.size()))) < 0.2, n),
+    tvlt.stretch: lambda s: (s.array(s.size(), *s.pair()), s.size(1, 9)),
+    tvlt.join_masks: draw_mask_arguments,
+    tvlt.match: draw_match_arguments,
+    pretraining.pretraining_loss: draw_pretraining,
+    pretraining.autoencode: draw_pretraining,
+    pretraining.count_targets: lambda s: (s.batch(s.config()),),
+    pretraining.score_matches: draw_score_arguments,
+    pretraining.sum_cross_entropy: lambda s: (50 * s.array(n := s.size()), s.rng.random(n) < 0.5),
+    pretraining.sum_squared_error: draw_hidden_rows,
+    pretraining.paste_visible: draw_hidden_rows,
+    pretraining.keep_tokens: draw_keep_arguments,
+    pretraining.restore_tokens: draw_restore_arguments,
+    pretraining.decode: draw_decode_arguments,
+    differentiate_loss: draw_pretraining,
+}
+
+# ---- learning
+
+
+def draw_update_arguments(s: Source) -> tuple:
+    n = s.size()
+    state = AdamWState(s.array(n), s.array(n), s.array(n) ** 2)
+    recipe = Recipe(warmup_steps=s.size(0, 3), steps=s.size(4, 9), learning_rate=0.3, weight_decay=0.2)
+    return state, s.array(n), s.rng.integers(0, 2, n).astype(np.float64), s.size(0, 8), recipe
+
+
+LEARNING = {
+    optimizer.update_adamw: draw_update_arguments,
+    optimizer.clip_gradient: lambda s: (s.array(s.size()), s.choose(0.1, 1.0, 10.0)),
+    optimizer.to_vector: lambda s: (s.params(),),
+    optimizer.from_vector: lambda s: (optimizer.to_vector(params := s.params()), params),
+    optimizer.start_adamw: lambda s: (s.params(),),
+}
+
+CASES: dict[Callable, Callable[[Source], tuple]] = SIGNALS | MODEL | LEARNING
+
+# ---- the test
+
+
+def list_runs() -> list:
+    """Every function on every backend; in half precision, which has no Fourier transform, the model's."""
+    half = [Backend(one.name, one.device, "bfloat16") for one in BACKENDS if one.name == "torch" and one.dtype == "float32"]
+    runs = [(backend, function) for backend in BACKENDS for function in CASES]
+    runs += [(backend, function) for backend in half for function in MODEL]
+    return [pytest.param(*run, id=f"{run[0]}-{run[1].__name__}") for run in runs if str(run[0]) != "numpy-float64"]
+
+
+@pytest.mark.parametrize(("backend", "function"), list_runs())
+@given(data=st.data())
+@settings(max_examples=10)
+def test_every_function_gives_what_numpy_gives_in_double_precision(backend, function, data):
+    arguments = CASES[function](Source(data.draw))
+    expected = function(*map(unwrap, arguments))
+    actual = function(*map(unwrap, backend.move(arguments)))
+    compare(to_backend(actual, "numpy"), expected, backend.dtype)
+
+
+def unwrap(argument: Any) -> Any:
+    return argument.array if isinstance(argument, Host) else argument
+
+
+def compare(actual: Any, expected: Any, dtype: str, name: str = "") -> None:
+    """Compare two trees: structure, shapes, whole numbers and booleans exactly, others by precision."""
+    if not is_array(expected):
+        assert children(expected) or actual == expected, name
+        for (part, one), (_, other) in zip(children(actual), children(expected), strict=True):
+            compare(one, other, dtype, f"{name}.{part}")
+        return
+    assert actual.shape == expected.shape, name
+    if expected.dtype.kind in "iub":
+        np.testing.assert_array_equal(actual, expected, err_msg=name)
+        return
+    assert np.isfinite(actual).all(), name
+    tolerance = TOLERANCES["float32" if expected.dtype == np.float32 else dtype]
+    largest = np.max(np.abs(expected), initial=0.1)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=name)
+
+
+# ---- the law
+
+
+def takes_arrays(annotation: Any) -> bool:
+    """Tell whether an annotation has in it arrays of any library: not only NumPy's."""
+    if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
+        return annotation.array_type is Any
+    fields = getattr(annotation, "__dataclass_fields__", {})
+    inside = [field.type for field in fields.values()] + list(typing.get_args(annotation))
+    return any(takes_arrays(one) for one in inside)
+
+
+def list_array_functions() -> set[Callable]:
+    """Every public function of signals, model and optimizer that takes arrays and gives something back."""
+    names = [
+        f"{room.__name__}.{module.name}"
+        for room in (minitvlt.signals, minitvlt.model)
+        for module in pkgutil.iter_modules(room.__path__)
+    ]
+    found = set()
+    for module in (*map(importlib.import_module, names), optimizer):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ != module.__name__ or name.startswith(("_", "check_")):
+                continue
+            hints = typing.get_type_hints(function)
+            hints.pop("return")
+            if any(map(takes_arrays, hints.values())):
+                found.add(function)
+    return found
+
+
+def test_no_public_array_function_was_forgotten():
+    assert tvlt.forward in list_array_functions()  # the list finds what takes parameters, or arrays that may be None
+    forgotten = list_array_functions() - CASES.keys()
+    assert not forgotten, f"add a line to CASES for {sorted(function.__qualname__ for function in forgotten)}"
