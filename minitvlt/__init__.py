@@ -1,20 +1,83 @@
 """minitvlt: TVLT, the Textless Vision-Language Transformer, from a clip to a trained model.
 
-NumPy first, PyTorch optional. The public face is flat: `import minitvlt as mt`, then `mt.forward(params, video, audio)`.
+NumPy first, PyTorch optional. The public face is flat: `import minitvlt as mt`, then
+`mt.forward(params, video, audio)`.
 """
 
 from minitvlt.backends import flatten, map_tree, register_backend, to_backend, value_and_grad
 from minitvlt.config import Config
+from minitvlt.learning.batches import draw_batch, make_batch
+from minitvlt.learning.checkpoints import load, save
+from minitvlt.learning.evaluation import evaluate, measure_baseline, score_all_pairs
+from minitvlt.learning.huggingface import from_huggingface
+from minitvlt.learning.optimizer import Recipe
+from minitvlt.learning.trainer import train
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,
     PretrainingOutput,
+    autoencode,
     paste_visible,
     pretraining_loss,
     score_matches,
 )
 from minitvlt.model.tvlt import Output, forward
+from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
+from minitvlt.signals.inversion import reconstruct_waveform
+from minitvlt.signals.prepare import prepare_audio, prepare_video
+from minitvlt.signals.spectrogram import log_mel_spectrogram
+from minitvlt.worlds import Examples
+from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.shapes import ShapesWorld
 
 __version__ = "0.1.0"
+__all__ = [
+    "Clip",
+    "Config",
+    "Examples",
+    "FolderWorld",
+    "Masking",
+    "Output",
+    "Params",
+    "PretrainingBatch",
+    "PretrainingOutput",
+    "Recipe",
+    "ShapesWorld",
+    "autoencode",
+    "draw_batch",
+    "evaluate",
+    "find_speech",
+    "flatten",
+    "forward",
+    "frame_masking",
+    "from_huggingface",
+    "init",
+    "load",
+    "log_mel_spectrogram",
+    "make_batch",
+    "map_tree",
+    "measure_baseline",
+    "paste_visible",
+    "patchify_audio",
+    "patchify_video",
+    "prepare_audio",
+    "prepare_video",
+    "pretraining_loss",
+    "random_masking",
+    "read_clip",
+    "reconstruct_waveform",
+    "register_backend",
+    "save",
+    "score_all_pairs",
+    "score_matches",
+    "span_masking",
+    "to_backend",
+    "train",
+    "unpatchify_audio",
+    "unpatchify_video",
+    "value_and_grad",
+    "write_clip",
+    "write_wav",
+]

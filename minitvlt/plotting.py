@@ -147,12 +147,12 @@ def plot_frames(video: Float[np.ndarray, "T C H W"]) -> Figure:
 def plot_spectrogram(spectrogram: Float[np.ndarray, "S F"], *, sample_rate: int, hop_length: int) -> Figure:
     """One log-mel picture with time in seconds, mel frequency in kilohertz and the level in decibels."""
     check_axes(spectrogram=(spectrogram, "S F"))
-    figure = Picture(figsize=(11, 4.4), layout="constrained")
-    axes = figure.subplots()
+    figure = Picture(figsize=(11, 4.4))
+    axes = place(figure, 0.85, 0.2, 8.85, 3.5)
     image = draw_spectrogram(axes, spectrogram, sample_rate, hop_length)
     axes.set_ylabel("mel frequency (kHz)")
     levels = np.linspace(-1, 1, 5, dtype=np.float32)
-    scale = figure.colorbar(image, label="level (dB)", ticks=levels, pad=0.02)
+    scale = figure.colorbar(image, cax=place(figure, 9.85, 0.2, 0.2, 3.5), label="level (dB)", ticks=levels)
     scale.set_ticklabels([f"{decibel:.0f}" for decibel in denormalise_decibel(levels[None])[0]])
     return figure
 

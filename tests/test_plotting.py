@@ -88,6 +88,11 @@ def test_same_arrays_give_the_same_bytes_whatever_style_the_user_has_set() -> No
     assert first == second
 
 
+def test_writing_a_figure_again_gives_the_same_bytes() -> None:
+    for name, figure in all_pictures().items():
+        assert encode_png(figure) == encode_png(figure), name
+
+
 def test_drawing_leaves_no_global_trace() -> None:
     before = dict(matplotlib.rcParams)
     all_pictures()

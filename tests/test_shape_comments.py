@@ -1,5 +1,6 @@
 """The checker of shape comments, on planted modules: what is true passes, and no lie does."""
 
+import ast
 import importlib
 import itertools
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from tests.helpers.oracles import patchify_video_by_loops
+from tests.helpers.oracles import patchify_audio_by_loops, patchify_video_by_loops
 from tests.helpers.shape_comments import ROOT, Ledger, ShapeCommentError, install, list_places
 
 PATCHIFY = """
@@ -76,25 +77,51 @@ def test_a_planted_wrong_comment_is_caught(plant, ledger, video):
     assert ledger.lies == [str(caught.value)]
 
 
-def test_every_planted_wrong_permutation_is_caught(plant, video):
-    """The comment sees most of them; those that keep the shape are seen by the loops alone."""
-    right, patch = (0, 1, 3, 5, 4, 6, 2), (2, 2)
-    video = video[
-        :, :, :2, :, :4
-    ]  # as many rows as columns of patches, as many channels as patch rows: shapes hide a lot
-    expected = patchify_video_by_loops(video, patch)
-    seen_by_comment = seen_by_loops = 0
-    for i, j in itertools.combinations(range(7), 2):
-        wrong = list(right)
-        wrong[i], wrong[j] = wrong[j], wrong[i]
-        planted = plant(PATCHIFY.replace(str(right), str(tuple(wrong))))
-        try:
-            tokens = planted.patchify_video(video, patch)
-        except ShapeCommentError:
-            seen_by_comment += 1
-        else:
-            seen_by_loops += not np.array_equal(tokens, expected)
-    assert seen_by_comment + seen_by_loops == 21 and seen_by_comment > 5 and seen_by_loops > 5
+@pytest.fixture(params=["patchify_video", "unpatchify_video", "patchify_audio", "unpatchify_audio"])
+def wrong_permutations(request) -> tuple[str, str, list[str]]:
+    """A function of the package's own patches.py, the source, and the source with each two axes exchanged."""
+    source = (ROOT / "minitvlt/model/patches.py").read_text("utf-8")
+    begin = source.index("permute_dims", source.index(f"def {request.param}("))
+    right = re.search(r"\([\d, ]+\)", source[begin:]).group()
+    wrong = []
+    for i, j in itertools.combinations(range(right.count(",") + 1), 2):
+        axes = list(ast.literal_eval(right))
+        axes[i], axes[j] = axes[j], axes[i]
+        wrong.append(source[:begin] + source[begin:].replace(right, str(tuple(axes)), 1))
+    assert len(wrong) == (21 if "video" in request.param else 15)
+    return request.param, source, wrong
+
+
+def call_beside_its_oracle(
+    module: ModuleType, name: str, sizes: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Call one of the functions on a picture of B, T, C, h, w, p, q; return its result and the right one."""
+    B, T, C, h, w, p, q = sizes
+    shape = (B, T, C, h * p, w * q) if "video" in name else (B, C, h * p, w * q)
+    picture = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    by_loops = patchify_video_by_loops if "video" in name else patchify_audio_by_loops
+    tokens = by_loops(picture, (p, q))
+    if name.startswith("un"):
+        size = (T, h * p, w * q) if "video" in name else (h * p, w * q)
+        return getattr(module, name)(tokens, (p, q), size), picture
+    return getattr(module, name)(picture, (p, q)), tokens
+
+
+def test_a_planted_wrong_permutation_of_unequal_sizes_makes_the_comment_a_lie(plant, wrong_permutations):
+    name, right, wrong = wrong_permutations
+    np.testing.assert_array_equal(*call_beside_its_oracle(plant(right), name, (1, 2, 3, 4, 5, 6, 7)))
+    for source in wrong:
+        with pytest.raises(ShapeCommentError):
+            call_beside_its_oracle(plant(source), name, (1, 2, 3, 4, 5, 6, 7))
+
+
+def test_a_planted_wrong_permutation_of_equal_sizes_is_seen_by_the_nested_loops(plant, wrong_permutations):
+    name, right, wrong = wrong_permutations
+    np.testing.assert_array_equal(*call_beside_its_oracle(plant(right), name, (2,) * 7))
+    for source in wrong:
+        result, expected = call_beside_its_oracle(plant(source), name, (2,) * 7)
+        assert result.shape == expected.shape
+        assert not np.array_equal(result, expected)
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def divide(x: Array, y: Array) -> Array:
     return record(z, (x, lambda g: g / b.conjugate()), (y, lambda g: g * (-z / b).conjugate()))
 
 
-def power(x: Array, exponent: float) -> Array:
+def power(x: Array, exponent: float | int) -> Array:
     """y = xⁿ for a number n: dy/dx = n xⁿ⁻¹."""
     a = value_of(x)
     return record(a**exponent, (x, lambda g: g * (exponent * a ** (exponent - 1)).conjugate()))

@@ -7,7 +7,6 @@ element; ⟨a⟩ is the mean of a row.
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csc_array
 
 from minitvlt.backends import numpy_backend, numpy_kernels
 from minitvlt.backends.parallel import in_parallel
@@ -21,6 +20,8 @@ def scatter(rows: Array, places: Int[Array, "n"], count: int) -> Array:
     That is a product with a matrix that has a single 1 in each column. As a sparse matrix it is thirty times
     as fast as NumPy's add.at.
     """
+    from scipy.sparse import csc_array  # here, because importing it takes longer than all of this package
+
     n = len(places)
     ones = csc_array((np.ones(n, rows.dtype), places, np.arange(n + 1)), shape=(count, n))
     return ones @ rows
@@ -45,7 +46,7 @@ def rfft(x: Array) -> Array:
     """
     a = value_of(x)
     n = a.shape[-1]
-    return record(numpy_backend.rfft(a), (x, lambda g: n * np.fft.irfft(g / count_mirrored(n, g), n)))
+    return record(numpy_backend.rfft(a), (x, lambda g: n * numpy_backend.irfft(g / count_mirrored(n, g), n)))
 
 
 def irfft(x: Array, n: int) -> Array:
@@ -54,7 +55,7 @@ def irfft(x: Array, n: int) -> Array:
     Each y_m pulls x_k towards c_k/n e^(-2πi km/n): ∂L/∂x_k = c_k/n Σ_m g_m e^(-2πi km/n), a transform of g.
     """
     y = numpy_backend.irfft(value_of(x), n)
-    return record(y, (x, lambda g: np.fft.rfft(g) * (count_mirrored(n, g) / n)))
+    return record(y, (x, lambda g: numpy_backend.rfft(g) * (count_mirrored(n, g) / n)))
 
 
 def count_mirrored(n: int, like: Array) -> Float[Array, "_"]:

@@ -120,7 +120,7 @@ reshape = torch.reshape
 permute_dims = torch.permute
 broadcast_to = torch.broadcast_to
 exp, log, sqrt, tanh, abs, matmul = torch.exp, torch.log, torch.sqrt, torch.tanh, torch.abs, torch.matmul
-where = torch.where
+where, real, imag = torch.where, torch.real, torch.imag
 
 
 def concat(arrays: Sequence[torch.Tensor], axis: int = 0) -> torch.Tensor:
@@ -158,16 +158,6 @@ def mean(x: torch.Tensor, axis: int | tuple[int, ...] | None = None, keepdims: b
 def max(x: torch.Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> torch.Tensor:
     """Find the largest; equally large elements share the gradient evenly."""
     return torch.amax(x, dim=() if axis is None else axis, keepdim=keepdims)
-
-
-def real(x: torch.Tensor) -> torch.Tensor:
-    """Real part; of real numbers, the numbers themselves."""
-    return torch.real(x)
-
-
-def imag(x: torch.Tensor) -> torch.Tensor:
-    """Imaginary part; of real numbers, zeros."""
-    return torch.imag(x) if x.is_complex() else torch.zeros_like(x)
 
 
 def maximum(x: torch.Tensor, y: torch.Tensor | float) -> torch.Tensor:
@@ -238,7 +228,7 @@ def attention(
     """
     if is_real is None:
         return F.scaled_dot_product_attention(query, key, value)
-    has_any = is_real.any(dim=1, keepdim=True)  # (B, 1)
-    mask = (is_real | ~has_any)[:, None, None, :]
+    has_any = is_real.any(dim=1)[:, None, None, None]
+    mask = is_real[:, None, None, :] | ~has_any
     answer = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return torch.where(has_any[:, :, None, None], answer, 0.0)
+    return torch.where(has_any, answer, 0.0)

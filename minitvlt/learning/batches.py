@@ -3,7 +3,7 @@
 Everything is drawn on the host from one generator, so each backend trains on the same numbers.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,6 +15,7 @@ from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.worlds import Examples
 
 
+@runtime_checkable
 class World(Protocol):
     """Where clips come from: `sample` draws them, ready for the model, with nothing but the given generator."""
 

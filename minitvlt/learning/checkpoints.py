@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with the arrays of a tree under their dotted names, and its configuration.
+"""Checkpoints: one safetensors file with the arrays of a tree under dotted names, and its configuration.
 
 The format holds numbers and text, never code: reading a file from anywhere is safe. It works without torch.
 """

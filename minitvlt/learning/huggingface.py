@@ -64,7 +64,7 @@ def from_huggingface(folder: str | os.PathLike[str]) -> Params:
     Of a classification model the encoder is read. Arrays that have no place here are named in a warning.
 
     Args:
-        folder: holds `config.json`, and `model.safetensors` or, which takes torch to read, `pytorch_model.bin`.
+        folder: holds `config.json`, and `model.safetensors` or `pytorch_model.bin` (torch reads that one).
 
     Raises:
         ValueError: no such folder, files that are missing or damaged, a setting that this model does not

@@ -89,10 +89,10 @@ def read_clip(
         ValueError: there is no such file; it is no media file; the span lies beyond the end; the data are
             damaged, or known to be cut off, within the span. Nothing is shortened or silenced instead, and
             what lies before the damage can be read with `stop`. Formats made to be cut anywhere (TS, MP3,
-            MKV, AVI) just end early.
+            MKV) just end early.
         ImportError: PyAV is missing, and the file is not a WAV file.
     """
-    file, end = Path(path), inf if stop is None else float(stop)
+    file, start, end = Path(path), float(start), inf if stop is None else float(stop)
     check_request(file, start, end)
     pictures: list[tuple[float, np.ndarray]] = []
     sounds: list[Sound] = []
@@ -114,7 +114,7 @@ def read_clip(
     return make_clip(file, start, pictures, sound)
 
 
-def check_request(file: Path, start: float | int, stop: float) -> None:
+def check_request(file: Path, start: float, stop: float) -> None:
     """Raise a ValueError unless [start, stop) is a span and there is a file to read it from."""
     if not 0 <= start < inf:
         raise ValueError(f"{file}: start must be a time in seconds, 0 or later, not {start}.")
@@ -164,7 +164,8 @@ def write_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
 
     Frames keep their times to 1/90,000 s and their size, odd ones too (stored with full colour resolution,
     which some browsers do not play). The sound keeps its place; what lies outside [-1, 1] is clipped. Both
-    are coded with small losses, and AAC fills its last block of 1,024 samples up.
+    are coded with small losses; AAC fills its last block of 1,024 samples up, and puts one of silence
+    before a late sound.
 
     Raises:
         ValueError: neither frames nor sound, a name that does not end in .mp4, frames of no pixels, times

@@ -154,7 +154,11 @@ def encode_media(
     keeps their size but which some browsers refuse.
     """
     av = import_av()
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    options = {
+        "movflags": "faststart",
+        "movie_timescale": str(TICKS),
+    }  # or a late sound is placed to 1/1000 s
+    with av.open(str(path), "w", format="mp4", options=options) as container:
         picture_stream = None if frames is None else _add_picture_stream(container, frames, times)
         sound_stream = None if sound is None else container.add_stream("aac", rate=sound.rate, layout="mono")
         if frames is not None:

@@ -112,15 +112,15 @@ class FolderWorld:
         if count < 1:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
         parts = rng.random(count) if self.spans == "random" else (np.arange(count) + 0.5) / count
-        cuts = [self._cut(*divmod(float(place), 1.0)) for place in parts * len(self._stretches)]
+        cuts = [self._cut(int(place), float(place % 1)) for place in parts * len(self._stretches)]
         video, video_mask = prepare_video([frames for frames, _ in cuts], self.config)
         audio, audio_mask = prepare_audio([sound for _, sound in cuts], self.config.sample_rate, self.config)
         masks = [None if mask.all() else mask for mask in (video_mask, audio_mask)]
         return Examples(video, audio, *masks, labels=None)
 
-    def _cut(self, number: float, where: float) -> tuple[np.ndarray, np.ndarray]:
+    def _cut(self, number: int, where: float) -> tuple[np.ndarray, np.ndarray]:
         """Frames and samples of one span, at `where` from 0 (the first possible) to 1 (the last)."""
-        recording = self._find_recording(int(number))
+        recording = self._find_recording(number)
         samples, rate = len(recording.waveform), self.config.sample_rate
         length = min(samples, self.config.spectrogram_length * self.config.hop_length)
         first = int(where * (samples - length + 1))

@@ -7,26 +7,28 @@ edge is as sharp as pixels allow at any size, and nothing flickers when a shape 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+Floats = Float[np.ndarray, "..."]  # of shapes that broadcast
+
 BACKGROUND = 24  # the grey behind the shapes, of 255
 
 
-def measure_circle(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def measure_circle(x: Floats, y: Floats, radius: Floats) -> Floats:
     """Signed distance of points (x right, y up, from the centre) to a circle."""
     return np.sqrt(x * x + y * y) - radius
 
 
-def measure_square(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def measure_square(x: Floats, y: Floats, radius: Floats) -> Floats:
     """A square about as large as the circle; corners count as if its sides went on straight."""
     return np.maximum(np.abs(x), np.abs(y)) - np.float32(0.85) * radius
 
 
-def measure_triangle(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def measure_triangle(x: Floats, y: Floats, radius: Floats) -> Floats:
     """An equilateral triangle that points up."""
     slope = np.float32(0.75**0.5)
     return np.maximum(slope * np.abs(x) + np.float32(0.5) * y, -y) - np.float32(0.6) * radius
 
 
-def measure_cross(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def measure_cross(x: Floats, y: Floats, radius: Floats) -> Floats:
     """An upright cross of two bars, each three times as long as wide."""
     x, y = np.abs(x), np.abs(y)
     return np.maximum(np.maximum(x, y) - radius, np.minimum(x, y) - np.float32(0.35) * radius)
@@ -64,7 +66,7 @@ def paint_frames(
     rows = np.float32(height - 0.5) - np.arange(height, dtype=np.float32)[:, None]  # row 0 is the highest
     for number, measure in enumerate(OUTLINES.values()):
         (members,) = np.nonzero(shape == number)
-        x, y = np.moveaxis(centre[members, ..., None, None], 3, 0)  # (n, k, T, 1, 1) each
+        x, y = np.moveaxis(centre[members, ..., None, None], 3, 0)
         distance = measure(columns - x, rows - y, radius[members, :, None, None, None]).min(axis=1)
         cover = np.clip(np.float32(0.5) - distance, 0, 1)[..., None]  # half a pixel on both sides of the edge
         paint = 255 * colour[members, None, None, None] - np.float32(BACKGROUND)

@@ -21,7 +21,7 @@ from minitvlt.config import Config
 from minitvlt.signals.prepare import prepare_audio, prepare_video
 from minitvlt.worlds import Examples
 from minitvlt.worlds.pictures import OUTLINES, paint_frames
-from minitvlt.worlds.sounds import LOUDEST, TIMBRES, add_clicks, sing
+from minitvlt.worlds.sounds import add_clicks, sing
 
 SHAPES = tuple(OUTLINES)
 COLOURS = {"red": 0, "yellow": 60, "green": 130, "blue": 230}  # hue in degrees
@@ -56,7 +56,8 @@ class Scenes:
 
         Walls are mirrors: the flight goes on straight behind them, and what is seen is its reflection.
         """
-        travel = (self.speed * self.direction[:, axis])[:, None, None] * moments.astype(np.float32)
+        (n, k, _), m = self.start.shape, len(moments)
+        travel = (self.speed * self.direction[:, axis])[:, None, None] * moments  # (n, 1, m)
         way = self.start[:, :, None, axis] + travel.astype(np.float32)  # (n, k, m)
         return 1 - np.abs(1 - np.abs(way))
 
@@ -64,7 +65,7 @@ class Scenes:
         """The moment at which each copy touches a wall; 1 or more if it does not within the clip."""
         forward = np.sum(self.direction, axis=1, keepdims=True)  # 1 or -1
         place = np.sum(self.start * np.abs(self.direction)[:, None], axis=-1)  # along the way it flies
-        ahead = np.where(forward > 0, 1 - place, place)  # (n, k)
+        ahead = np.where(forward > 0, 1 - place, place)
         return np.where(self.is_there, ahead / self.speed[:, None], 1)
 
     def label(self) -> dict[str, np.ndarray]:
@@ -95,7 +96,9 @@ class Scenes:
         }
 
 
-def is_held_out(shape: np.ndarray, colour: np.ndarray, motion: np.ndarray) -> Bool[np.ndarray, "..."]:
+def is_held_out(
+    shape: Int[np.ndarray, "*any"], colour: Int[np.ndarray, "*any"], motion: Int[np.ndarray, "*any"]
+) -> Bool[np.ndarray, "*any"]:
     """Tell whether a combination is kept from training: one in four, a Latin square of shape and colour for
     each motion, so that training shows every two of the three together, but never these three."""
     return (shape + colour + motion) % 4 == 0
@@ -107,6 +110,7 @@ def draw_scenes(rng: np.random.Generator, count: int, held_out: bool, max_count:
     combinations = grid[:, is_held_out(*grid) == held_out]
     shape, colour, motion = combinations[:, rng.integers(combinations.shape[1], size=count)]
     start = rng.random((count, max_count, 2), dtype=np.float32)
+    start[:, :, 0] = (start[:, :1, 0] + np.arange(max_count) / max_count) % 1  # copies apart from each other
     start[:, :, 1] = 0.45 * start[:, :, 1] + 0.55 * rng.integers(2, size=(count, 1))  # all high or all low
     copies = rng.integers(1, max_count + 1, size=(count, 1))
     return Scenes(
@@ -170,13 +174,15 @@ class ShapesWorld:
         Returns:
             frames, waveforms at `config.sample_rate`, and the labels of `Scenes.label`.
         """
+        if count < 1:
+            raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
         scenes = draw_scenes(rng, count, self.split == "held_out", self.max_count)
         T = self.config.num_frames if frames is None else frames
         return self._paint(scenes, (np.arange(T) + 0.5) / T), self._sing(scenes), scenes.label()
 
     def _paint(self, scenes: Scenes, moments: np.ndarray) -> np.ndarray:
         H, W = self.config.image_shape
-        radius = (min(H, W) * scenes.radius[:, None, None]).astype(np.float32)  # (n, 1, 1)
+        radius = (min(H, W) * scenes.radius[:, None, None]).astype(np.float32)
         centre = np.stack(
             [
                 radius + (side - 2 * radius) * scenes.locate(moments, axis)
@@ -191,7 +197,7 @@ class ShapesWorld:
 
     def _sing(self, scenes: Scenes) -> np.ndarray:
         samples = self.config.spectrogram_length * self.config.hop_length
-        loudness = LOUDEST * (scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there
+        loudness = (scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there
         height = scenes.locate(np.arange(samples) / samples, axis=1)
         rate = self.config.sample_rate
         waveforms = sing(

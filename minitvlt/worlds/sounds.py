@@ -12,25 +12,24 @@ from jaxtyping import Float, Int
 LOWEST_PITCH = 220.0  # Hz, at the floor
 OCTAVES = 2.0  # from the floor to the ceiling
 TREMBLE_RATE = 6.0  # Hz
-LOUDEST = 0.4  # amplitude of a voice
-CLICK = 0.4  # amplitude
-PERIOD = 4096  # samples of a wavetable
+LOUDEST_VOICE, CLICK = 0.4, 0.2  # amplitudes
+TABLE_BITS = 12  # a period is kept as 2**12 samples
 
-# Loudness of the harmonics 1, 2, 3 and 4; the highest one at the ceiling is 3,520 Hz.
+# Loudness of the harmonics 1, 2, 3 and 4, of sum 1. At the ceiling the highest one is at 3,520 Hz.
 TIMBRES = {
     "circle": (1.0, 0.0, 0.0, 0.0),
-    "square": (0.7, 0.0, 0.5, 0.0),
-    "triangle": (0.5, 0.5, 0.4, 0.3),
-    "cross": (0.7, 0.0, 0.0, 0.6),
+    "square": (0.6, 0.0, 0.4, 0.0),
+    "triangle": (0.3, 0.3, 0.2, 0.2),
+    "cross": (0.6, 0.0, 0.0, 0.4),
 }
 
 
 @lru_cache(maxsize=1)
-def make_wavetables() -> Float[np.ndarray, "shapes {PERIOD}"]:
+def make_wavetables() -> Float[np.ndarray, "shapes period"]:
     """One period of every timbre."""
-    harmonic = np.arange(1, 5)[:, None]
-    sines = np.sin(2 * np.pi * harmonic * np.arange(PERIOD) / PERIOD)  # (4, PERIOD)
-    tables = (np.array(list(TIMBRES.values())) @ sines).astype(np.float32)  # (len(TIMBRES), PERIOD)
+    harmonic, place = np.arange(1, 5)[:, None], np.arange(1 << TABLE_BITS) / (1 << TABLE_BITS)
+    waves = np.cos(2 * np.pi * harmonic * place)  # (4, 1 << TABLE_BITS)
+    tables = (np.array(list(TIMBRES.values())) @ waves).astype(np.float32)
     tables.flags.writeable = False  # the cache hands the same array to everyone
     return tables
 
@@ -47,18 +46,20 @@ def sing(
     Args:
         shape: which of `TIMBRES`.
         height: of each copy at each sample: 0 sings the lowest pitch, 1 the highest.
-        loudness: amplitude of each copy's voice, 0 for one that is silent.
+        loudness: of each copy's voice, from 0 (silent) to 1.
         tremble: how far the loudness swings: 0 is a steady voice, 1 falls silent at every swing.
         sample_rate: samples a second.
     """
-    samples = height.shape[-1]
-    pitch = np.float32(LOWEST_PITCH / sample_rate) * np.exp2(np.float32(OCTAVES) * height)
-    phase = np.cumsum(pitch, axis=-1, dtype=np.float64)  # in periods
-    place = (phase * PERIOD).astype(np.int64) % PERIOD + shape[:, None, None] * PERIOD  # (n, k, samples)
-    voices = np.take(make_wavetables(), place)  # (n, k, samples)
-    swing = np.sin(np.pi * TREMBLE_RATE / sample_rate * np.arange(samples)) ** 2
-    gain = 1 - tremble[:, None] * swing.astype(np.float32)  # (n, samples)
-    return gain * (loudness[:, None] @ voices)[:, 0]
+    # The phase is a 32-bit number that overflows once a period; its highest bits are the place in the table.
+    n, k, samples = height.shape
+    slowest = np.float32(LOWEST_PITCH / sample_rate * 2**32)
+    advance = (slowest * np.exp2(np.float32(OCTAVES) * height)).astype(np.uint32)  # (n, k, samples)
+    phase = np.cumsum(advance, axis=-1, dtype=np.uint32)
+    place = (phase >> (32 - TABLE_BITS)) + (shape[:, None, None] << TABLE_BITS)
+    voices = np.take(make_wavetables(), place)
+    time = np.arange(samples) / sample_rate
+    swing = 1 - tremble[:, None] * np.sin(np.pi * TREMBLE_RATE * time) ** 2
+    return LOUDEST_VOICE * swing.astype(np.float32) * np.einsum("nk,nks->ns", loudness, voices)
 
 
 def add_clicks(
@@ -68,7 +69,7 @@ def add_clicks(
 
     A click is a tone of 2.5 kHz, or of a quarter of a low sample rate, that dies away within some milliseconds.
     """
-    n, samples = waveforms.shape
+    samples = waveforms.shape[-1]
     time = np.arange(min(samples, sample_rate // 50)) / sample_rate
     tone = np.sin(2 * np.pi * min(2500.0, sample_rate / 4) * time)
     click = (CLICK * tone * np.exp(-time / 0.004)).astype(np.float32)

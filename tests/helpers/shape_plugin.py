@@ -53,10 +53,6 @@ class ShapeCommentPlugin:
             terminalreporter.write_line(f"SHAPE COMMENT LIES {lie}", red=True)
         for place in self.missing:
             terminalreporter.write_line(f"SHAPE COMMENT NEVER MET AN ARRAY {place}", red=True)
-        scope = (
-            "of all"
-            if self.judged
-            else "(not the whole suite: comments that were not reached are not judged)"
-        )
+        scope = "of all" if self.judged else "(the rest is not judged: part of the suite ran, or it failed)"
         count = f" {len(list_places(self.package))}" if self.judged else ""
         terminalreporter.write_line(f"shape comments found true: {len(self.ledger.reached)} {scope}{count}")

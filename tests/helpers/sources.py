@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minitvlt.backends import map_tree
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, random_masking
-from minitvlt.model.parameters import Params, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
+from tests.helpers.models import draw_mask, draw_params, geometries
 
 
 class Source:
@@ -49,42 +49,17 @@ class Source:
 
     def mask(self, B: int, steps: int, tokens: int = 1) -> np.ndarray | None:
         """Clips padded at their ends, at least one step of each real; or None."""
-        if self.flag():
-            return None
-        return mask_steps(self.rng.integers(1, steps + 1, B), steps, tokens)
+        return draw_mask(self.rng, B, steps, tokens) if self.flag() else None
 
     def config(self, **fixed: Any) -> Config:
-        """A tiny model, no two sizes of which are equal by design."""
-        image_patch, audio_patch = self.pair(), self.pair()
-        (rows, columns), (steps, bands) = self.pair(), self.pair()
-        heads, decoder_heads = self.size(1, 3), self.size(1, 2)
-        settings = {
-            "image_size": (image_patch[0] * rows, image_patch[1] * columns),
-            "image_patch_size": image_patch,
-            "num_frames": self.size(1, 3),
-            "num_image_channels": self.size(1, 3),
-            "spectrogram_length": audio_patch[0] * steps,
-            "frequency_length": audio_patch[1] * bands,
-            "audio_patch_size": audio_patch,
-            "num_audio_channels": self.size(1, 2),
-            "hidden_size": heads * self.size(2, 4),
-            "num_attention_heads": heads,
-            "num_hidden_layers": self.size(1, 2),
-            "intermediate_size": self.size(3, 7),
-            "decoder_hidden_size": decoder_heads * self.size(2, 4),
-            "decoder_num_attention_heads": decoder_heads,
-            "decoder_num_hidden_layers": 1,
-            "decoder_intermediate_size": self.size(3, 7),
-            "qkv_bias": self.flag(),
-            "final_norm": self.flag(),
-            "joint_decoder": self.flag(),
-            "matching_weight": 0.7,
-            "mae_weight": 1.3,
-        }
-        return Config(**{**settings, **fixed})
+        """A tiny model."""
+        choices = {"qkv_bias": self.flag(), "final_norm": self.flag(), "joint_decoder": self.flag()}
+        weights = {"matching_weight": 0.7, "mae_weight": 1.3}
+        return Config(**{**self.draw(geometries()), **choices, **weights, **fixed})
 
     def params(self, config: Config | None = None) -> Params:
-        return randomise(init(config or self.config()), self.rng)
+        """A model without any parameter that is 0 or 1."""
+        return draw_params(config or self.config(), self.rng)
 
     def video(self, config: Config, B: int) -> np.ndarray:
         """Frames as many and as large as configured, or fewer, or more."""
@@ -125,20 +100,10 @@ class Source:
         return random_masking(self.noise(B, steps * tokens), self.choose(0.0, 0.4, 0.75), mask)
 
 
-def randomise(tree: Any, rng: np.random.Generator) -> Any:
-    """Make every array of a tree random, so that no parameter is left at 0 or 1."""
-    return map_tree(lambda x: 0.5 * rng.standard_normal(x.shape), tree)
-
-
 def count_tokens(config: Config, clip: np.ndarray) -> tuple[int, int, int]:
-    """Clips, frames or patches along time, and tokens of each: what `mask_steps` needs."""
+    """Clips, frames or patches along time, and tokens of each: what `draw_mask` needs."""
     if clip.ndim == 5:
         (p, q), (H, W) = config.image_patch_size, clip.shape[-2:]
         return len(clip), clip.shape[1], (H // p) * (W // q)
     (p, q), (S, F) = config.audio_patch_size, clip.shape[-2:]
     return len(clip), S // p, F // q
-
-
-def mask_steps(lengths: Any, steps: int, tokens: int = 1) -> np.ndarray:
-    """The mask of clips of which the first `lengths[i]` of all steps are real."""
-    return np.repeat(np.arange(steps) < np.asarray(lengths)[:, None], tokens, axis=1)

@@ -1,0 +1,268 @@
+"""The NumPy backend: the reference, so it is held to plain loops and to libraries that compute otherwise."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.special import erf
+
+from minitvlt.backends import numpy_backend as xp
+from minitvlt.backends import numpy_kernels, parallel, tape
+from tests.backends.cases import CASES, IS_REAL
+
+DTYPES = ("float32", "float64")
+
+
+@pytest.fixture(params=[1, 3], ids=lambda n: f"{n} threads")
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """However small the arrays are, their rows are shared among so many threads."""
+    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
+    monkeypatch.setattr(parallel, "count_threads", lambda: request.param)
+    return request.param
+
+
+def test_every_function_of_the_waist_is_there_and_has_a_case() -> None:
+    used = {name for case in CASES.values() for name in case.call.__code__.co_names}
+    used |= {"attention", "as_like", "take_along_axis"}  # by helpers of the cases
+    assert set(xp.FUNCTIONS) - used == {"from_numpy", "to_numpy"}
+    assert [name for name in xp.FUNCTIONS if not callable(getattr(xp, name))] == []
+
+
+# ------------------------------------------------------------------------------------- arrays in and out
+
+
+def test_only_floating_point_arrays_change_their_dtype() -> None:
+    assert xp.from_numpy(np.ones(2), None, "float32").dtype == np.float32
+    assert xp.from_numpy(np.arange(2), "cpu", "float32").dtype == np.int64
+    assert xp.from_numpy(np.array([True]), None, "float32").dtype == bool
+    x = np.ones(2)
+    assert xp.from_numpy(x) is x and xp.to_numpy(x) is x
+
+
+@pytest.mark.parametrize("dtype", ["float31", "bfloat16", ""])
+def test_an_unknown_dtype_is_refused(dtype: str) -> None:
+    with pytest.raises(ValueError, match="float32 or float64"):
+        xp.from_numpy(np.ones(2), None, dtype)
+
+
+def test_another_device_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'must be "cpu", not .cuda'):
+        xp.from_numpy(np.ones(2), "cuda")
+
+
+def test_constants_take_the_precision_of_what_they_meet() -> None:
+    single = np.ones(2, np.float32)
+    assert xp.as_like(0.5, single).dtype == np.float32
+    assert xp.as_like([0.5, 1.0], single.astype(np.complex64)).dtype == np.float32
+    assert xp.as_like([1, 2], single).dtype == np.int64
+    assert xp.as_like([True], single).dtype == bool
+    assert xp.as_like([0.5], np.arange(3)).tolist() == [0.5]
+    assert xp.zeros((2, 3), single).dtype == np.float32
+    assert xp.arange(3, single).tolist() == [0, 1, 2]
+
+
+# --------------------------------------------------------------------------------------------- moving
+
+
+@given(st.data())
+def test_take_along_axis_is_a_loop_over_the_places(data: st.DataObject) -> None:
+    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    wanted = [data.draw(st.sampled_from([1, n])) for n in shape]
+    wanted[axis] = data.draw(st.integers(1, 5))
+    indices = data.draw(hnp.arrays(int, tuple(wanted), elements=st.integers(0, shape[axis] - 1)))
+    x = np.arange(np.prod(shape)).reshape(shape)
+    result_shape = list(shape)
+    result_shape[axis] = wanted[axis]
+    expected = np.empty(result_shape, int)
+    for place in np.ndindex(*result_shape):
+        source = list(place)
+        source[axis] = indices[tuple(0 if n == 1 else i for i, n in zip(place, indices.shape, strict=True))]
+        expected[place] = x[tuple(source)]
+    np.testing.assert_array_equal(xp.take_along_axis(x, indices, axis), expected)
+
+
+def test_take_along_axis_takes_arrays_that_are_views() -> None:
+    x = np.arange(30).reshape(2, 5, 3).transpose(0, 2, 1)
+    indices = np.array([[2, 0], [1, 1]])[:, :, None]
+    np.testing.assert_array_equal(xp.take_along_axis(x, indices, 1), [x[0, [2, 0]], x[1, [1, 1]]])
+
+
+def test_equal_values_stay_in_their_order() -> None:
+    assert xp.argsort(np.array([2.0, 1, 2, 1, 2, 1] * 5)).tolist() == [
+        *range(1, 30, 2),
+        *range(0, 30, 2),
+    ]
+
+
+# ---------------------------------------------------------------------------------- the neural network's
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3)])
+def test_linear_is_a_sum_of_products(shape: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.normal(size=s).astype(dtype) for s in (shape, (7, 3), (7,)))
+    expected = np.empty((*shape[:-1], 7))
+    for place in np.ndindex(*expected.shape):
+        expected[place] = sum(x[(*place[:-1], i)] * weight[place[-1], i] for i in range(3))
+    y = xp.linear(x, weight)
+    assert y.dtype == dtype and y.shape == expected.shape
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(xp.linear(x, weight, bias), expected + bias, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layer_norm_normalises_every_row(threads: int, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(2, 5, 7)) * 3 + 10).astype(dtype)
+    weight, bias = rng.normal(size=(2, 7)).astype(dtype)
+    y = xp.layer_norm(x, weight, bias, 1e-2)
+    assert y.dtype == dtype
+    for b, n in itertools.product(range(2), range(5)):
+        row = x[b, n].astype(float)
+        deviation = np.sqrt(np.mean((row - row.mean()) ** 2) + 1e-2)
+        np.testing.assert_allclose(
+            y[b, n], (row - row.mean()) / deviation * weight + bias, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_layer_norm_of_a_constant_row_is_the_bias() -> None:
+    y = xp.layer_norm(
+        np.full((3, 5), 1e4, np.float32), np.ones(5, np.float32), np.full(5, 0.5, np.float32), 1e-6
+    )
+    np.testing.assert_array_equal(y, np.full((3, 5), 0.5))
+
+
+def test_gelu_is_exact_to_the_precision_of_float32(threads: int) -> None:
+    x = np.concatenate(
+        [np.linspace(-12, 12, 100_003), [0.0, -0.0, 1e-30, -1e-30, 40.0, -40.0, 3e18, -3e18]]
+    ).astype(np.float32)
+    wide = x.astype(np.float64)
+    y, slope = numpy_kernels.gelu_and_slope(x)
+    assert y.dtype == slope.dtype == np.float32
+    exact = wide * (0.5 + 0.5 * erf(wide / np.sqrt(2)))
+    assert (np.abs(y - exact) <= 4e-7 * np.maximum(1, np.abs(wide))).all()
+    exact_slope = 0.5 + 0.5 * erf(wide / np.sqrt(2)) + wide * np.exp(-0.5 * wide**2) / np.sqrt(2 * np.pi)
+    assert (np.abs(slope - exact_slope) <= 1e-6).all()
+    np.testing.assert_array_equal(xp.gelu(x), y)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3, 5), (0, 3)])
+def test_gelu_in_double_precision_and_any_shape(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape)
+    assert xp.gelu(x).shape == shape
+    np.testing.assert_allclose(xp.gelu(x), x * (0.5 + 0.5 * erf(x / np.sqrt(2))), rtol=1e-13, atol=1e-15)
+
+
+def test_softmax_does_not_overflow() -> None:
+    x = np.array([[1e4, 1e4 + np.log(3)], [-1e4, -1e4], [-np.inf, 0]])
+    np.testing.assert_allclose(xp.softmax(x), [[0.25, 0.75], [0.5, 0.5], [0, 1]], rtol=1e-9)
+
+
+def attend_by_loops(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, is_real: np.ndarray | None
+) -> np.ndarray:
+    """Attention, one query at a time, with one number for every key."""
+    B, heads, N, d = query.shape
+    output = np.zeros((B, heads, N, d))
+    for b, h, n in itertools.product(range(B), range(heads), range(N)):
+        keys = [m for m in range(key.shape[2]) if is_real is None or is_real[b, m]]
+        weights = [np.exp(np.dot(query[b, h, n], key[b, h, m]) / np.sqrt(d)) for m in keys]
+        for m, weight in zip(keys, weights, strict=True):
+            output[b, h, n] += weight / sum(weights) * value[b, h, m]
+    return output
+
+
+@given(st.integers(1, 80), st.sampled_from([None, IS_REAL]), st.sampled_from(DTYPES))
+def test_attention_is_plain_loops_whatever_the_blocks(
+    block: int, is_real: np.ndarray | None, dtype: str
+) -> None:
+    rng = np.random.default_rng(block)
+    query, key, value = (rng.normal(size=(3, 2, n, 3)).astype(dtype) for n in (7, 5, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy_kernels, "SCORE_BLOCK", block)
+        output = xp.attention(query, key, value, is_real)
+    assert output.dtype == dtype
+    expected = attend_by_loops(query, key, value, is_real)
+    np.testing.assert_allclose(
+        output, expected, **({"rtol": 1e-4, "atol": 1e-6} if dtype == "float32" else {})
+    )
+    if is_real is not None:
+        assert (output[1] == 0).all(), "no real key: exactly 0"
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 9), st.integers(1, 6), st.integers(1, 90))
+def test_blocks_cover_every_score_once(B: int, heads: int, N: int, M: int, block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy_kernels, "SCORE_BLOCK", block)
+        seen = np.zeros((B, heads, N), int)
+        for of_queries, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
+            assert of_queries[:2] == of_keys
+            seen[of_queries] += 1
+    assert (seen == 1).all()
+
+
+def test_attention_is_shared_by_threads(threads: int) -> None:
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=(3, 2, n, 3)) for n in (7, 5, 5))
+    expected = attend_by_loops(query, key, value, IS_REAL)
+    np.testing.assert_allclose(xp.attention(query, key, value, IS_REAL), expected, rtol=1e-9)
+
+
+def test_attention_of_large_scores_does_not_overflow() -> None:
+    query = np.full((1, 1, 2, 3), 100, np.float32)
+    key = np.stack([np.full(3, 100), np.full(3, -100)]).astype(np.float32)[None, None]
+    value = np.array([[1, 2, 3], [7, 7, 7]], np.float32)[None, None]
+    np.testing.assert_allclose(xp.attention(query, key, value)[0, 0], [[1, 2, 3], [1, 2, 3]])
+
+
+# ----------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 7])
+def test_threads_share_all_rows_and_no_row_twice(rows: int, threads: int) -> None:
+    x, calls = np.zeros((rows, 5)), []
+
+    def count(part: np.ndarray) -> None:
+        part += 1
+        calls.append(len(part))
+
+    parallel.in_parallel(count, x)
+    assert (x == 1).all()
+    assert len(calls) == max(1, min(rows, threads))
+
+
+def test_small_arrays_stay_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "count_threads", lambda: 3)
+    for rows, expected in ((parallel.SMALLEST_SHARE, 1), (2 * parallel.SMALLEST_SHARE, 2)):
+        calls: list[int] = []
+        parallel.in_parallel(lambda part, calls=calls: calls.append(len(part)), np.zeros(rows))
+        assert len(calls) == expected
+
+
+def test_a_failure_in_a_thread_is_not_lost(threads: int) -> None:
+    def fail_on_the_last(part: np.ndarray) -> None:
+        if part[-1] == 6:
+            raise RuntimeError("here")
+
+    with pytest.raises(RuntimeError, match="here"):
+        parallel.in_parallel(fail_on_the_last, np.arange(7))
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("5", 5), ("", None), ("0", None), ("many", None)])
+def test_the_number_of_threads_can_be_asked_for(
+    asked: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    count = parallel.count_threads.__wrapped__()
+    assert count == expected or (expected is None and count >= 1)
+
+
+def test_numpy_and_the_tape_have_the_same_values() -> None:
+    for name, case in CASES.items():
+        inputs = case.draw(1)
+        np.testing.assert_array_equal(case.call(xp, *inputs), case.call(tape, *inputs), err_msg=name)

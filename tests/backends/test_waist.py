@@ -1,0 +1,205 @@
+"""The waist: whose function runs, what may be mixed, how arrays move, and a library from outside."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+import minitvlt as mt
+from minitvlt import backends
+from minitvlt.backends import namespace, numpy_backend, register_backend, tape, to_backend, value_and_grad
+from minitvlt.backends.tape_array import TapeArray
+from tests.backends import array_api_strict_backend
+from tests.backends.cases import CASES
+
+torch = pytest.importorskip("torch")
+from minitvlt.backends import torch_backend  # noqa: E402
+
+
+@pytest.fixture
+def strict_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """array-api-strict as a backend, for the length of a test."""
+    monkeypatch.setattr(backends, "_registered", [])
+    register_backend(array_api_strict_backend, lambda x: type(x).__module__.startswith("array_api_strict"))
+    yield array_api_strict_backend
+
+
+# ------------------------------------------------------------------------------------------- namespace
+
+
+def test_the_type_of_the_arrays_decides() -> None:
+    x, recorded, tensor = np.ones(2), TapeArray(np.ones(2)), torch.ones(2)
+    assert namespace(x) is namespace(x, None, np.float32(1)) is numpy_backend
+    assert namespace(recorded) is namespace(recorded, recorded, None) is tape
+    assert namespace(tensor, tensor) is namespace(torch.nn.Parameter(tensor)) is torch_backend
+
+
+def test_numpy_beside_the_tape_is_the_tape() -> None:
+    x, recorded = np.ones(2), TapeArray(np.ones(2))
+    assert namespace(x, recorded) is namespace(recorded, x, None) is tape
+
+
+def test_other_mixtures_are_refused_with_a_way_out() -> None:
+    x, recorded, tensor = np.ones(2), TapeArray(np.ones(2)), torch.ones(2)
+    with pytest.raises(ValueError, match=r"numpy and torch.*to_backend\(.*\"torch\"\)"):
+        namespace(x, tensor)
+    with pytest.raises(ValueError, match="tape and torch"):
+        namespace(recorded, tensor)
+    with pytest.raises(ValueError, match="numpy and tape and torch"):
+        namespace(recorded, tensor, x)
+
+
+@pytest.mark.parametrize("thing", ["a word", 1.5, [1.0, 2.0], {}, object()])
+def test_what_is_no_array_is_refused(thing: object) -> None:
+    with pytest.raises(ValueError, match=f"Expected an array, got {type(thing).__name__}"):
+        namespace(thing)
+
+
+def test_no_array_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one array"):
+        namespace(None, None)
+
+
+def test_torch_is_only_imported_when_its_arrays_come() -> None:
+    code = (
+        "import sys, numpy as np; from minitvlt.backends import namespace, to_backend, value_and_grad\n"
+        "value_and_grad(lambda x: namespace(x).sum(x))(np.ones(2)); to_backend(np.ones(2), 'numpy')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(mt.__file__).parents[1])
+
+
+def test_missing_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> ModuleType:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(backends, "import_module", fail)
+    missing = "torch"
+    with pytest.raises(ValueError, match=r"not installed: pip install .minitvlt\[torch\]"):
+        to_backend(np.ones(2), "torch")
+    missing = "something_else"
+    with pytest.raises(ModuleNotFoundError):
+        to_backend(np.ones(2), "torch")
+
+
+# ----------------------------------------------------------------------------------------- to_backend
+
+
+def test_a_tree_moves_there_and_back() -> None:
+    tree = (np.arange(6.0).reshape(2, 3), None, "word", (np.arange(3), np.array([True, False])))
+    there = to_backend(tree, "torch", device="cpu", dtype="float32")
+    assert (there[0].dtype, there[3][0].dtype, there[3][1].dtype) == (torch.float32, torch.int64, torch.bool)
+    assert there[1:3] == (None, "word")
+    back = to_backend(there, "numpy", dtype="float64")
+    assert back[0].dtype == np.float64
+    for ours, theirs in zip((back[0], *back[3]), (tree[0], *tree[3]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_without_a_dtype_every_array_keeps_its_own() -> None:
+    for dtype in ("float32", "float64", "int32", "uint8", "bool", "complex64"):
+        x = np.ones(2, dtype)
+        assert to_backend(to_backend(x, "torch"), "numpy").dtype == x.dtype
+
+
+def test_what_is_recorded_comes_off_the_tape() -> None:
+    assert isinstance(to_backend(TapeArray(np.ones(2)), "numpy"), np.ndarray)
+    assert torch.is_tensor(to_backend(TapeArray(np.ones(2)), "torch"))
+
+
+@pytest.mark.parametrize("name", ["jax", "tape", ""])
+def test_an_unknown_backend_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="choose one of numpy, torch"):
+        to_backend(np.ones(2), name)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_unknown_devices_and_dtypes_are_refused(backend: str) -> None:
+    with pytest.raises(ValueError, match="device"):
+        to_backend(np.ones(2), backend, device="toaster")
+    with pytest.raises(ValueError, match="float31"):
+        to_backend(np.ones(2), backend, dtype="float31")
+
+
+# ------------------------------------------------------------------------------------- value_and_grad
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_value_and_gradient_with_and_without_more(backend: str) -> None:
+    params, data = to_backend(((np.array([1.0, 2.0]), np.array(3.0)), np.array([5.0, 7.0])), backend)
+
+    def loss(params: tuple, data: Any, factor: float) -> tuple:
+        xp = namespace(params[0], data)
+        product = params[0] * data
+        return xp.sum(product) * params[1] * factor, (product, factor)
+
+    value, gradients = value_and_grad(lambda *args: loss(*args)[0])(params, data, 2.0)
+    assert float(value) == 114
+    assert [to_backend(g, "numpy").tolist() for g in gradients] == [[30, 42], 38]
+    (same, (product, factor)), again = value_and_grad(loss, has_aux=True)(params, data, 2.0)
+    assert float(same) == 114 and factor == 2.0
+    assert to_backend(product, "numpy").tolist() == [5, 14]
+    assert [to_backend(g, "numpy").tolist() for g in again] == [[30, 42], 38]
+
+
+# ----------------------------------------------------------------------- a library from outside
+
+
+def make_module(**contents: object) -> ModuleType:
+    module = ModuleType("planted")
+    vars(module).update(contents)
+    return module
+
+
+def test_a_backend_takes_less_than_forty_lines() -> None:
+    lines = Path(array_api_strict_backend.__file__).read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) < 40
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_function_on_the_strict_standard_equals_numpy(strict_backend: ModuleType, name: str) -> None:
+    inputs = CASES[name].draw(0)
+    moved = to_backend(inputs, "array-api-strict")
+    assert all(x.device == strict.Device("device1") for x in moved)
+    xp = namespace(*moved)
+    assert xp is strict_backend
+    result = CASES[name].call(xp, *moved)
+    np.testing.assert_allclose(
+        to_backend(result, "numpy"), CASES[name].call(numpy_backend, *inputs), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_the_whole_forward_pass_runs_on_the_strict_standard(strict_backend: ModuleType) -> None:
+    config = mt.Config.tiny(num_hidden_layers=2)
+    params, rng = mt.init(config, seed=1), np.random.default_rng(2)
+    video = rng.uniform(-1, 1, (2, 5, 3, 24, 32)).astype(np.float32)  # more frames, wider: tables interpolate
+    audio = rng.uniform(-1, 1, (2, 1, 32, 16)).astype(np.float32)
+    masks = np.arange(5 * 12) < [[60], [24]], np.arange(8) < [[5], [8]]
+    expected = mt.forward(params, video, audio, *masks, return_hidden=True, return_attention=True)
+    inputs = to_backend((params, video, audio, *masks), "array-api-strict")
+    out = mt.forward(*inputs, return_hidden=True, return_attention=True)
+    for name, array in mt.flatten(expected).items():
+        ours = to_backend(mt.flatten(out)[name], "numpy")
+        np.testing.assert_allclose(ours, array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_registered_name_replaces_an_older_one(strict_backend: ModuleType) -> None:
+    functions = {name: getattr(strict_backend, name) for name in numpy_backend.FUNCTIONS}
+    newer = make_module(name="array-api-strict", **functions)
+    register_backend(newer, lambda x: hasattr(x, "__array_namespace__") and hasattr(x, "to_device"))
+    assert namespace(to_backend(np.ones(2), "array-api-strict")) is newer
+
+
+def test_an_incomplete_backend_is_refused_by_the_names_it_lacks() -> None:
+    functions = dict.fromkeys(numpy_backend.FUNCTIONS, print)
+    with pytest.raises(ValueError, match=r"missing: \['name'\]"):
+        register_backend(make_module(**functions), lambda x: False)
+    del functions["rfft"], functions["gelu"]
+    with pytest.raises(ValueError, match=r"missing: \['rfft', 'gelu'\]"):
+        register_backend(make_module(name="broken", **functions), lambda x: False)

@@ -1,0 +1,432 @@
+"""What is saved comes back, bit for bit; what does not fit is refused by name."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from minitvlt.backends import flatten, map_tree, to_backend, value_and_grad
+from minitvlt.config import Config
+from minitvlt.learning.checkpoints import check_same_shapes, load, load_arrays, save, save_arrays
+from minitvlt.learning.huggingface import from_huggingface, name_in_huggingface
+from minitvlt.model.parameters import Params
+from minitvlt.model.pretraining import pretraining_loss
+from minitvlt.model.tvlt import forward
+from tests.helpers.backends import assert_trees_close, on_every_backend
+from tests.helpers.models import draw_batch, draw_clips, draw_params, draw_values
+
+SMALL = {
+    "image_size": (6, 4),
+    "image_patch_size": (2, 2),
+    "num_frames": 3,
+    "spectrogram_length": 10,
+    "frequency_length": 6,
+    "audio_patch_size": (2, 3),
+    "hidden_size": 10,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 7,
+    "decoder_hidden_size": 6,
+    "decoder_num_hidden_layers": 1,
+    "decoder_num_attention_heads": 3,
+    "decoder_intermediate_size": 5,
+}
+
+
+@pytest.fixture
+def params() -> Params:
+    return draw_params(Config(**SMALL), np.random.default_rng(3))
+
+
+def assert_same(ours: Params, theirs: Params) -> None:
+    assert ours.config == theirs.config
+    assert_trees_close(ours, theirs, rtol=0, atol=0)
+    for name, array in flatten(ours).items():
+        assert array.dtype == flatten(theirs)[name].dtype
+
+
+@on_every_backend
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"task_mae": False},
+        {"task_matching": False, "final_norm": False},
+        {"qkv_bias": False, "image_size": 8},
+        {"joint_decoder": True, "audio_mask_type": "speech-span", "layer_norm_eps": 1e-5},
+    ],
+    ids=str,
+)
+def test_parameters_come_back_on_every_backend(backend, changes, tmp_path):
+    params = backend.move(draw_params(Config(**SMALL | changes), np.random.default_rng(3)))
+    path = save(params, tmp_path / "model.safetensors")
+    assert_same(load(path), to_backend(params, "numpy"))
+
+
+@on_every_backend
+def test_gradients_come_back(backend, params, tmp_path):
+    batch = draw_batch(params.config, np.random.default_rng(5), 2, 3, 5, is_padded=True)
+    params, batch = backend.move((params, batch))
+    _, gradient = value_and_grad(lambda params: pretraining_loss(params, batch).loss)(params)
+    assert_same(load(save(gradient, tmp_path / "gradient.safetensors")), to_backend(gradient, "numpy"))
+
+
+def test_tables_of_other_lengths_are_kept(params, tmp_path):
+    """A model may have been trained on longer clips than it is used for."""
+    longer = map_tree(lambda x: np.concatenate([x, x]), params.encoder.video_positions.time)
+    arrays = flatten(params) | {"encoder.video_positions.time": longer}
+    save_arrays(arrays, tmp_path / "long.safetensors", {"config": params.config.to_dict()})
+    assert_trees_close(load(tmp_path / "long.safetensors").encoder.video_positions.time, longer, rtol=0)
+
+
+def test_metadata_are_kept_beside_the_configuration(params, tmp_path):
+    path = save(params, tmp_path / "model.safetensors", {"steps": 7, "metrics": {"loss": 0.25}})
+    _, metadata = load_arrays(path)
+    assert metadata == {
+        "steps": 7,
+        "metrics": {"loss": 0.25},
+        "config": json.loads(json.dumps(params.config.to_dict())),
+    }
+
+
+def test_the_same_content_gives_the_same_bytes(params, tmp_path):
+    files = [
+        save(params, tmp_path / name, {"b": 1, "a": 2}) for name in ("one.safetensors", "two.safetensors")
+    ]
+    again = save(load(files[0]), tmp_path / "three.safetensors", {"a": 2, "b": 1})
+    assert files[0].read_bytes() == files[1].read_bytes() == again.read_bytes()
+
+
+def test_named_arrays_of_any_kind_come_back(tmp_path):
+    arrays = {
+        "transposed": np.arange(6.0).reshape(2, 3).T,
+        "number": np.array(3),
+        "empty": np.zeros((0, 2), np.float32),
+        "words": np.array([True, False]),
+        "strided": np.arange(10, dtype=np.uint32)[::3],
+    }
+    found, metadata = load_arrays(save_arrays(arrays, tmp_path / "deep" / "state.safetensors"))
+    assert metadata == {}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+
+
+def test_a_failed_write_leaves_the_old_file(params, tmp_path):
+    path = save(params, tmp_path / "model.safetensors")
+    with pytest.raises(TypeError):
+        save(params, path, {"not for JSON": object()})
+    assert_same(load(path), params)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_only_parameters_are_saved(tmp_path):
+    with pytest.raises(ValueError, match="Expected parameters .* got tuple"):
+        save.__wrapped__((np.ones(3),), tmp_path / "x.safetensors")
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def change_file(path: Path, change: Callable[[dict, dict], Any]) -> Path:
+    """Let `change` alter the arrays and the metadata of a checkpoint in place."""
+    arrays, metadata = load_arrays(path)
+    change(arrays, metadata)
+    return save_arrays(arrays, path, metadata)
+
+
+WEIGHT = "encoder.blocks.1.mlp.expand.weight"
+DAMAGES: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
+    "an array is missing": (lambda arrays, _: arrays.pop(WEIGHT), rf"lacks {WEIGHT}"),
+    "an array is unknown": (lambda arrays, _: arrays.update(extra=np.ones(3)), "has extra"),
+    "half a decoder": (
+        lambda arrays, _: [arrays.pop(name) for name in list(arrays) if name.startswith("decoder.b")],
+        "lacks decoder.blocks.0.attention_norm.weight.* and 7 more",
+    ),
+    "a wrong shape": (
+        lambda arrays, _: arrays.update({WEIGHT: np.ones((10, 7))}),
+        rf"{WEIGHT} has the shape \(10, 7\), but its configuration says \(7, 10\)",
+    ),
+    "a table of another width": (
+        lambda arrays, _: arrays.update({"encoder.audio_positions.time": np.ones((5, 9))}),
+        r"encoder.audio_positions.time has the shape \(5, 9\), .* \(5, 10\)",
+    ),
+    "another configuration": (
+        lambda _, metadata: metadata["config"].update(hidden_size=12),
+        r"encoder.cls has the shape \(10,\), but its configuration says \(12,\)",
+    ),
+    "another number of layers": (
+        lambda _, metadata: metadata["config"].update(num_hidden_layers=1),
+        "has encoder.blocks.1.attention_norm.weight",
+    ),
+    "a configuration without end": (
+        lambda _, metadata: metadata["config"].update(num_hidden_layers=10**12),
+        "too few for 1000000000000 layers",
+    ),
+    "an impossible configuration": (
+        lambda _, metadata: metadata["config"].update(num_attention_heads=3),
+        "hidden_size 10 is not a multiple of num_attention_heads 3",
+    ),
+    "an unknown setting": (
+        lambda _, metadata: metadata["config"].update(hiden_size=10),
+        "did you mean 'hidden_size'",
+    ),
+    "no configuration": (lambda _, metadata: metadata.pop("config"), "no configuration"),
+    "whole numbers": (
+        lambda arrays, _: arrays.update({WEIGHT: np.ones((7, 10), int)}),
+        f"{WEIGHT} is int64: expected floating-point",
+    ),
+    "NaN": (
+        lambda arrays, _: arrays[WEIGHT].__setitem__((0, slice(2)), np.nan),
+        f"2 of the 70 values of {WEIGHT} are NaN or infinite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_what_does_not_fit_is_named(change, message, params, tmp_path):
+    path = change_file(save(params, tmp_path / "model.safetensors"), change)
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_parameters_of_another_configuration_are_named(params):
+    check_same_shapes(
+        params, params.config.replace(num_frames=17, spectrogram_length=4, pixel_mask_ratio=0.1)
+    )
+    with pytest.raises(ValueError, match=r"old.safetensors: encoder.cls has the shape \(10,\), .* \(14,\)"):
+        check_same_shapes(params, params.config.replace(hidden_size=14), "old.safetensors")
+    with pytest.raises(ValueError, match="lacks decoder.entry.weight"):
+        check_same_shapes(
+            draw_params(params.config.replace(task_mae=False), np.random.default_rng(0)), params.config
+        )
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+    with pytest.raises(ValueError, match="is not there"):
+        load(tmp_path / "no.safetensors")
+    with pytest.raises(ValueError, match="is a folder"):
+        load(tmp_path)
+
+
+@given(data=st.data())
+def test_damaged_files_are_refused(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("damaged") / "model.safetensors"
+    save(draw_params(Config(**SMALL), np.random.default_rng(3)), path)
+    whole = path.read_bytes()
+    kind = data.draw(st.sampled_from(["truncated", "longer", "another beginning", "no file of ours"]))
+    if kind == "truncated":
+        damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    elif kind == "longer":
+        damaged = whole + data.draw(st.binary(min_size=1, max_size=9))
+    elif kind == "another beginning":
+        start = data.draw(
+            st.binary(min_size=9, max_size=40).filter(lambda start: not whole.startswith(start))
+        )
+        damaged = start + whole[len(start) :]
+    else:
+        damaged = data.draw(st.binary(max_size=200))
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"damaged|no configuration|config"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "3"], ids=["list", "half", "deep", "number"])
+def test_metadata_that_are_no_named_values_are_refused(text, tmp_path):
+    save_file({"x": np.ones(3)}, tmp_path / "x.safetensors", {"minitvlt": text})
+    with pytest.raises(ValueError, match="damaged"):
+        load_arrays(tmp_path / "x.safetensors")
+
+
+def test_numbers_that_numpy_lacks_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.ones(3, dtype=torch.bfloat16)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=r"cannot read.*float32"):
+        load_arrays(tmp_path / "x.safetensors")
+
+
+# ---------------------------------------------------------------------------------------------------- transformers
+
+transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
+
+
+def save_theirs(kind: str, folder: Path, is_safe: bool = True, **changes: Any) -> Any:
+    """Save a model of theirs with random parameters."""
+    rng, theirs = (
+        np.random.default_rng(7),
+        getattr(transformers, kind)(transformers.TvltConfig(**SMALL | changes)),
+    )
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
+    theirs.save_pretrained(folder, safe_serialization=is_safe)
+    return theirs
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_every_array_of_theirs_has_a_place(tmp_path):
+    """Each value arrives, and in the right place: queries before keys before values, pixels before channels."""
+    arrays = save_theirs("TvltForPreTraining", tmp_path).state_dict()
+    ours = from_huggingface(tmp_path)
+    assert ours.config == Config(**SMALL)
+    names = [name_in_huggingface(name) for name in flatten(ours)]
+    assert sorted(sum(names, [])) == sorted(arrays)
+    for name, array in flatten(ours).items():
+        assert array.dtype == np.float32
+        parts = [arrays[each].numpy() for each in name_in_huggingface(name)]
+        if parts[0].ndim == 4:
+            D, C, p, q = parts[0].shape
+            for channel, row, column in np.ndindex(C, p, q):
+                at = (row * q + column) * C + channel
+                np.testing.assert_array_equal(array[:, at], parts[0][:, channel, row, column])
+        else:
+            np.testing.assert_array_equal(array, np.concatenate(parts).reshape(array.shape))
+
+
+def test_both_file_formats_hold_the_same(tmp_path):
+    for is_safe in (True, False):
+        save_theirs("TvltForPreTraining", tmp_path / str(is_safe), is_safe)
+    assert (tmp_path / "False" / "pytorch_model.bin").exists()
+    assert_same(from_huggingface(tmp_path / "True"), from_huggingface(tmp_path / "False"))
+
+
+def test_a_bare_model_has_an_encoder_alone(tmp_path):
+    save_theirs("TvltModel", tmp_path)
+    ours = from_huggingface(tmp_path)
+    assert ours.decoder is None and ours.matching is None
+    assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
+
+
+def test_of_a_classifier_the_encoder_is_read_and_the_rest_is_named(tmp_path):
+    theirs = save_theirs("TvltForAudioVisualClassification", tmp_path, id2label={0: "a", 1: "b", 2: "c"})
+    with pytest.warns(UserWarning, match=r"more than is read: classifier\.0\.bias, classifier\.0\.weight"):
+        ours = from_huggingface(tmp_path)
+    video, audio = draw_clips(ours.config, np.random.default_rng(0), 2, 3, 5)
+    expected = theirs.tvlt(torch.from_numpy(video).float(), torch.from_numpy(audio).float()).last_hidden_state
+    found = forward(ours, video.astype(np.float32), audio.astype(np.float32)).sequence
+    np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("task", "part"), [("task_mae", "decoder"), ("task_matching", "matching")])
+def test_a_task_left_out_leaves_its_part_out(task, part, tmp_path):
+    if task == "task_matching":
+        save_theirs("TvltForPreTraining", tmp_path, task_matching=False)
+    else:
+        save_theirs("TvltForPreTraining", tmp_path, task_mae=False)
+    assert getattr(from_huggingface(tmp_path), part) is None
+
+
+def test_half_precision_becomes_float32(tmp_path):
+    save_theirs("TvltModel", tmp_path).half().save_pretrained(tmp_path / "half")
+    ours = from_huggingface(tmp_path / "half")
+    assert ours.encoder.cls.dtype == np.float32
+    assert_trees_close(ours, from_huggingface(tmp_path), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("patch_level", "patch-level"), ("frame-level", "frame-level")])
+def test_their_names_of_mask_types_are_understood(theirs, ours, tmp_path):
+    save_theirs("TvltModel", tmp_path, audio_mask_type=theirs)
+    assert from_huggingface(tmp_path).config.audio_mask_type == ours
+
+
+def test_their_mean_pooling_is_no_final_norm(tmp_path):
+    save_theirs("TvltModel", tmp_path, use_mean_pooling=True, qkv_bias=False)
+    ours = from_huggingface(tmp_path)
+    assert not ours.config.final_norm and ours.encoder.norm is None
+    assert ours.encoder.blocks[0].attention.qkv.bias is None
+
+
+SETTINGS = {
+    "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),
+    "another activation": ({"hidden_act": "relu"}, "hidden_act='relu' is not supported"),
+    "a whole number as patch": ({"image_patch_size": 2}, "image_patch_size must be a pair"),
+    "another model": ({"model_type": "vit"}, 'type "tvlt"'),
+    "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
+    "another width": ({"intermediate_size": 8}, r"expand.weight has the shape \(7, 10\), .* \(8, 10\)"),
+    "endless layers": ({"num_hidden_layers": 10**12}, "too few for"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_that_do_not_fit_are_named(changes, message, tmp_path):
+    save_theirs("TvltModel", tmp_path)
+    edit_json(tmp_path / "config.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(tmp_path)
+
+
+def test_arrays_that_do_not_fit_are_named(tmp_path):
+    save_theirs("TvltModel", tmp_path)
+    arrays, _ = load_arrays(tmp_path / "model.safetensors")
+    key = "encoder.layer.0.attention.attention.key.weight"
+    for broken in (
+        arrays | {key: np.ones((10, 9), np.float32)},
+        arrays | {key: np.float32([])[:0].sum()[...]},
+    ):
+        save_arrays(
+            {name: np.asarray(array) for name, array in broken.items()}, tmp_path / "model.safetensors"
+        )
+        with pytest.raises(ValueError, match=rf"tvlt\.{key}.*alike in shape"):
+            from_huggingface(tmp_path)
+
+
+def test_a_folder_without_its_files_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder"):
+        from_huggingface("somebody/some-model")
+    with pytest.raises(ValueError, match=r"config\.json"):
+        from_huggingface(tmp_path)
+    save_theirs("TvltModel", tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="found neither"):
+        from_huggingface(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"config\.json"):
+        from_huggingface(tmp_path)
+
+
+class Payload:
+    """What a hostile file does when it is read carelessly."""
+
+    def __reduce__(self):
+        return shutil.rmtree, ("/a folder of value",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"cls_embedding": Payload()}, "damaged, or holds more than tensors"),
+        ([torch.ones(2)], "damaged, or holds more than tensors"),
+        ({"cls_embedding": 3}, "damaged, or holds more than tensors"),
+        (b"not a pickle", "damaged, or holds more than tensors"),
+    ],
+    ids=["payload", "list", "number", "bytes"],
+)
+def test_a_pickle_with_anything_but_tensors_is_refused(content, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "rmtree", lambda *_: pytest.fail("the payload ran"))
+    save_theirs("TvltModel", tmp_path, is_safe=False)
+    path = tmp_path / "pytorch_model.bin"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(tmp_path)
+
+
+def test_without_torch_a_pickle_says_what_to_install(tmp_path, monkeypatch):
+    save_theirs("TvltModel", tmp_path, is_safe=False)
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(ValueError, match=r'pip install "minitvlt\[torch\]"'):
+        from_huggingface(tmp_path)

@@ -1,0 +1,376 @@
+"""The embedded world: what is seen is heard, labels tell the truth, held-out clips are new, seeds decide."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from minitvlt.config import Config
+from minitvlt.signals.prepare import prepare_audio, prepare_video
+from minitvlt.worlds.pictures import BACKGROUND, OUTLINES, paint_frames
+from minitvlt.worlds.shapes import (
+    ATTRIBUTES,
+    COLOURS,
+    MOTIONS,
+    SHAPES,
+    Scenes,
+    ShapesWorld,
+    draw_scenes,
+    is_held_out,
+)
+from minitvlt.worlds.sounds import TIMBRES, add_clicks, sing
+
+FACTORS = ("shape", "colour", "motion")
+GEOMETRIES = {
+    "tiny": Config.tiny(),
+    "wide frames, an odd hop": Config.tiny(
+        image_size=(16, 40), num_frames=5, hop_length=101, window_length=262, spectrogram_length=16
+    ),
+    "large frames, 44.1 kHz": Config(num_frames=2, spectrogram_length=32),
+    "a low sample rate": Config.tiny(sample_rate=3000, window_length=256, hop_length=64),
+}
+
+
+def draw(seed: int, count: int, split: str = "train", **changes) -> Scenes:
+    return draw_scenes(np.random.default_rng(seed), count, split == "held_out", changes.pop("max_count", 2))
+
+
+def make_scene(
+    shape: str = "circle",
+    motion: str = "right",
+    start: tuple[tuple[float, float], ...] = ((0.1, 0.5),),
+    speed: float = 0.5,
+    radius: float = 0.2,
+    tremble: float = 0.0,
+    colour: str = "red",
+) -> Scenes:
+    """One clip, made by hand."""
+    return Scenes(
+        shape=np.array([SHAPES.index(shape)]),
+        colour=np.array([list(COLOURS).index(colour)]),
+        motion=np.array([list(MOTIONS).index(motion)]),
+        hue=np.array([float(COLOURS[colour])]),
+        radius=np.array([radius]),
+        tremble=np.array([tremble]),
+        speed=np.array([speed]),
+        start=np.array([start], np.float32),
+        is_there=np.ones((1, len(start)), bool),
+    )
+
+
+def list_combinations(labels: dict[str, np.ndarray], names=FACTORS) -> set[tuple[int, ...]]:
+    return set(zip(*(labels[name].tolist() for name in names), strict=True))
+
+
+# Clips
+
+
+@pytest.mark.parametrize("config", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_clips_fit_any_configuration(config):
+    clips = ShapesWorld(config).sample(np.random.default_rng(0), 3)
+    assert clips.video.shape == (3, config.num_frames, 3, *config.image_shape)
+    assert clips.audio.shape == (3, 1, config.spectrogram_length, config.frequency_length)
+    assert clips.video_mask is None and clips.audio_mask is None  # every token is real
+    for picture in (clips.video, clips.audio):
+        assert picture.dtype == np.float32
+        assert picture.min() >= -1 and picture.max() <= 1
+        assert np.all(picture.std(axis=(1, 2, 3)) > 0.05)  # there is something in every clip
+
+
+def test_what_the_model_gets_is_the_filmed_clip_put_through_the_real_pipeline():
+    config = Config.tiny()
+    frames, waveforms, labels = ShapesWorld(config).draw_clips(np.random.default_rng(5), 7)
+    clips = ShapesWorld(config).sample(np.random.default_rng(5), 7)
+    np.testing.assert_array_equal(clips.video, prepare_video(list(frames), config)[0])
+    np.testing.assert_array_equal(clips.audio, prepare_audio(list(waveforms), config.sample_rate, config)[0])
+    for name, values in labels.items():
+        np.testing.assert_array_equal(clips.labels[name], values)
+
+
+def test_waveforms_last_as_long_as_a_spectrogram_and_do_not_overshoot():
+    config = Config.tiny()
+    _, waveforms, _ = ShapesWorld(config).draw_clips(np.random.default_rng(0), 199)
+    assert waveforms.shape == (199, round(config.clip_seconds * config.sample_rate))
+    assert waveforms.dtype == np.float32 and np.abs(waveforms).max() < 1
+
+
+def test_the_same_seed_gives_the_same_clips_and_another_seed_others():
+    world = ShapesWorld(Config.tiny())
+    first, again, other = (world.sample(np.random.default_rng(seed), 5) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.video, again.video)
+    np.testing.assert_array_equal(first.audio, again.audio)
+    assert not np.array_equal(first.video, other.video) and not np.array_equal(first.audio, other.audio)
+
+
+def test_more_frames_show_the_same_flight_more_finely():
+    world = ShapesWorld(Config.tiny())
+    few, sound, _ = world.draw_clips(np.random.default_rng(2), 3)
+    many, same_sound, _ = world.draw_clips(np.random.default_rng(2), 3, frames=9)
+    np.testing.assert_array_equal(many[:, 1::3], few)  # the middle of each third
+    np.testing.assert_array_equal(same_sound, sound)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="held_out"):
+        ShapesWorld(Config.tiny(), split="test")
+    with pytest.raises(ValueError, match="max_count"):
+        ShapesWorld(Config.tiny(), max_count=0)
+    with pytest.raises(ValueError, match="1 clip"):
+        ShapesWorld(Config.tiny()).sample(np.random.default_rng(0), 0)
+
+
+# Held-out combinations
+
+
+def test_held_out_clips_show_only_combinations_that_training_never_shows():
+    seen, held_out = (list_combinations(draw(0, 3000, split).label()) for split in ("train", "held_out"))
+    assert len(seen) == 48 and len(held_out) == 16
+    assert not seen & held_out
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_every_value_and_every_pair_of_values_is_in_both_splits(split):
+    labels = draw(1, 3000, split).label()
+    for name in FACTORS:
+        assert np.unique(labels[name]).tolist() == [0, 1, 2, 3]
+    for pair in combinations(FACTORS, 2):
+        assert len(list_combinations(labels, pair)) == 16
+    assert np.unique(labels["count"]).tolist() == [1, 2]
+    assert labels["attributes"].any(axis=0).all() and not labels["attributes"].all(axis=0).any()
+
+
+def test_the_split_is_a_latin_square_for_each_motion():
+    square = is_held_out(*np.indices((4, 4, 4)))
+    for axis in range(3):
+        assert np.all(square.sum(axis=axis) == 1)
+
+
+# Flight
+
+
+def fly_step_by_step(start: float, travel: float, steps: int = 10_000) -> tuple[float, float]:
+    """Where a ball ends between two walls, and when it first hits one; infinity if it does not."""
+    place, velocity, hit = start, travel / steps, math.inf
+    for step in range(steps):
+        place += velocity
+        if not 0 <= place <= 1:
+            velocity = -velocity
+            place, hit = min(max(place, 0.0), 1.0), min(hit, step / steps)
+    return place, hit
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_flights_go_straight_and_bounce_off_the_walls(motion):
+    axis, sign = next((axis, sign) for axis, sign in enumerate(MOTIONS[motion]) if sign)
+    for start in (0.05, 0.4, 0.93):
+        scene = make_scene(motion=motion, start=((start, start),), speed=0.8)
+        place, hit = fly_step_by_step(start, sign * 0.8)
+        assert scene.locate(np.array([1.0]), axis).item() == pytest.approx(place, abs=1e-3)
+        assert scene.locate(np.array([1.0]), 1 - axis).item() == pytest.approx(start)
+        bounce = scene.find_bounces().item()
+        assert bounce == pytest.approx(hit, abs=1e-3) if hit < 1 else bounce >= 1
+
+
+def test_copies_that_are_not_there_do_not_bounce():
+    scenes = draw(0, 500)
+    assert np.all(scenes.find_bounces()[~scenes.is_there] >= 1)
+
+
+# What is seen
+
+
+def measure_by_hand(name: str, x: float, y: float, radius: float) -> float:
+    x, y = abs(x), y
+    if name == "circle":
+        return math.hypot(x, y) - radius
+    if name == "square":
+        return max(x, abs(y)) - 0.85 * radius
+    if name == "triangle":
+        return max(math.sqrt(0.75) * x + 0.5 * y, -y) - 0.6 * radius
+    return max(max(x, abs(y)) - radius, min(x, abs(y)) - 0.35 * radius)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_painting_is_its_definition_pixel_by_pixel(name):
+    H, W, centres, radius = 13, 17, [(5.3, 6.1), (11.8, 3.2)], 3.7
+    colour = (0.9, 0.4, 0.1)
+    frames = paint_frames(
+        np.array([SHAPES.index(name)]),
+        np.array([centres], np.float32)[:, :, None],
+        np.full((1, 2), radius, np.float32),
+        np.array([colour], np.float32),
+        H,
+        W,
+    )
+    for row in range(H):
+        for column in range(W):
+            inside = [
+                0.5 - measure_by_hand(name, column + 0.5 - right, H - row - 0.5 - up, radius)
+                for right, up in centres
+            ]
+            cover = min(max(*inside, 0), 1)
+            expected = [(1 - cover) * BACKGROUND + cover * 255 * channel for channel in colour]
+            np.testing.assert_allclose(frames[0, 0, row, column], expected, atol=0.51)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_edges_are_soft_so_that_a_slow_shape_keeps_its_size(name):
+    right = np.linspace(10, 11, 11, dtype=np.float32)
+    centre = np.stack([right, np.full(11, 10.4, np.float32)], axis=-1)[None, None]
+    white = np.ones((1, 3), np.float32)
+    frames = paint_frames(
+        np.array([SHAPES.index(name)]), centre, np.full((1, 1), 5, np.float32), white, 21, 23
+    )
+    light = (frames[0].astype(float) - BACKGROUND).sum(axis=(1, 2, 3))
+    assert np.ptp(light) / light.mean() < 0.03
+    assert len(np.unique(frames)) > 10
+
+
+def test_a_shape_is_seen_where_it_is():
+    config = Config.tiny(image_size=(48, 64), image_patch_size=(8, 8))
+    scenes = draw(3, 40, max_count=1)
+    world = ShapesWorld(config, max_count=1)
+    frames, _, _ = world.draw_clips(np.random.default_rng(3), 40)
+    for axis, side in enumerate((64, 48)):
+        place = scenes.locate((np.arange(3) + 0.5) / 3, axis)[:, 0]
+        radius = 48 * scenes.radius[:, None]
+        expected = radius + (side - 2 * radius) * place
+        light = (frames.astype(float) - BACKGROUND).clip(0).sum(axis=-1)  # (n, T, H, W)
+        coordinates = np.arange(side) + 0.5 if axis == 0 else side - np.arange(side)[:, None] - 0.5
+        seen = (light * coordinates).sum(axis=(2, 3)) / light.sum(axis=(2, 3))
+        np.testing.assert_allclose(seen, expected, atol=2.5)  # a triangle's middle lies above its centre of mass
+
+
+def test_copies_are_counted_by_eye():
+    config = Config.tiny(image_size=96)
+    frames, _, labels = ShapesWorld(config, max_count=3).draw_clips(np.random.default_rng(0), 60)
+    for clip, count in zip(frames, labels["count"], strict=True):
+        seen = [ndimage.label(frame.max(axis=-1) > 100)[1] for frame in clip]
+        assert max(seen) <= count  # copies may hide each other
+    assert np.unique(labels["count"]).tolist() == [1, 2, 3]
+
+
+# What is heard
+
+
+def listen(scene: Scenes, rate: int = 8000, samples: int = 4000) -> np.ndarray:
+    """The voices of one clip without its clicks."""
+    height = scene.locate(np.arange(samples) / samples, axis=1)
+    loudness = np.ones(height.shape[:2], np.float32)
+    return sing(scene.shape, height, loudness, scene.tremble.astype(np.float32), rate)[0]
+
+
+@pytest.mark.parametrize("height", [0.0, 0.35, 1.0])
+def test_height_is_pitch(height):
+    voice = listen(make_scene(start=((0.1, height),)))
+    spectrum = np.abs(np.fft.rfft(voice * np.hanning(len(voice))))
+    assert np.argmax(spectrum) * 8000 / 4000 == pytest.approx(220 * 4**height, abs=2)
+
+
+def test_rising_is_heard_as_rising():
+    voice = listen(make_scene(motion="up", start=((0.5, 0.0),), speed=0.8))
+    crossings = np.diff(np.signbit(voice)).astype(int).reshape(-1) * 1.0
+    early, late = crossings[:1000].sum(), crossings[-1000:].sum()
+    assert late / early == pytest.approx(4**0.6, rel=0.1)  # from the middle of one quarter to that of another
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_shape_is_the_timbre(name):
+    voice = listen(make_scene(shape=name, start=((0.1, 0.5),)))  # at 440 Hz
+    spectrum = np.abs(np.fft.rfft(voice)) / (len(voice) / 2)
+    harmonics = [spectrum[440 * harmonic // 2] for harmonic in (1, 2, 3, 4)]
+    np.testing.assert_allclose(np.array(harmonics) / sum(harmonics), TIMBRES[name], atol=0.02)
+
+
+def test_every_shape_has_a_timbre_of_its_own():
+    assert tuple(OUTLINES) == tuple(TIMBRES) == SHAPES
+    assert len(set(TIMBRES.values())) == len(SHAPES)
+
+
+def test_size_is_loudness():
+    scenes = draw(0, 300, max_count=1)
+    _, waveforms, labels = ShapesWorld(Config.tiny(), max_count=1).draw_clips(np.random.default_rng(0), 300)
+    chosen = (labels["shape"] == 0) & ~labels["attributes"][:, ATTRIBUTES.index("trembling")]
+    order = np.argsort(scenes.radius[chosen])
+    loudness = np.sqrt((waveforms[chosen] ** 2).mean(axis=1))[order]
+    assert len(order) > 20 and loudness[-1] > 2.5 * loudness[0]
+    assert np.corrcoef(loudness, scenes.radius[chosen][order] ** 2)[0, 1] > 0.95
+
+
+def test_a_trembling_voice_swings_between_loud_and_soft():
+    steady, trembling = (listen(make_scene(tremble=tremble)) for tremble in (0.0, 0.8))
+    envelope = np.abs(trembling).reshape(-1, 100).max(axis=1) / np.abs(steady).max()
+    assert envelope.max() == pytest.approx(1, abs=0.05) and envelope.min() == pytest.approx(0.2, abs=0.05)
+    assert np.ptp(np.abs(steady).reshape(-1, 100).max(axis=1)) < 0.01
+
+
+def test_a_bounce_clicks_at_its_moment():
+    quiet = np.zeros((2, 4000), np.float32)
+    add_clicks(quiet, np.array([[0.25, 1.5], [0.999, 0.5]]), 8000)
+    assert not quiet[0, :1000].any() and quiet[0, 1000:1040].any() and not quiet[0, 1200:].any()
+    assert quiet[1, 2000:2040].any() and quiet[1, 3997:].any()  # the last one is cut off by the end
+
+
+def test_bounces_of_drawn_clips_are_heard_where_they_are_seen():
+    config = Config.tiny()
+    scenes = draw(4, 50)
+    _, waveforms, _ = ShapesWorld(config).draw_clips(np.random.default_rng(4), 50)
+    samples = waveforms.shape[1]
+    loudness = (scenes.radius[:, None] / 0.26) ** 2 * scenes.is_there
+    voices = sing(
+        scenes.shape,
+        scenes.locate(np.arange(samples) / samples, axis=1),
+        loudness.astype(np.float32),
+        scenes.tremble.astype(np.float32),
+        config.sample_rate,
+    )
+    for clicks, bounces in zip(waveforms - voices, scenes.find_bounces(), strict=True):
+        heard = np.nonzero(np.abs(clicks) > 1e-3)[0] / samples
+        expected = sorted(bounce for bounce in bounces if bounce < 0.999)
+        assert len(heard) == 0 if not expected else heard[0] == pytest.approx(expected[0], abs=2e-3)
+
+
+# Labels
+
+
+def test_labels_have_a_row_for_each_clip():
+    labels = ShapesWorld(Config.tiny()).sample(np.random.default_rng(0), 11).labels
+    assert set(labels) == {"shape", "colour", "motion", "count", "valence", "attributes"}
+    assert labels["attributes"].shape == (11, len(ATTRIBUTES)) and labels["attributes"].dtype == bool
+    assert all(len(values) == 11 for values in labels.values())
+
+
+def test_attributes_are_balanced_and_do_not_follow_from_each_other():
+    attributes = draw(0, 4000).label()["attributes"]
+    assert np.all(np.abs(attributes.mean(axis=0) - 0.5) < 0.3)
+    agreement = np.corrcoef(attributes.T)
+    agreement[ATTRIBUTES.index("bouncing"), ATTRIBUTES.index("several")] = 0  # two copies bounce more often
+    agreement[ATTRIBUTES.index("several"), ATTRIBUTES.index("bouncing")] = 0
+    np.testing.assert_allclose(agreement, np.eye(6), atol=0.06)
+
+
+def test_attributes_say_what_happens():
+    scenes = draw(0, 400)
+    warm, large, high, bouncing, several, trembling = scenes.label()["attributes"].T
+    np.testing.assert_array_equal(warm, np.cos(np.radians(scenes.hue - 30)) > 0.5)
+    assert scenes.radius[large].min() > 1.2 * scenes.radius[~large].max()
+    np.testing.assert_array_equal(high, scenes.locate(np.zeros(1), axis=1)[:, :, 0].min(axis=1) > 0.5)
+    np.testing.assert_array_equal(~high, scenes.locate(np.zeros(1), axis=1)[:, :, 0].max(axis=1) < 0.5)
+    np.testing.assert_array_equal(several, scenes.is_there.sum(axis=1) > 1)
+    assert scenes.tremble[trembling].min() > scenes.tremble[~trembling].max() + 0.3
+    moments = np.linspace(0, 1, 2001)
+    turns = np.zeros(400, bool)
+    for axis in range(2):
+        way = np.diff(scenes.locate(moments, axis), axis=-1)
+        turns |= np.any((way.min(axis=-1) < -1e-5) & (way.max(axis=-1) > 1e-5) & scenes.is_there, axis=1)
+    assert np.mean(turns == bouncing) > 0.99  # a bounce in the last moment shows no way back
+
+
+def test_valence_takes_eyes_and_ears():
+    scenes = draw(0, 2000)
+    valence = scenes.label()["valence"]
+    assert valence.dtype == np.float32 and -1 <= valence.min() < -0.5 and 0.8 < valence.max() <= 1
+    for alone in (np.cos(np.radians(scenes.hue - 30)), scenes.tremble):
+        assert 0.5 < abs(np.corrcoef(valence, alone)[0, 1]) < 0.85
