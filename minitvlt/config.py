@@ -160,7 +160,7 @@ SMALL: dict[str, Any] = {
 TINY: dict[str, Any] = {
     "image_size": 24,
     "num_frames": 3,
-    "image_patch_size": (8, 8),
+    "image_patch_size": (12, 12),
     "sample_rate": 8000,
     "window_length": 512,
     "hop_length": 256,
@@ -175,6 +175,8 @@ TINY: dict[str, Any] = {
     "decoder_num_hidden_layers": 2,
     "decoder_num_attention_heads": 4,
     "decoder_intermediate_size": 256,
+    "initializer_range": 0.1,  # about 1 / sqrt(hidden_size): with 0.02 a narrow model hardly starts to learn
+    "pixel_mask_ratio": 0.5,  # of so few patches that three quarters would hide the whole shape
     "audio_mask_ratio": 0.5,
     "audio_mask_type": "patch-level",
 }

@@ -3,10 +3,11 @@
 Everything is drawn on the host from one generator, so each backend trains on the same numbers.
 """
 
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from minitvlt.backends import map_tree
 from minitvlt.config import Config
@@ -17,10 +18,10 @@ from minitvlt.worlds import Examples
 
 @runtime_checkable
 class World(Protocol):
-    """Where clips come from: `sample` draws them, ready for the model, with nothing but the given generator."""
+    """Where clips come from."""
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
-        """Draw so many clips."""
+        """Draw so many clips, ready for the model, by nothing but the given generator."""
 
 
 def draw_batch(world: World, config: Config, rng: np.random.Generator, batch_size: int) -> PretrainingBatch:
@@ -45,11 +46,14 @@ def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> Pre
     )
 
 
-def draw_mixing(rng: np.random.Generator, count: int) -> tuple[np.ndarray, Bool[np.ndarray, "count"]]:
+def draw_mixing(
+    rng: np.random.Generator, count: int
+) -> tuple[Int[np.ndarray, "{count}"], Bool[np.ndarray, "{count}"]]:
     """Choose half of the clips at random and hand each of them the video of another clip of the batch.
 
     Returns:
-        For every row the row its video comes from, and whether that is the same clip. A single clip keeps its own.
+        For every row the row that its video comes from, and whether that is the same clip. A single clip keeps
+        its own.
     """
     order = rng.permutation(count)
     swapped = count // 2 if count > 1 else 0
@@ -85,5 +89,5 @@ def split_batch(batch: PretrainingBatch, parts: int) -> list[PretrainingBatch]:
     edges = [B * part // parts for part in range(parts + 1)]
     return [
         map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in pairwise(edges)
     ]

@@ -1,7 +1,7 @@
 """AdamW, its learning rate and gradient clipping, on one flat vector that holds all parameters.
 
-The formulas are the same text on every backend. Nothing is updated in place: each step makes new vectors, and trees
-are views of them.
+The formulas are the same text on every backend. Nothing is updated in place: each step makes new vectors, and
+trees are views of them.
 """
 
 import math
@@ -16,16 +16,16 @@ from minitvlt.backends import Array, map_tree, namespace, walk
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; everything that decides which numbers come out, beside its configuration and data.
+    """How a model is trained: what decides the numbers that come out, beside its configuration and data.
 
     Raises:
         ValueError: a value outside its range.
     """
 
-    steps: int = 2800
+    steps: int = 2400
     batch_size: int = 64
     micro_batches: int = 1  # a batch is worked through in so many parts; the gradients are those of the whole
-    learning_rate: float = 2e-3  # the highest, reached after the warm-up
+    learning_rate: float = 3e-3  # the highest, reached after the warm-up
     warmup_steps: int = 100
     weight_decay: float = 0.001
     beta1: float = 0.9

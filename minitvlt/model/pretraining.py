@@ -141,7 +141,7 @@ def sum_squared_error(
 ) -> Float[Array, ""]:
     """Sum over hidden patches of the mean squared error of their raw values (no per-patch normalisation)."""
     xp = namespace(prediction, target)
-    error = xp.mean((prediction - target) ** 2, axis=-1)  # (B, N)
+    error = xp.mean((prediction - target) ** 2, axis=-1)
     return xp.sum(xp.where(is_hidden, error, 0.0))
 
 
@@ -182,7 +182,7 @@ def restore_tokens(
     xp = namespace(kept, mask_token)
     B, K, D = kept.shape
     hole = xp.broadcast_to(xp.reshape(mask_token, (1, 1, D)), (B, 1, D))  # (B, 1, D)
-    source = xp.where(masking.is_hidden | (masking.restore >= K), K, masking.restore)  # (B, N)
+    source = xp.where(masking.is_hidden | (masking.restore >= K), K, masking.restore)
     return xp.take_along_axis(xp.concat([kept, hole], axis=1), source[:, :, None], axis=1)
 
 

@@ -93,9 +93,8 @@ def attention_weights(
 ) -> Float[Array, "B heads N M"]:
     """softmax(query keyᵀ / √d), 0 for padding: the map that `xp.attention` applies without keeping it."""
     xp = namespace(query)
-    B, heads, N, d = query.shape
-    M = key.shape[2]
-    scores = xp.matmul(query * d**-0.5, xp.permute_dims(key, (0, 1, 3, 2)))  # (B, heads, N, M)
+    d = query.shape[-1]
+    scores = xp.matmul(query * d**-0.5, xp.permute_dims(key, (0, 1, 3, 2)))
     if is_real is None:
         return xp.softmax(scores)
     is_real = is_real[:, None, None, :]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, namespace
@@ -92,7 +91,7 @@ def encode(
 
 
 def join_masks(
-    parts: tuple[Array | None, ...], masks: tuple[Bool[Array, "B _"] | None, ...]
+    parts: tuple[Float[Array, "B _ D"] | None, ...], masks: tuple[Bool[Array, "B _"] | None, ...]
 ) -> Bool[Array, "B N"] | None:
     """Join the masks of a sequence's parts; one left out counts as all True, None means no padding at all."""
     present = [mask for mask in masks if mask is not None]
@@ -192,10 +191,11 @@ def stretch(table: Float[Array, "rows *rest"], n: int) -> Float[Array, "{n} *res
     """Interpolate a table linearly to n rows that span the same whole: centres aligned, edges held."""
     xp = namespace(table)
     rows, rest = table.shape[0], table.shape[1:]
-    place = np.clip((np.arange(n) + 0.5) * rows / n - 0.5, 0, rows - 1)
-    weights = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(rows)))
+    old, new = (xp.astype(xp.arange(count, table), table.dtype) for count in (rows, n))
+    place = xp.minimum(xp.maximum((new + 0.5) * (rows / n) - 0.5, 0.0), rows - 1.0)  # (n,)
+    weights = xp.maximum(1.0 - xp.abs(place[:, None] - old), 0.0)  # (n, rows)
     flat = xp.reshape(table, (rows, -1))
-    return xp.reshape(xp.matmul(xp.as_like(weights, table), flat), (n, *rest))
+    return xp.reshape(xp.matmul(weights, flat), (n, *rest))
 
 
 def match(head: MatchingHead, cls: Float[Array, "B D"]) -> Float[Array, "B"]:

@@ -176,7 +176,15 @@ def test_every_function_on_the_strict_standard_equals_numpy(strict_backend: Modu
 
 
 def test_the_whole_forward_pass_runs_on_the_strict_standard(strict_backend: ModuleType) -> None:
-    config = mt.Config.tiny(num_hidden_layers=2)
+    config = mt.Config.tiny(
+        num_hidden_layers=2,
+        image_size=24,
+        num_frames=3,
+        image_patch_size=(8, 8),
+        spectrogram_length=24,
+        frequency_length=16,
+        audio_patch_size=(8, 8),
+    )
     params, rng = mt.init(config, seed=1), np.random.default_rng(2)
     video = rng.uniform(-1, 1, (2, 5, 3, 24, 32)).astype(np.float32)  # more frames, wider: tables interpolate
     audio = rng.uniform(-1, 1, (2, 1, 32, 16)).astype(np.float32)

@@ -82,7 +82,7 @@ class Source:
     def batch(self, config: Config) -> PretrainingBatch:
         video, audio, video_mask, audio_mask = self.clips(config)
         B = len(audio)
-        mixed_video = self.video(config, B)
+        mixed_video = self.array(B, self.size(1, 4), *video.shape[2:])
         return PretrainingBatch(
             video=video,
             audio=audio,

