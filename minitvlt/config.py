@@ -170,11 +170,11 @@ TINY: dict[str, Any] = {
     "hidden_size": 64,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
-    "intermediate_size": 256,
+    "intermediate_size": 128,
     "decoder_hidden_size": 64,
     "decoder_num_hidden_layers": 2,
     "decoder_num_attention_heads": 4,
-    "decoder_intermediate_size": 256,
+    "decoder_intermediate_size": 128,
     "initializer_range": 0.1,  # about 1 / sqrt(hidden_size): with 0.02 a narrow model hardly starts to learn
     "pixel_mask_ratio": 0.5,  # of so few patches that three quarters would hide the whole shape
     "audio_mask_ratio": 0.5,

@@ -1,9 +1,11 @@
-"""NumPy is the truth: every public array function gives on every backend what NumPy gives in double precision.
+"""NumPy is the truth: every public array function gives on every backend what NumPy gives in float64.
 
-`CASES` says for each function how its arguments are drawn. Whatever arrays these hold are moved to a backend, a device
-and a precision; the results come back and are compared. The same table runs on CUDA where there is a card.
+`CASES` says for each function how its arguments are drawn. Whatever arrays these hold are moved to a backend,
+a device and a precision; the results come back and are compared. The same table runs on CUDA where there is
+a card.
 """
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -19,7 +21,7 @@ from jaxtyping import AbstractArray
 
 import minitvlt.model
 import minitvlt.signals
-from minitvlt.backends import to_backend, value_and_grad
+from minitvlt.backends import register_backend, to_backend, value_and_grad
 from minitvlt.backends.tree import children, is_array
 from minitvlt.learning import optimizer
 from minitvlt.learning.optimizer import AdamWState, Recipe
@@ -27,6 +29,7 @@ from minitvlt.model import masking, patches, pretraining, transformer, tvlt
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.signals import frames, inversion, spectrogram
+from tests.backends import array_api_strict_backend
 from tests.helpers.backends import BACKENDS, Backend
 from tests.helpers.sources import Source, count_tokens
 
@@ -90,7 +93,10 @@ SIGNALS = {
     inversion.impose_magnitude: lambda s: ((z := draw_spectrum(s)), np.abs(s.array(*z.shape))),
     inversion.run_griffin_lim: lambda s: (np.abs(draw_spectrum(s)) + 1, s.size(1, 3), 0, 7),
     inversion.reconstruct_waveform: lambda s: (s.array(2, s.size(2, 5), 3), 8000, 32, s.size(8, 16), 0, 7),
-    frames.resize_shortest_edge: lambda s: (s.array(2, s.size(2, 9), s.size(2, 9), s.size(1, 3)), s.size(1, 12)),
+    frames.resize_shortest_edge: lambda s: (
+        s.array(2, s.size(2, 9), s.size(2, 9), s.size(1, 3)),
+        s.size(1, 12),
+    ),
     frames.centre_crop: lambda s: (s.array(2, s.size(1, 3), s.size(5, 9), s.size(5, 9)), s.size(), s.size()),
     frames.scale_pixels: lambda s: (255 * s.rng.random((2, *s.pair())),),
     frames.transform_frames: lambda s: (draw_pixels(s), s.size(1, 12), s.size(1, 12)),
@@ -276,7 +282,10 @@ MODEL = {
     transformer.attention_weights: draw_queries_and_keys,
     transformer.run_mlp: lambda s: draw_piece(s, "mlp"),
     transformer.run_norm: lambda s: (*draw_piece(s, "mlp_norm"), 1e-6),
-    transformer.run_linear: lambda s: (s.array(2, s.size(), (w := s.params().encoder.video_patches).weight.shape[1]), w),
+    transformer.run_linear: lambda s: (
+        s.array(2, s.size(), (w := s.params().encoder.video_patches).weight.shape[1]),
+        w,
+    ),
     tvlt.forward: draw_forward_arguments,
     tvlt.encode: draw_encode_arguments,
     tvlt.embed_video: lambda s: draw_embed_arguments(s, "video"),
@@ -324,12 +333,18 @@ CASES: dict[Callable, Callable[[Source], tuple]] = SIGNALS | MODEL | LEARNING
 # ---- the test
 
 
+STRICT = Backend(array_api_strict_backend.name, "cpu", "float64")  # has nothing beyond the standard
+HALF = [dataclasses.replace(one, dtype="bfloat16") for one in BACKENDS if one.name == "torch"][::2]
+register_backend(array_api_strict_backend, lambda x: type(x).__module__.startswith("array_api_strict"))
+
+
 def list_runs() -> list:
-    """Every function on every backend; in half precision, which has no Fourier transform, the model's."""
-    half = [Backend(one.name, one.device, "bfloat16") for one in BACKENDS if one.name == "torch" and one.dtype == "float32"]
+    """Every function on every backend; the model also in half precision, which has no Fourier transform."""
     runs = [(backend, function) for backend in BACKENDS for function in CASES]
-    runs += [(backend, function) for backend in half for function in MODEL]
-    return [pytest.param(*run, id=f"{run[0]}-{run[1].__name__}") for run in runs if str(run[0]) != "numpy-float64"]
+    runs += [(backend, function) for backend in HALF for function in MODEL]
+    runs += [(STRICT, function) for function in MODEL if function is not differentiate_loss]
+    runs = [run for run in runs if str(run[0]) != "numpy-float64"]  # the truth itself
+    return [pytest.param(*run, id=f"{run[0]}-{run[1].__name__}") for run in runs]
 
 
 @pytest.mark.parametrize(("backend", "function"), list_runs())
@@ -395,6 +410,7 @@ def list_array_functions() -> set[Callable]:
 
 
 def test_no_public_array_function_was_forgotten():
-    assert tvlt.forward in list_array_functions()  # the list finds what takes parameters, or arrays that may be None
-    forgotten = list_array_functions() - CASES.keys()
-    assert not forgotten, f"add a line to CASES for {sorted(function.__qualname__ for function in forgotten)}"
+    found = list_array_functions()
+    assert tvlt.forward in found  # parameters, and arrays that may be None, count
+    forgotten = sorted(function.__qualname__ for function in found - CASES.keys())
+    assert not forgotten, f"add a line to CASES for {forgotten}"

@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 
 from minitvlt.backends.numpy_kernels import attention as attention
 from minitvlt.backends.numpy_kernels import gelu as gelu
-from minitvlt.backends.parallel import in_parallel
 from minitvlt.backends.tree import Array
 
 name = "numpy"
@@ -154,18 +153,13 @@ def standardise(
     x: Float[Array, "*batch D"], eps: float
 ) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch 1"]]:
     """Return (x - mean) / deviation of every row, and 1 / deviation; the variance is taken with eps added."""
-    y = np.empty(x.shape, x.dtype)
-    inverse = np.empty((*x.shape[:-1], 1), x.dtype)
-    rows = x.reshape(-1, x.shape[-1])
-    in_parallel(lambda *parts: _standardise(*parts, eps), rows, y.reshape(rows.shape), inverse.reshape(-1, 1))
-    return y, inverse
-
-
-def _standardise(x: Array, y: Array, inverse: Array, eps: float) -> None:
-    np.subtract(x, x.mean(axis=-1, keepdims=True), out=y)
-    variance = np.einsum("rd,rd->r", y, y)[:, None] / x.shape[-1]
-    np.divide(1, np.sqrt(variance + eps), out=inverse)
+    D = x.shape[-1]
+    mean = (x @ np.full(D, 1 / D, x.dtype))[..., None]  # a product: faster than NumPy's mean
+    y = x - mean
+    variance = np.einsum("...d,...d->...", y, y)[..., None] / D
+    inverse = 1 / np.sqrt(variance + eps)
     y *= inverse
+    return y, inverse
 
 
 def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:

@@ -1,7 +1,7 @@
 """GELU and attention on NumPy: the two functions that a network spends its time in beside the matrix
 products.
 
-Both work in blocks that stay in the cache, on all cores, in place where the memory is their own.
+Both work in blocks that stay in the cache, in place where the memory is their own.
 """
 
 from collections.abc import Iterator
@@ -9,21 +9,20 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float
 
-from minitvlt.backends.parallel import in_parallel
 from minitvlt.backends.tree import Array
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute x Φ(x), with the exact normal distribution function Φ (Hendrycks and Gimpel 2016)."""
     y = np.empty(x.shape, x.dtype)
-    in_parallel(_gelu, x.reshape(-1), y.reshape(-1))
+    _gelu(x.reshape(-1), y.reshape(-1))
     return y
 
 
 def gelu_and_slope(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Return x Φ(x) and its derivative Φ(x) + x φ(x); both come from one exponential."""
     y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    in_parallel(_gelu, x.reshape(-1), y.reshape(-1), slope.reshape(-1))
+    _gelu(x.reshape(-1), y.reshape(-1), slope.reshape(-1))
     return y, slope
 
 
@@ -92,15 +91,28 @@ def attend(
     B, heads, N, d = query.shape
     output = np.empty((B, N, heads, d), query.dtype).transpose(0, 2, 1, 3)  # (B, heads, N, d)
     log_total = np.empty((B, heads, N, 1), query.dtype)
+    # A column of ones beside the values: one product gives the weighted values and the sum of the weights.
+    value_and_one = np.concatenate([value, np.ones((*value.shape[:3], 1), value.dtype)], axis=-1)
+    is_safe = bound_scores(query, key) < SAFE_SCORE
     for block, of_keys in score_blocks(B, heads, N, key.shape[2]):
         scores = score_block(query[block], key[of_keys], is_real, of_keys[0])
-        maximum, total = exponentiate(scores)
-        context = scores @ value[of_keys]
-        context /= np.where(total == 0, 1, total)
-        output[block] = context
+        maximum = 0 if is_safe else subtract_maximum(scores)
+        np.exp(scores, out=scores)
+        sums = scores @ value_and_one[of_keys]
+        total = sums[..., d:]
+        np.divide(sums[..., :d], np.where(total == 0, 1, total), out=output[block])
         with np.errstate(divide="ignore"):
             log_total[block] = np.where(total == 0, np.inf, maximum + np.log(total))
     return output, log_total
+
+
+SAFE_SCORE = 60  # e^60 is 1e26: the sum of a trillion such weights still fits into float32
+
+
+def bound_scores(query: Float[Array, "B heads N d"], key: Float[Array, "B heads M d"]) -> float:
+    """Bound the scores without computing them, by the longest query and the longest key (Cauchy-Schwarz)."""
+    lengths = [np.max(np.einsum("bhnd,bhnd->bhn", x, x), initial=0) for x in (query, key)]
+    return float(lengths[0] * lengths[1] / query.shape[-1]) ** 0.5
 
 
 SCORE_BLOCK = 1 << 20  # scores: 4 MiB in float32, made and used up inside the last cache
@@ -132,24 +144,14 @@ def score_block(
 ) -> Float[Array, "b h n M"]:
     """Compute query keyᵀ / √d, and minus infinity for the keys that are padding."""
     scores = (query * np.asarray(query.shape[-1] ** -0.5, query.dtype)) @ np.swapaxes(key, -1, -2)
-    if is_real is not None:
+    if is_real is not None and not is_real[batch].all():
         np.copyto(scores, -np.inf, where=~is_real[batch, None, None, :])
     return scores
 
 
-def exponentiate(scores: Float[Array, "b h n M"]) -> tuple[Float[Array, "b h n 1"], Float[Array, "b h n 1"]]:
-    """Turn every row, in place, into exp(score - its maximum); return the maxima and the rows' new sums."""
-    maximum = np.empty((*scores.shape[:-1], 1), scores.dtype)
-    total = np.empty_like(maximum)
-    in_parallel(
-        _exponentiate, scores.reshape(-1, scores.shape[-1]), maximum.reshape(-1, 1), total.reshape(-1, 1)
-    )
-    return maximum, total
-
-
-def _exponentiate(scores: Array, maximum: Array, total: Array) -> None:
-    np.max(scores, axis=-1, keepdims=True, out=maximum)
+def subtract_maximum(scores: Float[Array, "b h n M"]) -> Float[Array, "b h n 1"]:
+    """Take the maximum off every row, in place, so that no exponential overflows; return the maxima."""
+    maximum = np.max(scores, axis=-1, keepdims=True)
     maximum[np.isneginf(maximum)] = 0  # a row of padding alone: exp(-inf - 0) = 0
     scores -= maximum
-    np.exp(scores, out=scores)
-    np.sum(scores, axis=-1, keepdims=True, out=total)
+    return maximum

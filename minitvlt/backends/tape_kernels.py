@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from minitvlt.backends import numpy_backend, numpy_kernels
-from minitvlt.backends.parallel import in_parallel
 from minitvlt.backends.tape_array import record, value_of
 from minitvlt.backends.tree import Array
 
@@ -108,23 +107,16 @@ def layer_norm(
     y += value_of(bias)
 
     def vjp(g: Array) -> tuple[Array, Array, Array]:
-        back, product = np.empty_like(z), np.empty_like(z)
-        arrays = [_rows(array) for array in (g, z, inverse, product, back)]
-        in_parallel(lambda *parts: _carry_back_norm(w, *parts), *arrays)
+        product, mean_weight = g * z, w / len(w)
+        along_z = (product @ mean_weight)[..., None]  # ⟨h ⊙ z⟩ = ⟨(g ⊙ z) ⊙ w⟩
+        shift = (g @ mean_weight)[..., None]
+        back = g * w
+        back -= shift
+        back -= z * along_z
+        back *= inverse
         return back, sum_rows(_rows(product)), sum_rows(_rows(g))
 
     return record(y, ((x, weight, bias), vjp))
-
-
-def _carry_back_norm(w: Array, g: Array, z: Array, inverse: Array, product: Array, back: Array) -> None:
-    D = len(w)
-    np.multiply(g, z, out=product)
-    along_z = (product @ w / D)[:, None]  # ⟨h ⊙ z⟩ = (g ⊙ z) · w / D
-    shift = (g @ w / D)[:, None]
-    np.multiply(g, w, out=back)
-    back -= shift
-    back -= z * along_z
-    back *= inverse
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -132,8 +124,7 @@ def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     y, slope = numpy_kernels.gelu_and_slope(value_of(x))
 
     def vjp(g: Array) -> Array:
-        in_parallel(lambda s, part: np.multiply(s, part, out=s), slope.reshape(-1), g.reshape(-1))
-        return slope  # its memory is free: the slope is needed just once
+        return np.multiply(slope, g, out=slope)  # its memory is free: the slope is needed just once
 
     return record(y, (x, vjp))
 
@@ -176,19 +167,13 @@ def _carry_back_attention(
     for block, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
         weights = numpy_kernels.score_block(query[block], key[of_keys], is_real, of_keys[0])
         back = g[block] @ np.swapaxes(value[of_keys], -1, -2)
-        rows = [x.reshape(-1, x.shape[-1]) for x in (weights, back, log_total[block], expected[block])]
-        in_parallel(_carry_back_weights, *rows)
+        weights -= log_total[block]
+        np.exp(weights, out=weights)
+        back -= expected[block]
+        back *= weights
         for_value[of_keys] += np.swapaxes(weights, -1, -2) @ g[block]
         for_query[block] = back @ key[of_keys]
         for_key[of_keys] += np.swapaxes(back, -1, -2) @ query[block]
     for_query *= np.asarray(d**-0.5, query.dtype)
     for_key *= np.asarray(d**-0.5, query.dtype)
     return for_query, for_key, for_value
-
-
-def _carry_back_weights(scores: Array, back: Array, log_total: Array, expected: Array) -> None:
-    """Turn, in place, scores into weights and the cotangent of the weights into that of the scores."""
-    scores -= log_total
-    np.exp(scores, out=scores)
-    back -= expected
-    back *= scores

@@ -6,6 +6,7 @@ number, a word, None, a configuration) belongs to the tree's structure: it is ca
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from minitvlt.config import Config
@@ -20,13 +21,17 @@ def is_array(value: Any) -> bool:
 
 def children(node: Any) -> list[tuple[str, Any]]:
     """Name the parts of a node, in order; a leaf has none."""
-    if isinstance(node, Config):
-        return []
     if isinstance(node, tuple):
         return [(str(i), child) for i, child in enumerate(node)]
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [(field.name, getattr(node, field.name)) for field in dataclasses.fields(node)]
-    return []
+    return [(name, getattr(node, name)) for name in field_names(type(node))]
+
+
+@cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
+    if kind is Config or not dataclasses.is_dataclass(kind):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def map_tree(function: Callable[..., Any], *trees: Any) -> Any:

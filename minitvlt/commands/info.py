@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from minitvlt.backends import walk
+from minitvlt.backends import flatten
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load
 from minitvlt.learning.huggingface import from_huggingface
@@ -14,7 +14,9 @@ EXAMPLE = "example:\n  minitvlt info run/model.safetensors"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("checkpoint", type=Path, help="a file of minitvlt, or a folder in the format of transformers")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a file of minitvlt, or a folder in the format of transformers"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -25,9 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{path}\n\nconfiguration (* differs from the published base model)")
     for name, value in params.config.to_dict().items():
         print(f"  {'*' if value != standard[name] else ' '} {name} = {value}")
-    arrays = list(walk(params))
-    width = max(len(name) for name, _ in arrays)
+    arrays = flatten(params)
+    width = max(map(len, arrays))
     print("\narrays")
-    for name, array in arrays:
-        print(f"  {name:{width}}  {array.dtype}  {' x '.join(map(str, array.shape))}")
-    print(f"\n{len(arrays)} arrays, {sum(math.prod(array.shape) for _, array in arrays):,} numbers")
+    for name, array in arrays.items():
+        print(f"  {name:{width}}  {array.dtype}  {' × '.join(map(str, array.shape))}")
+    print(f"\n{len(arrays)} arrays, {sum(math.prod(array.shape) for array in arrays.values()):,} numbers")

@@ -1,28 +1,27 @@
 """Pre-train a model, score it on clips it has never seen, and leave a folder with everything to look at.
 
-Without --data the clips come from the embedded world: moving shapes that sing. A run that was stopped, in whatever
-way, goes on with --resume and ends as if it had never been stopped.
+Without --data the clips come from the embedded world: moving shapes that sing. A run that was stopped, in
+whatever way, goes on with --resume and ends as if it had never been stopped.
 """
 
 import argparse
 import json
-import shlex
-from dataclasses import asdict
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from minitvlt.backends import to_backend
 from minitvlt.config import Config
-from minitvlt.files import write_atomically
 from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import save
-from minitvlt.learning.evaluation import Scores, evaluate, measure_baseline
+from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import init
+from minitvlt.report import Measure
 from minitvlt.results import list_measures, show_results
+from minitvlt.runs import Settings, check_unused, claim_folder, read_settings
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 
@@ -32,54 +31,85 @@ EXAMPLE = """examples:
   minitvlt pretrain --backend torch --device cuda --config small --out big_run
   minitvlt pretrain --out run --resume"""
 PRESETS = {"tiny": Config.tiny, "small": Config.small, "base": Config, "paper": Config.paper}
-RECIPE_ARGUMENTS = ("steps", "batch_size", "micro_batches", "learning_rate", "seed")
-SETTINGS = "run.json"
-HELD_OUT_CLIPS = 512
+CLIPS_SCORED = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments; None means the default, so that --resume can tell what was said."""
+    """Declare the arguments; None says nothing: then the default holds, or what the run has."""
     standard = Recipe()
     add = parser.add_argument
     add("--data", metavar="FOLDER", help="media files to learn from (default: the embedded world)")
-    add("--config", metavar="NAME|FILE", help=f"{', '.join(PRESETS)}, or a JSON file of values (default: tiny)")
+    add(
+        "--config",
+        metavar="NAME|FILE",
+        help=f"{', '.join(PRESETS)}, or a JSON file of values (default: tiny)",
+    )
     add("--steps", type=int, help=f"training steps (default: {standard.steps})")
     add("--batch", type=int, dest="batch_size", help=f"clips a step (default: {standard.batch_size})")
-    add("--micro-batches", type=int, help="work through each batch in so many parts, to save memory (default: 1)")
+    add(
+        "--micro-batches",
+        type=int,
+        help="work through each batch in so many parts, to save memory (default: 1)",
+    )
     add("--learning-rate", type=float, help=f"the highest (default: {standard.learning_rate})")
     add("--seed", type=int, help=f"decides every random choice (default: {standard.seed})")
-    add("--backend", choices=("numpy", "torch"), default="numpy", help="what computes (default: numpy)")
+    add("--backend", choices=("numpy", "torch"), help="what computes (default: numpy)")
     add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
     add("--out", type=Path, default=Path("run"), help="folder to write, new or empty (default: run)")
     add("--resume", action="store_true", help="go on with the run in the folder --out, by its own settings")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train, score, draw, report."""
-    backend, device, folder = arguments.backend, arguments.device, arguments.out
-    to_backend(np.zeros(1), backend, device)  # a library or device that is not there is found before any work
-    settings = read_settings(folder) if arguments.resume else choose_settings(arguments)
-    config, recipe = Config.from_dict(settings["config"]), Recipe(**settings["recipe"])
-    training, held_out = make_worlds(settings["data"], config)
+    """Train, score, draw, report; whatever is wrong with the request is found before anything is written."""
+    folder = arguments.out
+    settings = resume_settings(arguments) if arguments.resume else choose_settings(arguments)
+    config, recipe = settings.config, settings.recipe
+    params = to_backend(init(config, recipe.seed), settings.backend, settings.device)
+    training, held_out, measured_on = make_worlds(settings.data, config)
+    training.sample(np.random.default_rng(0), 1)  # fails where the world cannot serve this configuration
     if not arguments.resume:
         claim_folder(folder, settings)
-    params = train(init(config, recipe.seed), training, recipe, folder, backend, device)
+    params = train(params, training, recipe, folder)
     save(params, folder / "model.safetensors")
-    print(f"Scoring {HELD_OUT_CLIPS} held-out clips ...", flush=True)
-    scores = evaluate(
-        params, held_out, measure_baseline(training, config), HELD_OUT_CLIPS, backend=backend, device=device
+    print(f"Scoring the model on {measured_on} ...", flush=True)
+    scores = evaluate(params, held_out, measure_baseline(training, config, 4 * CLIPS_SCORED), CLIPS_SCORED)
+    measures = list_measures(scores, settings.is_standard)
+    report = show_results(folder, params, held_out, measures, measured_on, settings.command)
+    print_measures(measures)
+    print(f"\nOpen {report} in a browser.")
+
+
+def choose_settings(arguments: argparse.Namespace) -> Settings:
+    """Settle what a new run does, and that its folder is free."""
+    check_unused(arguments.out)
+    standard = Settings(Config.tiny(), Recipe(), command=arguments.command_line)
+    return change_settings(standard, arguments)
+
+
+def resume_settings(arguments: argparse.Namespace) -> Settings:
+    """Read what the run in the folder does; what is said besides must not contradict it."""
+    settings = read_settings(arguments.out)
+    difference = settings.find_difference(change_settings(settings, arguments))
+    if difference:
+        raise ValueError(
+            f"--resume goes on with the settings of {arguments.out}, where {difference}: "
+            "leave that out, or start another run with another --out."
+        )
+    return settings
+
+
+def change_settings(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """Put what was said on the command line in the place of the settings' values."""
+    said = {name: value for name, value in vars(arguments).items() if value is not None}
+    changes = {name: said[name] for name in ("backend", "device") if name in said}
+    if "config" in said:
+        changes["config"] = find_config(said["config"])
+    if "data" in said:
+        changes["data"] = str(Path(said["data"]).resolve())
+    names = [field.name for field in fields(Recipe) if field.name in said]
+    return replace(
+        settings, recipe=replace(settings.recipe, **{name: said[name] for name in names}), **changes
     )
-    show_results(folder, params, held_out, scores, describe_command(settings))
-    print_scores(scores)
-    print(f"\nOpen {folder / 'report.html'} in a browser.")
-
-
-def choose_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Gather what decides a run's numbers: configuration, recipe and data."""
-    chosen = {name: getattr(arguments, name) for name in RECIPE_ARGUMENTS}
-    recipe = Recipe(**{name: value for name, value in chosen.items() if value is not None})
-    data = None if arguments.data is None else str(Path(arguments.data).resolve())
-    return {"config": find_config(arguments.config or "tiny").to_dict(), "recipe": asdict(recipe), "data": data}
 
 
 def find_config(name: str) -> Config:
@@ -91,66 +121,33 @@ def find_config(name: str) -> Config:
         raise ValueError(f"Expected --config as one of {', '.join(PRESETS)} or a JSON file, got {name!r}.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file: {error}.") from None
     if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a JSON object of configuration values, not {type(values).__name__}.")
+        raise ValueError(
+            f"{path} must hold a JSON object of configuration values, not {type(values).__name__}."
+        )
     return Config.from_dict(values)
 
 
-def make_worlds(data: str | None, config: Config) -> tuple[World, World]:
-    """Make the world to train on and the one to be scored on.
+def make_worlds(data: str | None, config: Config) -> tuple[World, World, str]:
+    """Make the world to train on and the one to be scored on, and say what the latter's clips are.
 
-    The embedded world holds combinations back. A folder has nothing to hold back: there the second world is the
-    same files at evenly spaced moments, so its scores tell how well they were learnt, not more.
+    The embedded world holds combinations back. A folder has nothing to hold back: its scores are of other
+    moments of the same files, so they tell how well these were learnt, not more.
     """
     if data is None:
-        return ShapesWorld(config), ShapesWorld(config, split="held_out")
-    return FolderWorld(data, config), FolderWorld(data, config, spans="even")
+        held_out = ShapesWorld(config, split="held_out")
+        return ShapesWorld(config), held_out, f"{CLIPS_SCORED} held-out clips"
+    world = FolderWorld(data, config)
+    return world, world, f"{CLIPS_SCORED} clips of the same files that it learnt from"
 
 
-def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """Make the run's folder and write its settings; a folder that holds anything is left alone.
-
-    Raises:
-        ValueError: something is there already.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: give another name with --out.")
-    if folder.is_dir() and any(folder.iterdir()):
-        hint = " or go on with that run by --resume" if (folder / SETTINGS).exists() else ""
-        raise ValueError(f"The folder {folder} is not empty, and nothing is overwritten: choose another --out{hint}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings, indent=2) + "\n"
-    write_atomically(folder / SETTINGS, lambda path: path.write_text(text))
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Read the settings of the run in a folder."""
-    path = folder / SETTINGS
-    if not path.is_file():
-        raise ValueError(f"There is no run to resume in {folder}: {SETTINGS} is missing.")
-    return json.loads(path.read_text())
-
-
-def describe_command(settings: dict[str, Any]) -> str:
-    """Write down the command that starts this run anew."""
-    words = ["minitvlt pretrain"]
-    if settings["data"] is not None:
-        words.append(f"--data {shlex.quote(settings['data'])}")
-    names = [name for name, preset in PRESETS.items() if preset().to_dict() == Config.from_dict(settings["config"]).to_dict()]
-    words += [f"--config {names[0]}"] if names != ["tiny"] and names else []
-    standard = asdict(Recipe())
-    flags = {"batch_size": "batch", "micro_batches": "micro-batches", "learning_rate": "learning-rate"}
-    for name in RECIPE_ARGUMENTS:
-        if settings["recipe"][name] != standard[name]:
-            words.append(f"--{flags.get(name, name)} {settings['recipe'][name]}")
-    return " ".join(words)
-
-
-def print_scores(scores: Scores) -> None:
-    """Print the final figures beside what guessing gives."""
-    print(f"\n{'on ' + str(scores.clips) + ' held-out clips':<42}{'this run':>10}{'chance':>10}{'goal':>10}")
-    for measure in list_measures(scores):
-        better = ">=" if measure.goal > measure.chance else "<="
-        print(f"{measure.name:<42}{measure.value:>10.3f}{measure.chance:>10.3f}{better:>6} {measure.goal:.2f}")
+def print_measures(measures: list[Measure]) -> None:
+    """Print the final figures beside what guessing gives, and the goals where there are any."""
+    print(f"\n{'':<38}{'this run':>10}{'chance':>10}{'goal':>10}")
+    for measure in measures:
+        goal = "–"
+        if measure.goal is not None:
+            goal = f"{'≥' if measure.goal > measure.chance else '≤'} {measure.goal:.2f}"
+        print(f"{measure.name:<38}{measure.value:>10.3f}{measure.chance:>10.3f}{goal:>10}")

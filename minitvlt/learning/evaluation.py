@@ -4,23 +4,26 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from minitvlt.backends import to_backend
+from minitvlt.backends import map_tree, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World, draw_batch
+from minitvlt.learning.trainer import move_beside
 from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
 from minitvlt.worlds import Examples
 
-BATCH = 64  # clips; keeps the memory small, changes no result
+BATCH = 64  # clips; keeps the memory small
+PAIRS = 256  # the same for pairs of sound and video
 GROUP = 16  # clips among which each sound looks for its video
+EVALUATION = 1  # third number of the seeds, so that no draw is one of training's
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Held-out results; None where the model lacks the task"""
+    """Held-out results; None where the model lacks the task or nothing was hidden"""
 
     match_accuracy: float | None  # share of pairs, half of them swapped, that are told right; chance 0.5
     recall_at_1: float | None  # share of sounds that rank their own video first in a group of 16; chance 1/16
@@ -43,43 +46,42 @@ def evaluate(
     baseline: Baseline,
     clips: int = 512,
     seed: int = 0,
-    backend: str = "numpy",
-    device: str | None = None,
 ) -> Scores:
     """Score a model on clips of a held-out world.
 
     Args:
-        params: the model.
+        params: the model; where its parameters live, the work is done.
         world: where the clips come from.
         baseline: what reconstruction is compared with.
         clips: how many; retrieval uses whole groups of 16, or one smaller group where there are fewer clips.
         seed: which clips, which of them are swapped and what is hidden.
-        backend: "numpy" or "torch".
-        device: where torch computes.
     """
-    config, params = params.config, to_backend(params, backend, device)
-    right, errors, references = 0, np.zeros(2), np.zeros(2)
-    ranks: list[np.ndarray] = []
+    config, right, ranks, errors = params.config, 0, [], np.zeros((2, 2))
     for number, start in enumerate(range(0, clips, BATCH)):
-        rng = np.random.default_rng([seed, number])
-        batch = draw_batch(world, config, rng, min(BATCH, clips - start))
-        moved = to_backend(batch, backend, device)
+        batch = draw_evaluation_batch(world, config, min(BATCH, clips - start), seed, number)
         if config.task_matching:
-            logits = score_matches(params, moved.mixed_video, moved.audio, moved.mixed_video_mask, moved.audio_mask)
-            right += int(np.sum((to_backend(logits, "numpy") > 0) == batch.is_match))
-            ranks += [rank_own(scores) for scores in score_groups(params, batch, backend, device)]
+            right += count_right(params, batch)
+            groups = cut_groups(batch, min(clips, GROUP))
+            ranks += [rank_own(score_all_pairs(params, group)) for group in groups]
         if config.task_mae:
-            predictions = to_backend(autoencode(params, moved), "numpy")
-            error, reference = measure_errors(config, batch, predictions, baseline)
-            errors, references = errors + error, references + reference
-    relative = errors / np.maximum(references, 1e-12)
+            predictions = to_backend(autoencode(params, move_beside(params, batch)), "numpy")
+            errors += measure_errors(config, batch, predictions, baseline)
+    error, reference = errors
+    relative = [float(e / r) if r else None for e, r in zip(error, reference, strict=True)]
     return Scores(
         match_accuracy=right / clips if config.task_matching else None,
         recall_at_1=float(np.mean(np.concatenate(ranks) == 0)) if ranks else None,
-        video_error=float(relative[0]) if config.task_mae else None,
-        audio_error=float(relative[1]) if config.task_mae else None,
+        video_error=relative[0],
+        audio_error=relative[1],
         clips=clips,
     )
+
+
+def draw_evaluation_batch(
+    world: World, config: Config, count: int, seed: int = 0, number: int = 0
+) -> PretrainingBatch:
+    """Draw the batch of a number, never one that training draws, even where both share one world."""
+    return draw_batch(world, config, np.random.default_rng([seed, number, EVALUATION]), count)
 
 
 def measure_baseline(world: World, config: Config, clips: int = 2048, seed: int = 1) -> Baseline:
@@ -88,8 +90,10 @@ def measure_baseline(world: World, config: Config, clips: int = 2048, seed: int 
     sums = [np.zeros((N, values)) for N, values in zip(sizes, count_patch_values(config), strict=True)]
     counts = [np.full((N, 1), 1e-9) for N in sizes]  # a position that no clip reaches has the mean 0
     for number, start in enumerate(range(0, clips, BATCH)):
-        examples = world.sample(np.random.default_rng([seed, number]), min(BATCH, clips - start))
-        for m, (rows, mask) in enumerate(_patches(examples, config)):
+        rng = np.random.default_rng([seed, number, EVALUATION])
+        examples = world.sample(rng, min(BATCH, clips - start))
+        masks = (examples.video_mask, examples.audio_mask)
+        for m, (rows, mask) in enumerate(zip(_cut_patches(examples, config), masks, strict=True)):
             N = rows.shape[1]
             is_real = np.ones(rows.shape[:2], bool) if mask is None else mask
             sums[m][:N] += np.sum(rows * is_real[:, :, None], axis=0)
@@ -98,53 +102,63 @@ def measure_baseline(world: World, config: Config, clips: int = 2048, seed: int 
 
 
 def measure_errors(
-    config: Config, batch: PretrainingBatch, predictions: tuple[np.ndarray, np.ndarray], baseline: Baseline
-) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
-    """Sum the squared error over hidden patches, for video and for sound: of the predictions, and of the baseline."""
-    errors, references = np.zeros(2), np.zeros(2)
+    config: Config,
+    batch: PretrainingBatch,
+    predictions: tuple[Float[np.ndarray, "B Nv video_values"], Float[np.ndarray, "B Na audio_values"]],
+    baseline: Baseline,
+) -> Float[np.ndarray, "2 2"]:
+    """Sum the squared error over hidden patches: of the predictions and (second row) of the baseline.
+
+    The first column is the video's, the second the sound's.
+    """
+    errors = np.zeros((2, 2))
     hidden = (batch.video_masking.is_hidden, batch.audio_masking.is_hidden)
     means = (baseline.video, baseline.audio)
-    for m, (rows, _) in enumerate(_patches(batch, config)):
-        errors[m] = np.sum((predictions[m] - rows)[hidden[m]] ** 2)
-        references[m] = np.sum((means[m][: rows.shape[1]] - rows)[hidden[m]] ** 2)
-    return errors, references
+    for m, rows in enumerate(_cut_patches(batch, config)):
+        errors[0, m] = np.sum((predictions[m] - rows)[hidden[m]] ** 2)
+        errors[1, m] = np.sum((means[m][: rows.shape[1]] - rows)[hidden[m]] ** 2)
+    return errors
 
 
-def _patches(clips: Examples | PretrainingBatch, config: Config) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def _cut_patches(clips: Examples | PretrainingBatch, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    video = patchify_video(clips.video, config.image_patch_size)
+    return video, patchify_audio(clips.audio, config.audio_patch_size)
+
+
+def count_right(params: Params, batch: PretrainingBatch) -> int:
+    """Count the pairs, half of them swapped, of which the model tells rightly whether they match."""
+    pairs = (batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
+    logits = to_backend(score_matches(params, *move_beside(params, pairs)), "numpy")
+    return int(np.sum((logits > 0) == batch.is_match))
+
+
+def cut_groups(batch: PretrainingBatch, size: int) -> list[PretrainingBatch]:
+    """Cut a batch into groups of so many clips; the rest is left out."""
+    B = len(batch.audio)
     return [
-        (patchify_video(clips.video, config.image_patch_size), clips.video_mask),
-        (patchify_audio(clips.audio, config.audio_patch_size), clips.audio_mask),
+        map_tree(lambda array, start=start: array[start : start + size], batch)
+        for start in range(0, B - size + 1, size)
     ]
 
 
-def score_groups(
-    params: Params, batch: PretrainingBatch, backend: str = "numpy", device: str | None = None
-) -> list[Float[np.ndarray, "n n"]]:
-    """Score every sound with every video in groups of 16 clips: whole groups only, unless there is none."""
-    B = batch.audio.shape[0]
-    size = min(B, GROUP)
-    return [score_all_pairs(params, batch, start, size, backend, device) for start in range(0, B - size + 1, size)]
-
-
-def score_all_pairs(
-    params: Params, batch: PretrainingBatch, start: int, size: int, backend: str = "numpy", device: str | None = None
-) -> Float[np.ndarray, "size size"]:
-    """Score every sound (rows) with every video (columns) among `size` clips of a batch, as logits."""
-    sounds = start + np.repeat(np.arange(size), size)
-    videos = start + np.tile(np.arange(size), size)
+def score_all_pairs(params: Params, batch: PretrainingBatch) -> Float[np.ndarray, "B B"]:
+    """Score every sound (rows) with every video (columns) of a batch, as logits."""
+    B = len(batch.audio)
+    sounds, videos = np.divmod(np.arange(B * B), B)
     scores = []
-    for first in range(0, size * size, 4 * BATCH):
-        sound, video = sounds[first : first + 4 * BATCH], videos[first : first + 4 * BATCH]
-        pairs = (batch.video[video], batch.audio[sound], _pick(batch.video_mask, video), _pick(batch.audio_mask, sound))
-        scores.append(to_backend(score_matches(params, *to_backend(pairs, backend, device)), "numpy"))
-    return np.concatenate(scores).reshape(size, size)
+    for start in range(0, B * B, PAIRS):
+        rows = (videos[start : start + PAIRS], sounds[start : start + PAIRS]) * 2
+        arrays = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+        pairs = tuple(None if array is None else array[row] for array, row in zip(arrays, rows, strict=True))
+        scores.append(to_backend(score_matches(params, *move_beside(params, pairs)), "numpy"))
+    return np.concatenate(scores).reshape(B, B)
 
 
-def rank_own(scores: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
-    """Count, for every sound, the other videos that score at least as high as its own: 0 is the best rank."""
+def rank_own(scores: Float[np.ndarray, "n n"]) -> Int[np.ndarray, " n"]:
+    """Count, for every sound, the other videos that score at least as high as its own: 0 is the best rank.
+
+    >>> rank_own(np.array([[0.5, 0.1], [0.9, 0.9]]))    # a tie counts against the model
+    array([0, 1])
+    """
     own = np.diagonal(scores)[:, None]
     return np.sum(scores >= own, axis=1) - 1
-
-
-def _pick(mask: Bool[np.ndarray, "B N"] | None, rows: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n N"] | None:
-    return None if mask is None else mask[rows]

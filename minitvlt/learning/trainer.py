@@ -1,19 +1,24 @@
 """The training loop: the same text for NumPy and PyTorch.
 
-Step n draws everything it needs from the generator seeded with (seed, n). So the number of steps done is the position
-in the data and the state of the randomness at once, and a run that was killed goes on as if it never had been.
+Step n draws everything it needs from the generator seeded with (seed, n). So the number of steps done is the
+position in the data and the state of the randomness at once, and a run that was killed goes on as if it never
+had been.
 """
 
 import json
 import math
+import operator
+import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from minitvlt.backends import Array, namespace, to_backend, value_and_grad
+from minitvlt.backends import Array, map_tree, namespace, to_backend, value_and_grad
 from minitvlt.files import write_atomically
 from minitvlt.learning.batches import World, draw_batch, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
@@ -31,7 +36,7 @@ from minitvlt.learning.optimizer import (
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import LossCounts, PretrainingBatch, count_targets, pretraining_loss
 
-METRICS, STATE, RUN = "metrics.jsonl", "training_state.safetensors", "run.json"
+METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
 SAVE_EVERY = 200  # steps
 
 
@@ -39,51 +44,71 @@ def train(
     params: Params,
     world: World,
     recipe: Recipe,
-    folder: Path,
-    backend: str = "numpy",
-    device: str | None = None,
+    folder: str | os.PathLike[str],
     show_progress: bool = True,
 ) -> Params:
     """Pre-train a model, from its initial parameters or from where the folder's last saved state stands.
 
-    The folder receives `metrics.jsonl`, a line a step, and `training_state.safetensors`, written every 200 steps, after
-    the last step and when the run is interrupted from the keyboard. Both depend on nothing but the arguments: a run
-    that was killed and called again ends with the same bytes as one that was not.
+    The folder receives `metrics.jsonl`, a line a step, and `training_state.safetensors`, written every 200
+    steps, after the last step and when an error or the keyboard ends the run. Both depend on nothing but the
+    arguments: a run that was killed and called again ends with the same bytes as one that was not.
 
     Args:
-        params: initial parameters (NumPy).
+        params: initial parameters; where they live, the training runs.
         world: where clips come from.
         recipe: steps, batch, rates, seed.
-        folder: where to write; it exists.
-        backend: "numpy" or "torch".
-        device: where torch computes, for instance "cuda".
+        folder: where to write; it is made if it is not there.
         show_progress: draw a progress bar.
 
     Returns:
-        The trained parameters, as NumPy.
+        The trained parameters, in the same place.
+
+    Raises:
+        ValueError: the folder holds another run, or damaged files; a loss or gradient that is not finite, in
+            which case the state before that step is kept.
     """
-    steps_done, state = load_state(folder / STATE, params)
-    progress = (steps_done, to_backend(state, backend, device))
-    like = to_backend(params, backend, device)
-    decays = to_backend(find_decays(params), backend, device)
-    bar = tqdm(total=recipe.steps, initial=steps_done, unit="step", disable=not show_progress, dynamic_ncols=True)
-    with open_metrics(folder / METRICS, steps_done) as metrics, bar:
+    metrics_path, state_path = Path(folder) / METRICS, Path(folder) / STATE
+    decays, progress = move_beside(params, (find_decays(params), load_state(state_path, params, recipe)))
+    with (
+        open_metrics(metrics_path, progress[0]) as metrics,
+        start_bar(progress[0], recipe, show_progress) as bar,
+    ):
         try:
             while progress[0] < recipe.steps:
                 step, state = progress
                 rng = np.random.default_rng([recipe.seed, step])
                 batch = draw_batch(world, params.config, rng, recipe.batch_size)
-                parts = to_backend(tuple(split_batch(batch, recipe.micro_batches)), backend, device)
-                state, line = take_step(state, like, decays, parts, count_targets(batch), step, recipe)
+                parts = move_beside(params, tuple(split_batch(batch, recipe.micro_batches)))
+                state, line = take_step(state, params, decays, parts, count_targets(batch), step, recipe)
                 write_line(metrics, line)
                 progress = (step + 1, state)  # one assignment: an interruption finds both or neither
                 bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
                 bar.update()
                 if progress[0] % SAVE_EVERY == 0:
-                    save_state(folder / STATE, *progress)
+                    save_state(state_path, metrics, *progress, params, recipe)
         finally:
-            save_state(folder / STATE, *progress)
-    return to_backend(from_vector(progress[1].parameters, like), "numpy")
+            save_state(state_path, metrics, *progress, params, recipe)
+    return from_vector(progress[1].parameters, params)
+
+
+def move_beside(params: Params, tree: Any) -> Any:
+    """Bring the arrays of a tree to the library and the device of the parameters."""
+    array = params.encoder.cls
+    return to_backend(tree, namespace(array).name, str(array.device))
+
+
+def start_bar(steps_done: int, recipe: Recipe, show: bool) -> tqdm:
+    """Draw a progress bar: lively on a terminal; in a log, where each new state is a line, twice a minute."""
+    interval = 0.1 if sys.stderr.isatty() else 30.0
+    return tqdm(
+        total=recipe.steps,
+        initial=steps_done,
+        unit="step",
+        disable=not show,
+        dynamic_ncols=True,
+        mininterval=interval,
+        maxinterval=30.0,
+    )
 
 
 def take_step(
@@ -95,25 +120,25 @@ def take_step(
     step: int,
     recipe: Recipe,
 ) -> tuple[AdamWState, dict[str, Any]]:
-    """Compute the gradient over the parts of a batch and move the parameters; return the line for the metrics file.
+    """Move the parameters by the gradient over all parts of a batch; also return the line of metrics.
 
     Raises:
         ValueError: a loss or gradient that is not finite.
     """
     params = from_vector(state.parameters, like)
-    totals, gradient = (), None
+    total = None
     for part in parts:
-        (loss, rest), gradients = value_and_grad(_loss_and_rest, has_aux=True)(params, part, counts)
-        found = (loss, *rest)
-        vector = to_vector(gradients)
-        gradient = vector if gradient is None else gradient + vector
-        totals = found if not totals else tuple(a if b is None else a + b for a, b in zip(totals, found, strict=True))
+        losses, gradients = value_and_grad(_compute_losses, has_aux=True)(params, part, counts)
+        found = (losses, to_vector(gradients))
+        total = found if total is None else map_tree(operator.add, total, found)
+    (loss, others), gradient = total
     gradient, norm = clip_gradient(gradient, recipe.clip_norm)
-    line = _describe(step, totals, float(norm), counts, recipe)
+    line = describe_step(step, (loss, *others, norm), counts, recipe)
     return update_adamw(state, gradient, decays, step, recipe), line
 
 
-def _loss_and_rest(params: Params, part: PretrainingBatch, counts: LossCounts) -> tuple[Array, tuple]:
+def _compute_losses(params: Params, part: PretrainingBatch, counts: LossCounts) -> tuple[Array, tuple]:
+    """The loss, and beside it the three that it is made of and how many pairs were told right."""
     out = pretraining_loss(params, part, counts)
     right = None
     if out.match_logits is not None:
@@ -123,11 +148,13 @@ def _loss_and_rest(params: Params, part: PretrainingBatch, counts: LossCounts) -
     return out.loss, (out.match_loss, out.video_loss, out.audio_loss, right)
 
 
-def _describe(step: int, totals: tuple, norm: float, counts: LossCounts, recipe: Recipe) -> dict[str, Any]:
-    loss, match_loss, video_loss, audio_loss, right = (None if x is None else float(x) for x in totals)
+def describe_step(step: int, numbers: tuple, counts: LossCounts, recipe: Recipe) -> dict[str, Any]:
+    """Make a line for the metrics file; ValueError if training has diverged."""
+    found = [None if number is None else float(number) for number in numbers]
+    loss, match_loss, video_loss, audio_loss, right, norm = found
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise ValueError(
-            f"The loss at step {step + 1} is {loss}, its gradient {norm}: training has diverged. "
+            f"The loss at step {step + 1} is {loss}, its gradient's norm {norm}: training has diverged. "
             "Lower the learning rate, or look for values outside [-1, 1] in the data."
         )
     return {
@@ -142,41 +169,68 @@ def _describe(step: int, totals: tuple, norm: float, counts: LossCounts, recipe:
     }
 
 
-def save_state(path: Path, step: int, state: AdamWState) -> None:
-    """Save parameters, AdamW's memory and the number of steps done."""
+def save_state(
+    path: Path, metrics: BinaryIO, step: int, state: AdamWState, params: Params, recipe: Recipe
+) -> None:
+    """Save parameters, AdamW's memory and the number of steps, once the lines of these are on the disk."""
+    os.fsync(metrics.fileno())
     host = to_backend(state, "numpy")
-    arrays = {"parameters": host.parameters, "mean": host.mean, "square": host.square}
-    save_arrays(arrays, path, {"steps": str(step)})
+    save_arrays(vars(host), path, {"steps": step, "run": describe_run(params, recipe)})
 
 
-def load_state(path: Path, params: Params) -> tuple[int, AdamWState]:
-    """Load what `save_state` saved; where there is nothing yet, begin with the initial parameters."""
-    start = start_adamw(params)
+def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWState]:
+    """Load what `save_state` saved; where there is nothing yet, begin with the initial parameters.
+
+    Raises:
+        ValueError: a damaged file, or one of a run with another configuration or recipe.
+    """
+    start = start_adamw(to_backend(params, "numpy"))
     if not path.exists():
         return 0, start
     arrays, metadata = load_arrays(path)
-    if arrays["parameters"].shape != start.parameters.shape:
+    if metadata.get("run") != json.loads(json.dumps(describe_run(params, recipe))):
         raise ValueError(
-            f"{path} holds {arrays['parameters'].size} parameters, this configuration has {start.parameters.size}: "
-            "resume with the configuration of the run."
+            f"{path} is of a run with another configuration or recipe: go on with those, "
+            "or choose another folder."
         )
-    return int(metadata["steps"]), AdamWState(arrays["parameters"], arrays["mean"], arrays["square"])
+    if {name: array.shape for name, array in arrays.items()} != {
+        name: array.shape for name, array in vars(start).items()
+    }:
+        raise ValueError(
+            f"{path} is damaged: its arrays are not those of {start.parameters.size} parameters."
+        )
+    return metadata["steps"], AdamWState(**arrays)
 
 
-def open_metrics(path: Path, steps_done: int) -> TextIO:
-    """Open the metrics file to append; lines that are newer than the saved state, or half written, are dropped."""
-    if path.exists():
-        lines = path.read_text().splitlines(keepends=True)[:steps_done]
-        write_atomically(path, lambda temporary: temporary.write_text("".join(lines)))
-    return path.open("a")
+def describe_run(params: Params, recipe: Recipe) -> dict[str, Any]:
+    """What has to be the same when a run goes on."""
+    return {"config": params.config.to_dict(), "recipe": asdict(recipe)}
 
 
-def write_line(metrics: TextIO, line: dict[str, Any]) -> None:
+def open_metrics(path: Path, steps_done: int) -> BinaryIO:
+    """Open the metrics file to append; what is newer than the saved state, or half written, is cut off.
+
+    Raises:
+        ValueError: lines of steps that were done are missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_bytes() if path.exists() else b""
+    lines = text.splitlines(keepends=True)[:steps_done]
+    if len(lines) < steps_done or not all(line.endswith(b"\n") for line in lines):
+        raise ValueError(
+            f"{path} lacks lines: {STATE} beside it was saved after {steps_done} steps. "
+            "Bring the file back, or start another run."
+        )
+    write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
+    return path.open("ab")
+
+
+def write_line(metrics: BinaryIO, line: dict[str, Any]) -> None:
     """Append a line and hand it to the operating system, so that killing this process does not lose it."""
-    metrics.write(json.dumps(line) + "\n")
+    metrics.write(json.dumps(line).encode() + b"\n")
     metrics.flush()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Read a metrics file: one dictionary a step."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]

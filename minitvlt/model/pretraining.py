@@ -205,7 +205,7 @@ def decode(
     Nv = video.shape[1]
     both = namespace(video, audio).concat([video, audio], axis=1)
     x = run(both, join_masks((video, audio), (video_mask, audio_mask)))
-    return x[:, :Nv], x[:, Nv:]
+    return x[:, :Nv, ...], x[:, Nv:, ...]
 
 
 def paste_visible(

@@ -83,7 +83,7 @@ def split_heads(
     qkv = run_linear(x, attention.qkv)  # (B, N, 3*D)
     qkv = xp.reshape(qkv, (B, N, 3, heads, D // heads))  # (B, N, 3, heads, D//heads)
     qkv = xp.permute_dims(qkv, (2, 0, 3, 1, 4))  # (3, B, heads, N, D//heads)
-    return qkv[0], qkv[1], qkv[2]
+    return qkv[0, ...], qkv[1, ...], qkv[2, ...]
 
 
 def attention_weights(

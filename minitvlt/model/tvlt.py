@@ -81,9 +81,9 @@ def encode(
     x = out.x if encoder.norm is None else run_norm(out.x, encoder.norm, config.layer_norm_eps)
     Nv = 0 if video is None else video.shape[1]
     return Output(
-        cls=x[:, 0],
-        video=None if video is None else x[:, 1 : 1 + Nv],
-        audio=None if audio is None else x[:, 1 + Nv :],
+        cls=x[:, 0, ...],
+        video=None if video is None else x[:, 1 : 1 + Nv, ...],
+        audio=None if audio is None else x[:, 1 + Nv :, ...],
         sequence=x,
         hidden=out.hidden,
         attention=out.attention,
@@ -100,7 +100,7 @@ def join_masks(
     xp = namespace(*present)
     B = present[0].shape[0]
     joined = [
-        xp.zeros((B, part.shape[1]), present[0]) == 0 if mask is None else mask
+        ~xp.zeros((B, part.shape[1]), present[0]) if mask is None else mask
         for part, mask in zip(parts, masks, strict=True)
         if part is not None
     ]
@@ -214,10 +214,10 @@ def check_clips(
     """Refuse clips and masks that do not fit the configuration or each other, before any work is done."""
     if video is None and audio is None:
         raise ValueError("Expected video, audio or both, got neither.")
-    if video is not None and audio is not None and video.shape[0] != audio.shape[0]:
-        raise ValueError(f"Expected as many videos as sounds, got {video.shape[0]} and {audio.shape[0]}.")
     _check_modality("video", video, video_mask, ("B", "T", "C", "H", "W"), config)
     _check_modality("audio", audio, audio_mask, ("B", "C", "S", "F"), config)
+    if video is not None and audio is not None and video.shape[0] != audio.shape[0]:
+        raise ValueError(f"Expected as many videos as sounds, got {video.shape[0]} and {audio.shape[0]}.")
 
 
 def _check_modality(

@@ -1,7 +1,7 @@
 """How the shapes of `shapes.py` look: outlines with soft edges, painted on frames.
 
-An outline is a signed distance: how far a point lies outside (above 0) or inside (below 0) of the shape. With it an
-edge is as sharp as pixels allow at any size, and nothing flickers when a shape moves by a part of a pixel.
+An outline is a signed distance: how far a point lies outside (above 0) or inside (below 0) of the shape. With
+it an edge is as sharp as pixels allow, and nothing flickers when a shape moves by a part of a pixel.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 
 Floats = Float[np.ndarray, "..."]  # of shapes that broadcast
 
-BACKGROUND = 24  # the grey behind the shapes, of 255
+BACKGROUND = 96  # the grey behind the shapes, of 255
 
 
 def measure_circle(x: Floats, y: Floats, radius: Floats) -> Floats:

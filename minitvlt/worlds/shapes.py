@@ -1,14 +1,16 @@
 """An endless world of moving shapes that sing: what is seen is heard.
 
-In every clip one or two copies of a shape fly through the frame and bounce off its walls, and each of them sings:
+In every clip one or two copies of a shape fly through the frame and bounce off its walls, and each of them
+sings:
 
     shape ↔ timbre        height ↔ pitch        size ↔ loudness        a bounce ↔ a click
 
-So a sound tells much about its video, and a video about its sound, but neither tells all: colour, and where a shape
-is from left to right, are only seen; whether a voice trembles is only heard.
+So a sound tells much about its video, and a video about its sound, but neither tells all: colour, and where
+a shape is from left to right, are only seen; whether a voice trembles is only heard.
 
-Letters: `n` clips, `k` copies at most, `m` moments. Moments run from 0, the beginning of a clip, to 1, its end;
-positions from 0 to 1 between the walls. Plain NumPy: worlds are made on the host, whatever computes the model.
+Letters: `n` clips, `k` copies at most, `m` moments. Moments run from 0, the beginning of a clip, to 1, its
+end; positions from 0 to 1 between the walls. Plain NumPy: clips are made on the host, whatever computes the
+model.
 """
 
 from dataclasses import dataclass
@@ -27,9 +29,9 @@ SHAPES = tuple(OUTLINES)
 COLOURS = {"red": 0, "yellow": 60, "green": 130, "blue": 230}  # hue in degrees
 MOTIONS = {"right": (1, 0), "left": (-1, 0), "up": (0, 1), "down": (0, -1)}  # as they set out
 ATTRIBUTES = ("warm", "large", "high", "bouncing", "several", "trembling")
-SMALL, LARGE = (0.12, 0.16), (0.21, 0.26)  # radius, in parts of the shorter side of a frame
+SMALL, LARGE = (0.13, 0.17), (0.22, 0.27)  # radius, in parts of the shorter side of a frame
 STEADY, TREMBLING = (0.0, 0.15), (0.6, 0.9)  # how far the loudness swings
-SPEED = (0.3, 0.9)  # way from wall to wall that is flown in a clip: below 1, so that no copy bounces twice
+SPEED = (0.25, 0.75)  # way from wall to wall that is flown in a clip: below 1, so that no copy bounces twice
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,8 @@ class Scenes:
 
         Walls are mirrors: the flight goes on straight behind them, and what is seen is its reflection.
         """
-        (n, k, _), m = self.start.shape, len(moments)
-        travel = (self.speed * self.direction[:, axis])[:, None, None] * moments  # (n, 1, m)
-        way = self.start[:, :, None, axis] + travel.astype(np.float32)  # (n, k, m)
+        travel = (self.speed * self.direction[:, axis])[:, None, None] * moments
+        way = self.start[:, :, None, axis] + travel.astype(np.float32)
         return 1 - np.abs(1 - np.abs(way))
 
     def find_bounces(self) -> Float[np.ndarray, "n k"]:
@@ -71,10 +72,11 @@ class Scenes:
     def label(self) -> dict[str, np.ndarray]:
         """What can be asked about a clip; one row for each.
 
-        `shape`, `colour`, `motion`: numbers of `SHAPES`, `COLOURS`, `MOTIONS`. `count`: copies. `attributes`: six
-        booleans that do not depend on each other, named by `ATTRIBUTES`. `valence`: how pleasant a clip is, from
-        -1 to 1: the mean of how warm its colour looks (the cosine of the hue's distance from orange) and of how
-        calm its voice sounds (1 when it is steady, -1 when it falls silent), so it takes eyes and ears to tell.
+        `shape`, `colour`, `motion`: numbers of `SHAPES`, `COLOURS`, `MOTIONS`. `count`: how many copies.
+        `attributes`: six booleans, named by `ATTRIBUTES`, any of which may be true whatever the others are.
+        `valence`: how pleasant a clip is, from -1 to 1: the mean of how warm its colour looks (the cosine of
+        the hue's distance from orange) and of how calm its voice sounds (1 if it is steady, -1 if it falls
+        silent), so that it takes eyes and ears to tell.
         """
         warmth, calm = np.cos(np.radians(self.hue - 30)), 1 - 2 * self.tremble
         count = np.sum(self.is_there, axis=1)
@@ -184,14 +186,11 @@ class ShapesWorld:
         H, W = self.config.image_shape
         radius = (min(H, W) * scenes.radius[:, None, None]).astype(np.float32)
         centre = np.stack(
-            [
-                radius + (side - 2 * radius) * scenes.locate(moments, axis)
-                for axis, side in enumerate((W, H))
-            ],
+            [radius + (side - 2 * radius) * scenes.locate(moments, axis) for axis, side in enumerate((W, H))],
             axis=-1,
         )
         channels = np.array([0, 120, 240])  # the hues of red, green and blue
-        colour = 0.5 + 0.5 * np.cos(np.radians(scenes.hue[:, None] - channels))
+        colour = 0.64 + 0.36 * np.cos(np.radians(scenes.hue[:, None] - channels))
         sizes = np.where(scenes.is_there, radius[:, 0], np.float32(-1000))
         return paint_frames(scenes.shape, centre, sizes, colour.astype(np.float32), H, W)
 

@@ -1,7 +1,7 @@
 """How the shapes of `shapes.py` sound: voices of a few harmonics, and the clicks of bounces.
 
-A wavetable synthesiser, as in the first digital instruments: one period of each timbre is worked out once, and a
-voice reads it round and round, the faster the higher.
+A wavetable synthesiser, as in the first digital instruments: one period of each timbre is worked out once,
+and a voice reads it round and round, the faster the higher.
 """
 
 from functools import lru_cache
@@ -51,10 +51,10 @@ def sing(
         sample_rate: samples a second.
     """
     # The phase is a 32-bit number that overflows once a period; its highest bits are the place in the table.
-    n, k, samples = height.shape
+    samples = height.shape[-1]
     slowest = np.float32(LOWEST_PITCH / sample_rate * 2**32)
-    advance = (slowest * np.exp2(np.float32(OCTAVES) * height)).astype(np.uint32)  # (n, k, samples)
-    phase = np.cumsum(advance, axis=-1, dtype=np.uint32)
+    advance = (slowest * np.exp2(np.float32(OCTAVES) * height)).astype(np.uint32)
+    phase = np.cumsum(advance, axis=-1, dtype=np.uint32) - advance  # 0 at the first sample
     place = (phase >> (32 - TABLE_BITS)) + (shape[:, None, None] << TABLE_BITS)
     voices = np.take(make_wavetables(), place)
     time = np.arange(samples) / sample_rate
@@ -65,9 +65,9 @@ def sing(
 def add_clicks(
     waveforms: Float[np.ndarray, "n samples"], moments: Float[np.ndarray, "n k"], sample_rate: int
 ) -> None:
-    """Add, in place, a click at each moment: 0 is the beginning of the clip, 1 its end; later ones are not heard.
+    """Add, in place, a click at each moment from 0, the beginning of a clip, to 1, its end; later is never.
 
-    A click is a tone of 2.5 kHz, or of a quarter of a low sample rate, that dies away within some milliseconds.
+    A click is a tone of 2.5 kHz, or of a quarter of a low sample rate, that dies away in some milliseconds.
     """
     samples = waveforms.shape[-1]
     time = np.arange(min(samples, sample_rate // 50)) / sample_rate

@@ -10,18 +10,10 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import erf
 
 from minitvlt.backends import numpy_backend as xp
-from minitvlt.backends import numpy_kernels, parallel, tape
+from minitvlt.backends import numpy_kernels, tape
 from tests.backends.cases import CASES, IS_REAL
 
 DTYPES = ("float32", "float64")
-
-
-@pytest.fixture(params=[1, 3], ids=lambda n: f"{n} threads")
-def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """However small the arrays are, their rows are shared among so many threads."""
-    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
-    monkeypatch.setattr(parallel, "count_threads", lambda: request.param)
-    return request.param
 
 
 def test_every_function_of_the_waist_is_there_and_has_a_case() -> None:
@@ -116,7 +108,7 @@ def test_linear_is_a_sum_of_products(shape: tuple[int, ...], dtype: str) -> None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_layer_norm_normalises_every_row(threads: int, dtype: str) -> None:
+def test_layer_norm_normalises_every_row(dtype: str) -> None:
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(2, 5, 7)) * 3 + 10).astype(dtype)
     weight, bias = rng.normal(size=(2, 7)).astype(dtype)
@@ -137,7 +129,7 @@ def test_layer_norm_of_a_constant_row_is_the_bias() -> None:
     np.testing.assert_array_equal(y, np.full((3, 5), 0.5))
 
 
-def test_gelu_is_exact_to_the_precision_of_float32(threads: int) -> None:
+def test_gelu_is_exact_to_the_precision_of_float32() -> None:
     x = np.concatenate(
         [np.linspace(-12, 12, 100_003), [0.0, -0.0, 1e-30, -1e-30, 40.0, -40.0, 3e18, -3e18]]
     ).astype(np.float32)
@@ -206,7 +198,7 @@ def test_blocks_cover_every_score_once(B: int, heads: int, N: int, M: int, block
     assert (seen == 1).all()
 
 
-def test_attention_is_shared_by_threads(threads: int) -> None:
+def test_attention_has_no_nan_where_nothing_is_real() -> None:
     rng = np.random.default_rng(0)
     query, key, value = (rng.normal(size=(3, 2, n, 3)) for n in (7, 5, 5))
     expected = attend_by_loops(query, key, value, IS_REAL)
@@ -218,48 +210,6 @@ def test_attention_of_large_scores_does_not_overflow() -> None:
     key = np.stack([np.full(3, 100), np.full(3, -100)]).astype(np.float32)[None, None]
     value = np.array([[1, 2, 3], [7, 7, 7]], np.float32)[None, None]
     np.testing.assert_allclose(xp.attention(query, key, value)[0, 0], [[1, 2, 3], [1, 2, 3]])
-
-
-# ----------------------------------------------------------------------------------------- threads
-
-
-@pytest.mark.parametrize("rows", [0, 1, 2, 3, 7])
-def test_threads_share_all_rows_and_no_row_twice(rows: int, threads: int) -> None:
-    x, calls = np.zeros((rows, 5)), []
-
-    def count(part: np.ndarray) -> None:
-        part += 1
-        calls.append(len(part))
-
-    parallel.in_parallel(count, x)
-    assert (x == 1).all()
-    assert len(calls) == max(1, min(rows, threads))
-
-
-def test_small_arrays_stay_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "count_threads", lambda: 3)
-    for rows, expected in ((parallel.SMALLEST_SHARE, 1), (2 * parallel.SMALLEST_SHARE, 2)):
-        calls: list[int] = []
-        parallel.in_parallel(lambda part, calls=calls: calls.append(len(part)), np.zeros(rows))
-        assert len(calls) == expected
-
-
-def test_a_failure_in_a_thread_is_not_lost(threads: int) -> None:
-    def fail_on_the_last(part: np.ndarray) -> None:
-        if part[-1] == 6:
-            raise RuntimeError("here")
-
-    with pytest.raises(RuntimeError, match="here"):
-        parallel.in_parallel(fail_on_the_last, np.arange(7))
-
-
-@pytest.mark.parametrize(("asked", "expected"), [("5", 5), ("", None), ("0", None), ("many", None)])
-def test_the_number_of_threads_can_be_asked_for(
-    asked: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    count = parallel.count_threads.__wrapped__()
-    assert count == expected or (expected is None and count >= 1)
 
 
 def test_numpy_and_the_tape_have_the_same_values() -> None:

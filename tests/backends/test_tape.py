@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minitvlt.backends import Array, namespace, numpy_kernels, parallel, tape, to_backend, value_and_grad
+from minitvlt.backends import Array, namespace, numpy_kernels, tape, to_backend, value_and_grad
 from minitvlt.backends.tape_array import TapeArray, sum_to_shape
 from tests.backends.cases import CASES, IS_REAL, draw_inputs
 
@@ -119,18 +119,6 @@ def test_attention_memory_does_not_grow_with_the_square_of_the_tokens(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < N * N * 8 / 4, "not even a quarter of one head's scores"
-
-
-@pytest.mark.parametrize("name", ["layer_norm", "gelu", "attention, masked", "softmax"])
-def test_work_shared_by_threads_gives_the_same_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, inputs = make_loss(CASES[name].call), CASES[name].draw(0)
-    expected = value_and_grad(loss)(inputs)
-    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
-    monkeypatch.setattr(parallel, "count_threads", lambda: 3)
-    value, gradients = value_and_grad(loss)(inputs)
-    np.testing.assert_allclose(value, expected[0], rtol=1e-12)
-    for ours, reference in zip(gradients, expected[1], strict=True):
-        assert_equal_relatively(ours, reference, 1e-12)
 
 
 def test_equal_largest_values_share_the_gradient() -> None:

@@ -1,7 +1,8 @@
 """Where tests get their inputs: small unequal sizes that Hypothesis chooses, and numbers from a seed.
 
-Every array is NumPy in double precision. Numbers come from a generator and not from Hypothesis, which would spend its
-time on single elements; what it varies, and makes smaller when a test fails, are the sizes and the choices.
+Every array is NumPy in double precision. Numbers come from a generator and not from Hypothesis, which would
+spend its time on single elements; what it varies, and makes smaller when a test fails, are the sizes and the
+choices.
 """
 
 from collections.abc import Callable

@@ -13,6 +13,7 @@ from minitvlt.worlds.pictures import BACKGROUND, OUTLINES, paint_frames
 from minitvlt.worlds.shapes import (
     ATTRIBUTES,
     COLOURS,
+    LARGE,
     MOTIONS,
     SHAPES,
     Scenes,
@@ -27,7 +28,12 @@ FACTORS = ("shape", "colour", "motion")
 GEOMETRIES = {
     "tiny": Config.tiny(),
     "wide frames, an odd hop": Config.tiny(
-        image_size=(16, 40), num_frames=5, hop_length=101, window_length=262, spectrogram_length=16
+        image_size=(16, 40),
+        image_patch_size=(8, 8),
+        num_frames=5,
+        hop_length=101,
+        window_length=262,
+        spectrogram_length=16,
     ),
     "large frames, 44.1 kHz": Config(num_frames=2, spectrogram_length=32),
     "a low sample rate": Config.tiny(sample_rate=3000, window_length=256, hop_length=64),
@@ -241,11 +247,11 @@ def test_a_shape_is_seen_where_it_is():
         light = (frames.astype(float) - BACKGROUND).clip(0).sum(axis=-1)  # (n, T, H, W)
         coordinates = np.arange(side) + 0.5 if axis == 0 else side - np.arange(side)[:, None] - 0.5
         seen = (light * coordinates).sum(axis=(2, 3)) / light.sum(axis=(2, 3))
-        np.testing.assert_allclose(seen, expected, atol=2.5)  # a triangle's middle lies above its centre of mass
+        np.testing.assert_allclose(seen, expected, atol=2.5)  # a triangle's centre of mass is lower
 
 
 def test_copies_are_counted_by_eye():
-    config = Config.tiny(image_size=96)
+    config = Config.tiny(image_size=96, image_patch_size=(8, 8))
     frames, _, labels = ShapesWorld(config, max_count=3).draw_clips(np.random.default_rng(0), 60)
     for clip, count in zip(frames, labels["count"], strict=True):
         seen = [ndimage.label(frame.max(axis=-1) > 100)[1] for frame in clip]
@@ -319,7 +325,7 @@ def test_bounces_of_drawn_clips_are_heard_where_they_are_seen():
     scenes = draw(4, 50)
     _, waveforms, _ = ShapesWorld(config).draw_clips(np.random.default_rng(4), 50)
     samples = waveforms.shape[1]
-    loudness = (scenes.radius[:, None] / 0.26) ** 2 * scenes.is_there
+    loudness = (scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there
     voices = sing(
         scenes.shape,
         scenes.locate(np.arange(samples) / samples, axis=1),
