@@ -177,6 +177,7 @@ TINY: dict[str, Any] = {
     "decoder_intermediate_size": 128,
     "initializer_range": 0.1,  # about 1 / sqrt(hidden_size): with 0.02 a narrow model hardly starts to learn
     "pixel_mask_ratio": 0.5,  # of so few patches that three quarters would hide the whole shape
+    "mae_weight": 3.0,  # patches of plain shapes have small errors: this makes them count beside matching
     "audio_mask_ratio": 0.5,
     "audio_mask_type": "patch-level",
 }

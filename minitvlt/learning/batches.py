@@ -49,10 +49,10 @@ def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> Pre
 def draw_mixing(
     rng: np.random.Generator, count: int
 ) -> tuple[Int[np.ndarray, "{count}"], Bool[np.ndarray, "{count}"]]:
-    """Choose half of the clips at random and hand each of them the video of another clip of the batch.
+    """Choose half of the clips at random and hand each of them another clip's video.
 
     Returns:
-        For every row the row that its video comes from, and whether that is the same clip. A single clip keeps
+        For every row the row that its video comes from, and whether that is the same. A single clip keeps
         its own.
     """
     order = rng.permutation(count)
@@ -80,7 +80,9 @@ def draw_audio_masking(rng: np.random.Generator, config: Config, clips: Examples
     noise: Float[np.ndarray, "B N"] = rng.random((B, steps * bands))
     if config.audio_mask_type == "patch-level":
         return random_masking(noise, config.audio_mask_ratio, clips.audio_mask)
-    return span_masking(noise, config.audio_mask_ratio, find_speech(clips.audio, (p, q)), clips.audio_mask)
+    return span_masking(
+        noise, config.audio_mask_ratio, find_speech(clips.audio, (p, q), clips.audio_mask), clips.audio_mask
+    )
 
 
 def split_batch(batch: PretrainingBatch, parts: int) -> list[PretrainingBatch]:

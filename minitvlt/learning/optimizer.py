@@ -22,7 +22,7 @@ class Recipe:
         ValueError: a value outside its range.
     """
 
-    steps: int = 2400
+    steps: int = 1800
     batch_size: int = 64
     micro_batches: int = 1  # a batch is worked through in so many parts; the gradients are those of the whole
     learning_rate: float = 3e-3  # the highest, reached after the warm-up

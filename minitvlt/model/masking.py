@@ -115,20 +115,26 @@ def span_masking(
     return random_masking(noise + xp.astype(is_speech, noise.dtype), ratio, mask)
 
 
-def find_speech(audio: Float[Array, "B C S F"], patch: tuple[int, int]) -> Bool[Array, "B N"]:
-    """Tell which tokens lie in a loud stretch: a step's mean level above the middle of the clip's quietest
-    and loudest.
+def find_speech(
+    audio: Float[Array, "B C S F"], patch: tuple[int, int], mask: Bool[Array, "B N"] | None = None
+) -> Bool[Array, "B N"]:
+    """Tell which tokens lie in a loud stretch: a step's level above the middle of quietest and loudest step.
 
     An energy detector, as the paper's; it takes any sound for speech. All frequencies of a step are judged
-    together.
+    together. Padding, where `mask` is False, is never speech and does not count for the clip's extremes.
     """
     xp = namespace(audio)
     check_picture("audio", audio, ("B", "C", "S", "F"), patch)
     B, C, S, F = audio.shape
     s, f = S // patch[0], F // patch[1]
     level = xp.mean(xp.reshape(audio, (B, C, s, patch[0], F)), axis=(1, 3, 4))  # (B, s)
-    loudest, quietest = xp.max(level, axis=1, keepdims=True), -xp.max(-level, axis=1, keepdims=True)
-    is_loud = level > (loudest + quietest) / 2  # (B, s)
+    is_real = ~xp.zeros((B, s), level > 0)  # (B, s)
+    if mask is not None:
+        _check_mask(mask, (B, s * f))
+        is_real = mask[:, ::f]  # (B, s)
+    loudest = xp.max(xp.where(is_real, level, -math.inf), axis=1, keepdims=True)  # (B, 1)
+    quietest = -xp.max(xp.where(is_real, -level, -math.inf), axis=1, keepdims=True)  # (B, 1)
+    is_loud = is_real & (level > (loudest + quietest) / 2)  # (B, s)
     return _spread(xp, is_loud, f)  # (B, s*f)
 
 

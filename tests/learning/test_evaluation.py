@@ -101,7 +101,7 @@ def cut_audio(clip: np.ndarray) -> list[np.ndarray]:
 def test_accuracy_and_recall_equal_those_counted_by_loops(known_scores, clips):
     scores = evaluate(init(CONFIG.replace(task_mae=False)), NumberedWorld(), NOTHING, clips, seed=7)
     right = found = asked = 0
-    for number in range(0, (clips + 63) // 64):
+    for number in range((clips + 63) // 64):
         count = min(64, clips - 64 * number)
         batch = draw_evaluation_batch(NumberedWorld(), CONFIG, count, 7, number)
         for i in range(count):

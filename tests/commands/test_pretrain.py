@@ -1,0 +1,354 @@
+"""`minitvlt pretrain`: a folder with everything to look at, or one sentence that says what is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minitvlt.__main__ import main
+from minitvlt.commands import pretrain
+from minitvlt.config import Config
+from minitvlt.learning import trainer
+from minitvlt.learning.checkpoints import load
+from minitvlt.learning.optimizer import Recipe
+from minitvlt.learning.trainer import read_metrics
+from minitvlt.runs import Settings, read_settings
+from minitvlt.signals.clips import Clip, write_clip
+from tests.helpers.backends import why_no_cuda
+from tests.helpers.media import make_frames, make_sweep, needs_av
+
+SMALL = {
+    "image_size": 8,
+    "image_patch_size": [4, 4],
+    "num_frames": 2,
+    "sample_rate": 8000,
+    "window_length": 128,
+    "hop_length": 64,
+    "spectrogram_length": 12,
+    "frequency_length": 6,
+    "audio_patch_size": [4, 3],
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "decoder_hidden_size": 6,
+    "decoder_num_hidden_layers": 1,
+    "decoder_num_attention_heads": 2,
+    "decoder_intermediate_size": 10,
+    "audio_mask_type": "patch-level",
+    "audio_mask_ratio": 0.5,
+}
+ALL = {
+    "curves.png",
+    "matching.png",
+    "metrics.jsonl",
+    "model.safetensors",
+    "original.wav",
+    "reconstruction.png",
+    "reconstruction.wav",
+    "report.html",
+    "run.json",
+    "training_state.safetensors",
+}
+SAME = ("metrics.jsonl", "model.safetensors", "training_state.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def at_work(tmp_path, monkeypatch):
+    """A folder to work in, with a small configuration; few clips are scored."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrain, "CLIPS_SCORED", 16)
+    Path("small.json").write_text(json.dumps(SMALL))
+
+
+def start(*words: str, steps: int = 4) -> int:
+    return main(["pretrain", "--config", "small.json", "--batch", "3", "--steps", str(steps), *words])
+
+
+def read_everything(folder: str = ".") -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+def refuse(capsys, *words: str) -> str:
+    """Run a command that must fail: status 2, one line of error, nothing written; return the line."""
+    before = read_everything()
+    assert main(["pretrain", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("minitvlt pretrain: ")
+    assert read_everything() == before
+    assert not Path("run").exists() or "run/run.json" in before
+    return err
+
+
+# A whole run
+
+
+def test_a_run_leaves_a_folder_with_everything(capsys):
+    assert start("--seed", "3") == 0
+    assert {path.name for path in Path("run").iterdir()} == ALL
+    assert set(Path().iterdir()) == {Path("run"), Path("small.json")}
+    out, err = capsys.readouterr()
+    for figure in ("matching accuracy", "recall@1", "hidden video", "hidden sound", "chance"):
+        assert figure in out
+    assert "16 held-out clips" in out and "run/report.html" in out
+    assert "4/4" in err
+    assert len(read_metrics(Path("run/metrics.jsonl"))) == 4
+    assert load("run/model.safetensors").config == Config.from_dict(SMALL)
+    report = Path("run/report.html").read_text()
+    assert report.count("<img") == 3 and report.count("<audio") == 2
+    assert "minitvlt pretrain --config small.json --batch 3 --steps 4 --seed 3" in report
+    assert "16 held-out clips" in report
+
+
+def test_two_runs_with_one_seed_are_identical_file_by_file():
+    for name in ("one", "two"):
+        start("--out", name, steps=2)
+    for name in ALL - {"report.html", "run.json"}:  # they say --out
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes(), name
+
+
+def test_goals_belong_to_the_standard_run_alone(capsys):
+    standard = Settings(Config.tiny(), Recipe(seed=5))
+    assert standard.is_standard and Settings(Config.tiny(), Recipe(), backend="torch").is_standard
+    assert not Settings(Config.tiny(), Recipe(steps=7)).is_standard
+    assert not Settings(Config.small(), Recipe()).is_standard
+    assert not Settings(Config.tiny(), Recipe(), data="clips").is_standard
+    start(steps=1)
+    assert "≥" not in capsys.readouterr().out
+    assert "reached" not in re.sub("<style>.*?</style>", "", Path("run/report.html").read_text(), flags=re.S)
+
+
+def test_an_empty_folder_is_taken():
+    Path("run").mkdir()
+    assert start(steps=1) == 0
+
+
+def test_a_task_left_out_leaves_its_picture_out(capsys):
+    Path("small.json").write_text(json.dumps({**SMALL, "task_matching": False}))
+    assert start(steps=1) == 0
+    assert {path.name for path in Path("run").iterdir()} == ALL - {"matching.png"}
+    assert "matching accuracy" not in capsys.readouterr().out
+    Path("small.json").write_text(json.dumps({**SMALL, "task_mae": False}))
+    assert start("--out", "other", steps=1) == 0
+    assert {path.name for path in Path("other").iterdir()} == ALL - {
+        "original.wav",
+        "reconstruction.wav",
+        "reconstruction.png",
+    }
+
+
+def test_torch_runs_the_same_command():
+    assert start("--backend", "torch", "--device", "cpu", "--out", "theirs") == 0
+    assert start("--out", "ours") == 0
+    ours, theirs = (
+        [line["loss"] for line in read_metrics(Path(name, "metrics.jsonl"))] for name in ("ours", "theirs")
+    )
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4)
+
+
+# Stopped and resumed
+
+
+@pytest.fixture
+def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
+    """A run in `run` that was stopped after two of four steps; returns what a whole one leaves."""
+    start("--out", "whole", "--seed", "3")
+    take_step = trainer.take_step
+
+    def stop_at_third(*arguments):
+        if arguments[5] == 2:
+            raise KeyboardInterrupt
+        return take_step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "take_step", stop_at_third)
+        assert start("--seed", "3") == 130
+    assert capsys.readouterr().err.endswith("interrupted.\n")
+    return {name: Path("whole", name).read_bytes() for name in ALL - {"report.html", "run.json"}}
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_never_had_been(interrupted):
+    assert main(["pretrain", "--resume"]) == 0
+    assert {name: Path("run", name).read_bytes() for name in interrupted} == interrupted
+    assert "--seed 3</pre>" in Path("run/report.html").read_text(), "the command that started it"
+
+
+def test_resume_may_say_again_what_the_run_does(interrupted):
+    assert start("--resume", "--seed", "3", "--backend", "numpy") == 0
+    assert {name: Path("run", name).read_bytes() for name in interrupted} == interrupted
+
+
+def test_a_finished_run_is_scored_and_drawn_again():
+    start(steps=2)
+    before = read_everything("run")
+    for name in ("report.html", "curves.png", "model.safetensors"):
+        Path("run", name).unlink()
+    assert main(["pretrain", "--resume"]) == 0
+    assert read_everything("run") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--steps", "5"], "steps is 4, not 5"),
+        (["--batch", "4"], "batch_size is 3, not 4"),
+        (["--seed", "9"], "seed is 3, not 9"),
+        (["--learning-rate", "0.5"], "learning_rate is .*, not 0.5"),
+        (["--config", "tiny"], "image_size is 8, not 24"),
+        (["--data", "clips"], "data is None, not '.*clips'"),
+        (["--backend", "torch"], "backend is 'numpy', not 'torch'"),
+        (["--device", "cpu"], "device is None, not 'cpu'"),
+    ],
+)
+def test_resume_refuses_what_contradicts_the_run(interrupted, capsys, words, expected):
+    assert re.search(f"settings of run, where {expected}", refuse(capsys, "--resume", *words))
+
+
+def test_resume_needs_a_run(capsys):
+    assert "no run to resume in run" in refuse(capsys, "--resume")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"recipe"', '"receipt"'),
+        lambda text: text.replace('"steps": 1', '"steps": "x"'),
+        lambda text: text.replace('"steps": 1', '"steps": -1'),
+        lambda text: text.replace('"image_size"', '"image_sise"'),
+        lambda text: "\udcff",
+    ],
+)
+def test_damaged_settings_are_refused(capsys, damage):
+    start(steps=1)
+    capsys.readouterr()
+    path = Path("run/run.json")
+    path.write_text(damage(path.read_text()), errors="surrogateescape")
+    assert "run.json is damaged" in refuse(capsys, "--resume")
+
+
+def test_settings_come_back_as_they_were(capsys):
+    start("--seed", "3", steps=1)
+    settings = read_settings(Path("run"))
+    assert settings.config == Config.from_dict(SMALL)
+    assert settings.recipe == Recipe(steps=1, batch_size=3, seed=3)
+
+
+# Requests that cannot be met
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--config", "huge"], "one of tiny, small, base, paper or a JSON file, got 'huge'"),
+        (["--config", "broken.json"], "broken.json is no JSON file"),
+        (["--config", "list.json"], "must hold a JSON object"),
+        (
+            ["--config", "unknown.json"],
+            "Unknown configuration value 'hidden_sise': did you mean 'hidden_size'",
+        ),
+        (["--config", "odd.json"], "image_size .* is not a multiple of image_patch_size"),
+        (["--config", "mono.json"], "three channels here, but the config says 1"),
+        (["--steps", "0"], "steps must be at least 1"),
+        (["--micro-batches", "99"], "micro_batches 99 is larger than batch_size"),
+        (["--learning-rate", "nan"], "learning_rate must be a finite number above 0"),
+        (["--seed", "-1"], "seed must be at least 0"),
+        (["--data", "nowhere"], "nowhere is not a folder"),
+        (["--data", "."], "holds no media file"),
+        (["--device", "cuda"], "NumPy computes on the processor"),
+        (["--backend", "torch", "--device", "toaster"], "toaster"),
+        (["--out", "small.json"], "small.json is a file: choose another --out"),
+        (["--out", "small.json/run"], "small.json"),
+    ],
+)
+def test_bad_requests_are_refused_in_one_sentence(capsys, words, expected):
+    Path("broken.json").write_text('{"image_size": ')
+    Path("list.json").write_text("[1, 2]")
+    Path("unknown.json").write_text('{"hidden_sise": 8}')
+    Path("odd.json").write_text(json.dumps({**SMALL, "image_size": 9}))
+    Path("mono.json").write_text(json.dumps({**SMALL, "num_image_channels": 1}))
+    assert re.search(expected, refuse(capsys, *words))
+
+
+@pytest.mark.skipif(why_no_cuda() is None, reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused(capsys):
+    assert "cuda" in refuse(capsys, "--backend", "torch", "--device", "cuda")
+
+
+def test_a_library_that_is_not_there_is_refused(capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "minitvlt.backends.torch_backend", None)
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    assert "torch" in refuse(capsys, "--backend", "torch")
+
+
+def test_a_folder_that_holds_anything_is_left_alone(capsys):
+    start(steps=1)
+    capsys.readouterr()
+    assert (
+        "is not empty, and nothing is overwritten: choose another --out or go on with that run by --resume"
+        in (refuse(capsys))
+    )
+    Path("other").mkdir()
+    Path("other/diary.txt").write_text("mine")
+    assert "other is not empty, and nothing is overwritten: choose another --out." in refuse(
+        capsys, "--out", "other"
+    )
+
+
+def test_an_unknown_option_ends_with_status_2(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["pretrain", "--speed", "9"])
+    assert "--speed" in capsys.readouterr().err
+
+
+# Media files
+
+
+@pytest.fixture
+def clips() -> Path:
+    """Two films, one of them shorter than a spectrogram, and a file that is none."""
+    folder = Path("clips")
+    for name, seconds in (("a.mp4", 0.6), ("b.mp4", 0.08)):
+        frames = make_frames(round(seconds * 25), 18, 22)
+        write_clip(folder / name, Clip(frames, 25.0, make_sweep(seconds, 8000), 8000))
+    (folder / "broken.mp4").write_bytes(b"this is no film")
+    return folder
+
+
+@needs_av
+def test_a_folder_of_films_is_learnt_and_the_broken_one_is_named(clips, capsys):
+    before = read_everything("clips")
+    assert start("--data", "clips", "--out", "run") == 0
+    assert {path.name for path in Path("run").iterdir()} == ALL
+    assert read_everything("clips") == before
+    out, err = capsys.readouterr()
+    (line,) = [line for line in err.splitlines() if "broken.mp4" in line]
+    assert line.startswith("minitvlt: Skipped ") and "warn(" not in err and ".py" not in err
+    assert "16 clips of the same files that it learnt from" in out
+    assert "≥" not in out and "held-out" not in out
+    report = Path("run/report.html").read_text()
+    assert "clips of the same files that it learnt from" in report and "held-out" not in report
+
+
+@needs_av
+def test_a_run_on_films_is_resumed_to_the_same_bytes(clips):
+    assert start("--data", "clips", "--out", "one") == 0
+    assert start("--data", "clips", "--out", "two") == 0
+    Path("two/model.safetensors").unlink()
+    assert main(["pretrain", "--out", "two", "--resume"]) == 0
+    for name in SAME:
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes(), name
+
+
+@needs_av
+def test_a_folder_without_any_usable_film_is_refused(clips, capsys):
+    for name in ("a.mp4", "b.mp4"):
+        (clips / name).unlink()
+    before = read_everything()
+    assert start("--data", "clips") == 2
+    err = capsys.readouterr().err
+    assert "No file is left that has both pictures and sound" in err and "Traceback" not in err
+    assert read_everything() == before and not Path("run").exists()
