@@ -63,7 +63,7 @@ def draw_filters(s: Source, bins: int) -> Host:
 
 
 def draw_magnitude(s: Source) -> tuple:
-    """A spectrogram and a hop: a sound long enough for noise, where Griffin-Lim begins, to have all pitches."""
+    """A spectrogram and a hop: a sound long enough for the noise that Griffin-Lim begins with."""
     bins = s.size(5, 8)
     return np.abs(s.array(2, s.size(4, 7), bins)) + 1, s.size(bins // 2, bins - 1)
 
@@ -356,7 +356,7 @@ def list_runs() -> list:
 
 @pytest.mark.parametrize(("backend", "function"), list_runs())
 @given(data=st.data())
-@settings(max_examples=10)
+@settings(max_examples=settings.default.max_examples // 4)
 def test_every_function_gives_what_numpy_gives_in_double_precision(backend, function, data):
     arguments = CASES[function](Source(data.draw))
     expected = function(*map(unwrap, arguments))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -66,7 +67,7 @@ def load(path: str | os.PathLike[str]) -> Params:
     return build_params(config, arrays, str(path))
 
 
-def build_params(config: Config, arrays: Mapping[str, Array], source: str) -> Params:
+def build_params(config: Config, arrays: Mapping[str, Shaped[np.ndarray, "..."]], source: str) -> Params:
     """Make a tree of named NumPy arrays, which may lack the decoder and the matching head as a whole.
 
     Args:
@@ -142,7 +143,9 @@ def check_sizes(config: Config, arrays: Mapping[str, Array], source: str) -> Non
 
 
 def save_arrays(
-    arrays: dict[str, np.ndarray], path: str | os.PathLike[str], metadata: dict[str, Any] | None = None
+    arrays: dict[str, Shaped[np.ndarray, "..."]],
+    path: str | os.PathLike[str],
+    metadata: dict[str, Any] | None = None,
 ) -> Path:
     """Write named arrays, and beside them anything that JSON can hold; the same content gives the same bytes.
 
@@ -153,7 +156,7 @@ def save_arrays(
     return write_atomically(path, lambda temporary: save_file(contiguous, temporary, {METADATA_KEY: text}))
 
 
-def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:
     """Read what `save_arrays` wrote: named arrays, and the metadata, empty in files of other programs.
 
     Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from minitvlt.backends import walk
 from minitvlt.config import Config
@@ -147,7 +147,7 @@ def _take_array(
     return change_layout(np.concatenate(parts, axis=0), axes)
 
 
-def change_layout(array: np.ndarray, axes: int) -> np.ndarray:
+def change_layout(array: Shaped[np.ndarray, "..."], axes: int) -> Float[np.ndarray, "..."]:
     """Bring one of their arrays to float32 and to the number of axes that it has here.
 
     Weights of a convolution (D, C, p, q) become rows in the order in which patches are laid out, (p, q, C);
@@ -171,7 +171,7 @@ def _complete_name(name: str) -> str:
     return f"tvlt.{name}" if is_bare else name
 
 
-def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+def _read_arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     if (folder / "model.safetensors").exists():
         return load_arrays(folder / "model.safetensors")[0]
     if (folder / "pytorch_model.bin").exists():
@@ -179,7 +179,7 @@ def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
     raise ValueError(f"Expected model.safetensors or pytorch_model.bin in {folder}, found neither.")
 
 
-def read_pickle(path: Path) -> dict[str, np.ndarray]:
+def read_pickle(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Read named tensors that torch.save wrote, with everything but plain data refused: no code runs.
 
     Raises:

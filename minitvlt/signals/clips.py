@@ -71,7 +71,7 @@ def read_clip(
     start: float | int = 0.0,
     stop: float | int | None = None,
     frame_gap: float = 0.0,
-    shrink: Callable[[np.ndarray], np.ndarray] | None = None,
+    shrink: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "h w 3"]] | None = None,
 ) -> Clip:
     """Read a video with or without sound, a sound alone or a still picture (one frame at time 0).
 
@@ -94,7 +94,7 @@ def read_clip(
     """
     file, start, end = Path(path), float(start), inf if stop is None else float(stop)
     check_request(file, start, end)
-    pictures: list[tuple[float, np.ndarray]] = []
+    pictures: list[tuple[float, UInt8[np.ndarray, "_ _ 3"]]] = []
     sounds: list[Sound] = []
     last, next_time = 0.0, -inf  # the latest time met; when the next frame is wanted
     for piece in decode_file(file, start, end):
@@ -140,7 +140,10 @@ def decode_file(file: Path, start: float, stop: float) -> Iterable[Picture | Sou
 
 
 def make_clip(
-    file: Path, start: float | int, pictures: list[tuple[float, np.ndarray]], sound: Sound | None
+    file: Path,
+    start: float | int,
+    pictures: list[tuple[float, UInt8[np.ndarray, "_ _ 3"]]],
+    sound: Sound | None,
 ) -> Clip:
     """Put decoded pictures and sound (times from the file's beginning) into a clip that begins at `start`."""
     times = np.array([time - start for time, _ in pictures])

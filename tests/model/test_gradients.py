@@ -94,8 +94,8 @@ def test_the_gradient_is_the_slope_in_a_random_direction(is_padded, arguments, s
     params, batch = make_case(arguments, rng, is_padded)
     direction = map_tree(lambda x: rng.standard_normal(x.shape), params)
     _, gradient = value_and_grad(lambda params: pretraining_loss(params, batch).loss)(params)
-    slopes = map_tree(lambda g, d: np.sum(g * d), gradient, direction)
-    expected = sum(float(slope) for slope in flatten(slopes).values())
+    pairs = zip(flatten(gradient).values(), flatten(direction).values(), strict=True)
+    expected = sum(float(np.sum(g * d)) for g, d in pairs)
     scale = np.sqrt(sum(float(np.sum(g**2)) for g in flatten(gradient).values()))
     assert abs(measure_slope(params, batch, direction) - expected) <= 1e-6 * scale
 

@@ -10,7 +10,7 @@ from minitvlt.signals.prepare import prepare_audio, prepare_video, resample
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from tests.helpers.annotations import annotations_unchecked
 
-TINY = Config.tiny()
+TINY = Config.tiny(image_patch_size=(8, 8))
 
 
 def make_waveforms(*lengths: int) -> list[np.ndarray]:
