@@ -134,7 +134,7 @@ def test_the_same_run_gives_the_same_files(run):
 
 
 def test_a_picture_that_fails_leaves_no_half_of_a_file(run, monkeypatch):
-    def fail(*arguments):
+    def fail(*_, **__):
         raise ValueError("no ink")
 
     monkeypatch.setattr(results, "plot_matching", fail)

@@ -15,7 +15,7 @@ from minitvlt.config import Config
 from minitvlt.model.masking import Masking, random_masking
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
-from tests.helpers.models import draw_mask, draw_params, geometries
+from tests.helpers.models import draw_params, geometries
 
 
 class Source:
@@ -49,8 +49,11 @@ class Source:
         return 0.1 * self.array(*self.choose((), (2,), (3, 1)), self.size(1, 70))
 
     def mask(self, B: int, steps: int, tokens: int = 1) -> np.ndarray | None:
-        """Clips padded at their ends, at least one step of each real; or None."""
-        return draw_mask(self.rng, B, steps, tokens) if self.flag() else None
+        """Clips padded at their ends, at least one step of each real, perhaps all of them padded; or None."""
+        if not self.choose(False, True, True, True):
+            return None
+        lengths = self.rng.integers(1, steps + 1, (B, 1))
+        return np.repeat(np.arange(steps) < lengths, tokens, axis=1)
 
     def config(self, **fixed: Any) -> Config:
         """A tiny model; a large eps, as a LayerNorm over three features would magnify every rounding."""
@@ -102,7 +105,7 @@ class Source:
 
 
 def count_tokens(config: Config, clip: np.ndarray) -> tuple[int, int, int]:
-    """Clips, frames or patches along time, and tokens of each: what `draw_mask` needs."""
+    """Clips, frames or patches along time, and tokens of each: what `Source.mask` needs."""
     if clip.ndim == 5:
         (p, q), (H, W) = config.image_patch_size, clip.shape[-2:]
         return len(clip), clip.shape[1], (H // p) * (W // q)
