@@ -356,7 +356,7 @@ def list_runs() -> list:
 
 @pytest.mark.parametrize(("backend", "function"), list_runs())
 @given(data=st.data())
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 3)
 def test_every_function_gives_what_numpy_gives_in_double_precision(backend, function, data):
     arguments = CASES[function](Source(data.draw))
     expected = function(*map(unwrap, arguments))
