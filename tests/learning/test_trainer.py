@@ -107,7 +107,8 @@ def test_metrics_have_a_line_a_step(finished):
     assert [line["step"] for line in lines] == list(range(1, RECIPE.steps + 1))
     assert all(list(line) == list(lines[0]) for line in lines)
     for step, line in enumerate(lines):
-        weighted = line["match_loss"] + line["video_loss"] + line["audio_loss"]
+        filling = line["video_loss"] + line["audio_loss"]
+        weighted = CONFIG.matching_weight * line["match_loss"] + CONFIG.mae_weight * filling
         np.testing.assert_allclose(line["loss"], weighted, rtol=1e-6)
         assert line["learning_rate"] == compute_learning_rate(step, RECIPE)
         assert line["match_accuracy"] * RECIPE.batch_size == pytest.approx(
@@ -124,7 +125,8 @@ def test_a_task_left_out_leaves_its_numbers_out(tmp_path):
     assert matching["video_loss"] is matching["audio_loss"] is None
     assert matching["loss"] == matching["match_loss"]
     assert filling["match_loss"] is filling["match_accuracy"] is None
-    np.testing.assert_allclose(filling["loss"], filling["video_loss"] + filling["audio_loss"], rtol=1e-6)
+    weighted = CONFIG.mae_weight * (filling["video_loss"] + filling["audio_loss"])
+    np.testing.assert_allclose(filling["loss"], weighted, rtol=1e-6)
 
 
 def test_the_progress_bar_is_lively_on_a_terminal_and_rare_in_a_log(tmp_path, capsys, monkeypatch):
