@@ -84,17 +84,17 @@ class Config:
     def paper(cls, **changes: Any) -> "Config":
         """The recipe of the paper: 75% of both modalities hidden, speech preferred, weights 1.0 and 0.3."""
         recipe = {"audio_mask_ratio": 0.75, "audio_mask_type": "speech-span", "mae_weight": 0.3}
-        return cls(**{**recipe, **changes})
+        return cls.from_dict({**recipe, **changes})
 
     @classmethod
     def small(cls, **changes: Any) -> "Config":
         """A model for one ordinary graphics card: 4 frames of 128², 5.9 s of sound, 23 million parameters."""
-        return cls(**{**SMALL, **changes})
+        return cls.from_dict({**SMALL, **changes})
 
     @classmethod
     def tiny(cls, **changes: Any) -> "Config":
         """The model that learns the embedded world in minutes on a laptop, with NumPy alone."""
-        return cls(**{**TINY, **changes})
+        return cls.from_dict({**TINY, **changes})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
@@ -253,6 +253,8 @@ def _check_geometry(config: Config) -> None:
     for whole_name, whole, part_name, part in divisions:
         if whole % part:
             raise ValueError(f"{whole_name} {whole} is not a multiple of {part_name} {part}.")
+    if config.window_length % 2 or config.window_length < 4:
+        raise ValueError(f"window_length must be an even number of at least 4, not {config.window_length}.")
     if config.hop_length > config.window_length:
         raise ValueError(
             f"hop_length {config.hop_length} is longer than window_length {config.window_length}: "

@@ -39,6 +39,8 @@ def register_backend(module: ModuleType, matches: Callable[[Any], bool]) -> None
         module: has the functions of `minitvlt.backends.numpy_backend`, and a `name`.
         matches: tells whether an array belongs to this library.
     """
+    if getattr(module, "name", None) in ("numpy", "torch", "tape"):
+        raise ValueError(f"The name {module.name!r} is taken by a built-in backend: choose another.")
     missing = [name for name in numpy_backend.FUNCTIONS if not hasattr(module, name)]
     if missing or not hasattr(module, "name"):
         raise ValueError(
@@ -134,8 +136,7 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
     Args:
         function: `function(params, *args)` returns a scalar array, or with `has_aux` a pair of that scalar
-            and a
-            tree of anything else worth having (for a log, without a second forward pass).
+            and a tree of anything else worth having (for a log, without a second forward pass).
         has_aux: whether there is such a pair.
 
     Returns:

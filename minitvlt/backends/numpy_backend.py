@@ -35,10 +35,9 @@ def from_numpy(array: Array, device: str | None = None, dtype: str | None = None
         raise ValueError(f'NumPy computes on the processor: the device must be "cpu", not {device!r}.')
     if dtype is None or not np.issubdtype(array.dtype, np.floating):
         return array
-    try:
-        return array.astype(np.dtype(dtype), copy=False)
-    except TypeError:
-        raise ValueError(f"NumPy has no dtype {dtype!r}: use float32 or float64.") from None
+    if dtype not in ("float16", "float32", "float64"):
+        raise ValueError(f"NumPy has no floating-point dtype {dtype!r}: use float32 or float64.")
+    return array.astype(dtype, copy=False)
 
 
 def to_numpy(x: Array) -> Array:

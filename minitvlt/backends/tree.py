@@ -1,7 +1,7 @@
-"""Trees of arrays: frozen dataclasses and tuples, all the way down to arrays.
+"""Trees of arrays: frozen dataclasses, tuples, lists and dictionaries, all the way down to arrays.
 
-Parameters, batches and gradients are such trees. Whatever is neither a dataclass, a tuple nor an array (a
-number, a word, None, a configuration) belongs to the tree's structure: it is carried along untouched.
+Parameters, batches and gradients are such trees. Whatever is none of these (a number, a word, None,
+a configuration) belongs to the tree's structure: it is carried along untouched.
 """
 
 import dataclasses
@@ -21,7 +21,9 @@ def is_array(value: Any) -> bool:
 
 def children(node: Any) -> list[tuple[str, Any]]:
     """Name the parts of a node, in order; a leaf has none."""
-    if isinstance(node, tuple):
+    if isinstance(node, dict):
+        return [(str(name), child) for name, child in node.items()]
+    if isinstance(node, tuple | list):
         return [(str(i), child) for i, child in enumerate(node)]
     return [(name, getattr(node, name)) for name in field_names(type(node))]
 
@@ -52,8 +54,10 @@ def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
     if any(len(column) != len(parts) for column in columns):
         raise ValueError(f"Trees of different structure: {[type(tree).__name__ for tree in trees]}.")
     mapped = [map_tree(function, *row) for row in zip(*columns, strict=True)]
-    if isinstance(node, tuple):
-        return tuple(mapped)
+    if isinstance(node, dict):
+        return dict(zip(node, mapped, strict=True))
+    if isinstance(node, tuple | list):
+        return type(node)(*mapped) if hasattr(node, "_fields") else type(node)(mapped)
     return dataclasses.replace(node, **{name: new for (name, _), new in zip(parts, mapped, strict=True)})
 
 

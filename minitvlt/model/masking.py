@@ -51,13 +51,15 @@ def random_masking(
     # Small tables of whole numbers: int(n * (1 - ratio)) is then the same on every backend, whatever its
     # precision.
     kept_of = xp.as_like([int(n * (1 - ratio)) for n in range(N + 1)], noise)
+    order = xp.argsort(noise, axis=1)  # (B, N)
     if mask is None:
         kept = xp.broadcast_to(kept_of[N:], (B,))  # (B,)
-        key = noise
     else:
         kept = xp.take(kept_of, xp.sum(xp.astype(mask, kept_of.dtype), axis=1), axis=0)  # (B,)
-        key = xp.where(mask, noise, math.inf)
-    order = xp.argsort(key, axis=1)  # (B, N)
+        is_padding = xp.take_along_axis(xp.astype(~mask, kept_of.dtype), order, axis=1)  # (B, N)
+        order = xp.take_along_axis(
+            order, xp.argsort(is_padding, axis=1), axis=1
+        )  # padding last, the rest as it was
     restore = xp.argsort(order, axis=1)  # (B, N)
     K = int(xp.max(kept))
     is_hidden = restore >= kept[:, None]  # (B, N)
@@ -81,10 +83,13 @@ def frame_masking(
         mask: True where a token is real; a step is real as a whole or not at all.
     """
     xp = namespace(noise, mask)
+    _check_noise(noise, ratio, None)
     steps_mask = None
     if mask is not None:
         _check_mask(mask, (noise.shape[0], noise.shape[1] * tokens_per_step))
         steps_mask = mask[:, ::tokens_per_step]
+        if bool(xp.max(_spread(xp, steps_mask, tokens_per_step) ^ mask)):
+            raise ValueError("Expected a mask in which every time step is real as a whole or not at all.")
     steps = random_masking(noise, ratio, steps_mask)
     return Masking(
         keep=_spread(xp, steps.keep, tokens_per_step, numbered=True),
@@ -103,7 +108,7 @@ def span_masking(
     """Hide tokens of speech before any others; which ones of each kind, the noise decides.
 
     Args:
-        noise: one number a token, at least 0 and below 1.
+        noise: one number a token.
         ratio: the share of the real tokens that is hidden, speech and other sound together.
         is_speech: True where somebody speaks, for instance by `find_speech`.
         mask: True where a token is real.
@@ -111,8 +116,11 @@ def span_masking(
     Source: TVLT, section 3 (speech-span masking).
     """
     xp = namespace(noise, is_speech, mask)
+    _check_noise(noise, ratio, mask)
     _check_mask(is_speech, tuple(noise.shape))
-    return random_masking(noise + xp.astype(is_speech, noise.dtype), ratio, mask)
+    rank = xp.argsort(xp.argsort(noise, axis=1), axis=1)
+    speech_last = rank + xp.astype(is_speech, rank.dtype) * noise.shape[1]
+    return random_masking(xp.astype(speech_last, noise.dtype), ratio, mask)
 
 
 def find_speech(
@@ -123,7 +131,7 @@ def find_speech(
     An energy detector, as the paper's; it takes any sound for speech. All frequencies of a step are judged
     together. Padding, where `mask` is False, is never speech and does not count for the clip's extremes.
     """
-    xp = namespace(audio)
+    xp = namespace(audio, mask)
     check_picture("audio", audio, ("B", "C", "S", "F"), patch)
     B, C, S, F = audio.shape
     s, f = S // patch[0], F // patch[1]

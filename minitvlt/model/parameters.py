@@ -5,6 +5,7 @@ The dotted path to an array (`encoder.blocks.0.attention.qkv.weight`) is its nam
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from jaxtyping import Float
 
 from minitvlt.backends import Array
 from minitvlt.config import Config
+
+Draw = Callable[..., Array]  # makes the first values of an array of a given shape
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def init(config: Config, seed: int | np.random.Generator = 0) -> Params:
     """Draw initial parameters: float32 NumPy arrays.
 
     Weights, tables and tokens are normal with deviation `config.initializer_range`; biases are 0 and norms
-    the identity, as in the released code.
+    the identity.
 
     Args:
         config: the geometry.
@@ -157,67 +160,67 @@ def outline(config: Config, has_decoder: bool = True, has_matching: bool = True)
     )
 
 
-def _init_encoder(config: Config, normal) -> Encoder:
+def _init_encoder(config: Config, draw: Draw) -> Encoder:
     D = config.hidden_size
     return Encoder(
-        cls=normal(D),
-        video_patches=_init_linear(count_patch_values(config)[0], D, normal),
-        video_positions=_init_video_positions(config, D, normal),
-        audio_patches=_init_linear(count_patch_values(config)[1], D, normal),
-        audio_positions=_init_audio_positions(config, D, normal),
-        blocks=_init_blocks(config.num_hidden_layers, D, config.intermediate_size, config.qkv_bias, normal),
+        cls=draw(D),
+        video_patches=_init_linear(count_patch_values(config)[0], D, draw),
+        video_positions=_init_video_positions(config, D, draw),
+        audio_patches=_init_linear(count_patch_values(config)[1], D, draw),
+        audio_positions=_init_audio_positions(config, D, draw),
+        blocks=_init_blocks(config.num_hidden_layers, D, config.intermediate_size, config.qkv_bias, draw),
         norm=_init_norm(D) if config.final_norm else None,
     )
 
 
-def _init_decoder(config: Config, normal) -> Decoder:
+def _init_decoder(config: Config, draw: Draw) -> Decoder:
     D, values = config.decoder_hidden_size, count_patch_values(config)
     layers, width = config.decoder_num_hidden_layers, config.decoder_intermediate_size
     return Decoder(
-        entry=_init_linear(config.hidden_size, D, normal),
-        video_mask_token=normal(D),
-        video_positions=_init_video_positions(config, D, normal),
-        audio_mask_token=normal(D),
-        audio_positions=_init_audio_positions(config, D, normal),
-        blocks=_init_blocks(layers, D, width, config.qkv_bias, normal),
+        entry=_init_linear(config.hidden_size, D, draw),
+        video_mask_token=draw(D),
+        video_positions=_init_video_positions(config, D, draw),
+        audio_mask_token=draw(D),
+        audio_positions=_init_audio_positions(config, D, draw),
+        blocks=_init_blocks(layers, D, width, config.qkv_bias, draw),
         norm=_init_norm(D),
-        video_head=_init_linear(D, values[0], normal),
-        audio_head=_init_linear(D, values[1], normal),
+        video_head=_init_linear(D, values[0], draw),
+        audio_head=_init_linear(D, values[1], draw),
     )
 
 
-def _init_matching(config: Config, normal) -> MatchingHead:
+def _init_matching(config: Config, draw: Draw) -> MatchingHead:
     D = config.hidden_size
-    return MatchingHead(pooler=_init_linear(D, D, normal), score=_init_linear(D, 1, normal))
+    return MatchingHead(pooler=_init_linear(D, D, draw), score=_init_linear(D, 1, draw))
 
 
-def _init_blocks(layers: int, D: int, width: int, qkv_bias: bool, normal) -> tuple[Block, ...]:
+def _init_blocks(layers: int, D: int, width: int, qkv_bias: bool, draw: Draw) -> tuple[Block, ...]:
     return tuple(
         Block(
             attention_norm=_init_norm(D),
-            attention=Attention(_init_linear(D, 3 * D, normal, qkv_bias), _init_linear(D, D, normal)),
+            attention=Attention(_init_linear(D, 3 * D, draw, qkv_bias), _init_linear(D, D, draw)),
             mlp_norm=_init_norm(D),
-            mlp=MLP(_init_linear(D, width, normal), _init_linear(width, D, normal)),
+            mlp=MLP(_init_linear(D, width, draw), _init_linear(width, D, draw)),
         )
         for _ in range(layers)
     )
 
 
-def _init_linear(inputs: int, outputs: int, normal, has_bias: bool = True) -> Linear:
-    return Linear(normal(outputs, inputs), np.zeros(outputs, np.float32) if has_bias else None)
+def _init_linear(inputs: int, outputs: int, draw: Draw, has_bias: bool = True) -> Linear:
+    return Linear(draw(outputs, inputs), np.zeros(outputs, np.float32) if has_bias else None)
 
 
 def _init_norm(D: int) -> LayerNorm:
     return LayerNorm(np.ones(D, np.float32), np.zeros(D, np.float32))
 
 
-def _init_video_positions(config: Config, D: int, normal) -> VideoPositions:
-    return VideoPositions(normal(math.prod(config.image_grid), D), normal(config.num_frames, D), normal(D))
+def _init_video_positions(config: Config, D: int, draw: Draw) -> VideoPositions:
+    return VideoPositions(draw(math.prod(config.image_grid), D), draw(config.num_frames, D), draw(D))
 
 
-def _init_audio_positions(config: Config, D: int, normal) -> AudioPositions:
+def _init_audio_positions(config: Config, D: int, draw: Draw) -> AudioPositions:
     steps, bins = config.audio_grid
-    return AudioPositions(normal(steps, D), normal(bins, D), normal(D))
+    return AudioPositions(draw(steps, D), draw(bins, D), draw(D))
 
 
 def count_patch_values(config: Config) -> tuple[int, int]:

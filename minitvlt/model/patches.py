@@ -41,6 +41,7 @@ def unpatchify_video(
         ValueError: rows that do not fill frames of this size.
     """
     xp = namespace(tokens)
+    check_patch(patch)
     (T, H, W), (p, q) = size, patch
     B, h, w = tokens.shape[0], H // p, W // q
     check_rows(tokens, T * h * w, p * q, divides=H % p == 0 and W % q == 0)
@@ -85,6 +86,7 @@ def unpatchify_audio(
         ValueError: rows that do not fill a spectrogram of this size.
     """
     xp = namespace(tokens)
+    check_patch(patch)
     (S, F), (p, q) = size, patch
     B, s, f = tokens.shape[0], S // p, F // q
     check_rows(tokens, s * f, p * q, divides=S % p == 0 and F % q == 0)
@@ -96,6 +98,8 @@ def unpatchify_audio(
 
 def check_picture(name: str, picture: Array, axes: tuple[str, ...], patch: tuple[int, int]) -> None:
     """Refuse a video or spectrogram that cannot be cut into patches."""
+    namespace(picture)
+    check_patch(patch)
     if picture.ndim != len(axes):
         raise ValueError(
             f"Expected {name} with the {len(axes)} axes ({', '.join(axes)}), "
@@ -105,10 +109,20 @@ def check_picture(name: str, picture: Array, axes: tuple[str, ...], patch: tuple
         raise ValueError(f"Expected {name} with something in it, got the shape {tuple(picture.shape)}.")
     for axis, size, part in zip(axes[-2:], picture.shape[-2:], patch, strict=True):
         if size % part:
+            fitting = sorted({max(size // part, 1) * part, (size // part + 1) * part})
             raise ValueError(
                 f"The axis {axis} of {name} has the size {size}, which the patch {part} does not divide. "
-                f"Crop or pad it to {size - size % part or part} or {size - size % part + part}."
+                f"Crop or pad it to {' or '.join(map(str, fitting))}."
             )
+
+
+def check_patch(patch: tuple[int, int]) -> None:
+    """Refuse a patch size that is not two whole numbers of at least 1."""
+    is_pair = isinstance(patch, tuple | list) and len(patch) == 2
+    if not is_pair or not all(isinstance(part, int) and part > 0 for part in patch):
+        raise ValueError(
+            f"Expected a patch size of two whole numbers above 0, such as (16, 16), got {patch!r}."
+        )
 
 
 def check_rows(tokens: Array, count: int, pixels: int, divides: bool) -> None:

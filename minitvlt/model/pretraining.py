@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
 
-from minitvlt.backends import Array, namespace
+from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking
 from minitvlt.model.parameters import Decoder, Params
@@ -69,14 +69,13 @@ def pretraining_loss(
         params: the model; its configuration says which tasks there are and how much they weigh.
         batch: the clips.
         counts: what to divide the summed losses by; None means this batch's own `count_targets`. With the
-            counts of a
-            larger batch, the losses of its parts add up to the loss of the whole.
+            counts of a larger batch, the losses of its parts add up to the loss of the whole.
 
     Raises:
         ValueError: a part of the batch that a task needs and that is None, or that does not fit.
     """
     config = params.config
-    check_batch(config, batch)
+    check_batch(params, batch)
     counts = counts or count_targets(batch)
     match_loss = match_logits = video_loss = audio_loss = video_prediction = audio_prediction = None
     loss = 0.0
@@ -126,6 +125,8 @@ def score_matches(
     """Score whether each sound belongs to the video in the same row, as logits (TVLT, section 4.1)."""
     if params.matching is None:
         raise ValueError("These parameters have no matching head: make them with task_matching=True.")
+    if video is None or audio is None:
+        raise ValueError("Matching needs both: expected video and audio, got only one of them.")
     return match(params.matching, forward(params, video, audio, video_mask, audio_mask).cls)
 
 
@@ -152,6 +153,7 @@ def autoencode(
     encoder, config, decoder = params.encoder, params.config, params.decoder
     if decoder is None:
         raise ValueError("These parameters have no decoder: make them with task_mae=True.")
+    check_masked_batch(config, batch)
     video_masking, audio_masking = batch.video_masking, batch.audio_masking
     seen = encode(
         params,
@@ -215,40 +217,46 @@ def paste_visible(
     return namespace(prediction, target).where(is_hidden[:, :, None], prediction, target)
 
 
-def check_batch(config: Config, batch: PretrainingBatch) -> None:
-    """Refuse a batch that lacks what a task needs, or whose parts do not fit each other."""
-    needs = {"audio": batch.audio}
-    if config.task_matching:
-        needs |= {"mixed_video": batch.mixed_video, "is_match": batch.is_match}
-    if config.task_mae:
-        needs |= {
-            "video": batch.video,
-            "video_masking": batch.video_masking,
-            "audio_masking": batch.audio_masking,
-        }
-    missing = [name for name, value in needs.items() if value is None]
+def check_batch(params: Params, batch: PretrainingBatch) -> None:
+    """Refuse a batch of another library than the parameters', or one that lacks what a task needs."""
+    namespace(params.encoder.cls, *(array for _, array in walk(batch)))
+    if params.config.task_matching:
+        _check_needs(batch, ("audio", "mixed_video", "is_match"))
+        check_clips(params.config, batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
+        _check_booleans("is_match", batch.is_match, (batch.audio.shape[0],))
+    if params.config.task_mae:
+        check_masked_batch(params.config, batch)
+
+
+def check_masked_batch(config: Config, batch: PretrainingBatch) -> None:
+    """Refuse a batch that lacks what autoencoding needs, or whose masks do not fit its clips."""
+    _check_needs(batch, ("video", "audio", "video_masking", "audio_masking"))
+    check_clips(config, batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+    h, w = _grid(batch.video, config.image_patch_size)
+    s, f = _grid(batch.audio, config.audio_patch_size)
+    counts = {"video_masking": batch.video.shape[1] * h * w, "audio_masking": s * f}
+    for name, N in counts.items():
+        masking, B = getattr(batch, name), batch.audio.shape[0]
+        _check_booleans(f"{name}.is_hidden", masking.is_hidden, (B, N))
+        _check_booleans(f"{name}.keep_is_real", masking.keep_is_real, tuple(masking.keep.shape))
+        if tuple(masking.restore.shape) != (B, N) or masking.keep.shape[0] != B:
+            raise ValueError(
+                f"Expected {name} for {B} clips of {N} tokens: make it with the batch's own sizes."
+            )
+
+
+def _check_needs(batch: PretrainingBatch, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if getattr(batch, name) is None]
     if missing:
         raise ValueError(f"The batch lacks {', '.join(missing)}, which the configured tasks need.")
-    if config.task_matching:
-        check_clips(config, batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
-        B = batch.audio.shape[0]
-        if tuple(batch.is_match.shape) != (B,) or "bool" not in str(batch.is_match.dtype):
-            raise ValueError(
-                f"Expected is_match as booleans of the shape ({B},), "
-                f"got {batch.is_match.dtype} of the shape {tuple(batch.is_match.shape)}."
-            )
-    if config.task_mae:
-        check_clips(config, batch.video, batch.audio, batch.video_mask, batch.audio_mask)
-        _check_masking("video", batch.video_masking, batch.video, config.image_patch_size)
-        _check_masking("audio", batch.audio_masking, batch.audio, config.audio_patch_size)
 
 
-def _check_masking(name: str, masking: Masking, clip: Array, patch: tuple[int, int]) -> None:
-    h, w = _grid(clip, patch)
-    expected = (clip.shape[0], h * w * (clip.shape[1] if name == "video" else 1))
-    if tuple(masking.is_hidden.shape) != expected:
+def _check_booleans(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    namespace(array)
+    if tuple(array.shape) != shape or "bool" not in str(array.dtype):
         raise ValueError(
-            f"Expected {name}_masking for {expected} tokens, got one for {tuple(masking.is_hidden.shape)}."
+            f"Expected {name} as booleans of the shape {shape}, "
+            f"got {array.dtype} of the shape {tuple(array.shape)}."
         )
 
 

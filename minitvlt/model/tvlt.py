@@ -45,10 +45,10 @@ def forward(
 
     Raises:
         ValueError: neither modality, axes or channels that do not fit, sizes that the patch does not divide,
-            masks of
-            another shape or type, arrays of different libraries.
+            masks of another shape or type, arrays of different libraries.
     """
     check_clips(params.config, video, audio, video_mask, audio_mask)
+    namespace(params.encoder.cls, video, audio)
     video_tokens = None if video is None else embed_video(params.encoder, params.config, video, video_mask)
     audio_tokens = None if audio is None else embed_audio(params.encoder, params.config, audio, audio_mask)
     return encode(params, video_tokens, audio_tokens, video_mask, audio_mask, return_hidden, return_attention)
@@ -230,6 +230,7 @@ def _check_modality(
         if mask is not None:
             raise ValueError(f"Got {name}_mask without {name}: leave the mask out too.")
         return
+    namespace(clip, mask)
     check_picture(name, clip, axes, patch)
     if clip.shape[-3] != channels:
         raise ValueError(
@@ -244,4 +245,3 @@ def _check_modality(
             f"Expected {name}_mask as booleans (True = real token) of the shape {expected}, "
             f"got {mask.dtype} of the shape {tuple(mask.shape)}."
         )
-    namespace(clip, mask)

@@ -143,13 +143,13 @@ def reconstruct_waveform(
     >>> reconstruct_waveform(np.zeros((3, 5, 7)), 8000, window_length=64, hop_length=20).shape
     (3, 100)
     """
+    xp = namespace(log_mel)
     shape = tuple(log_mel.shape)
     if len(shape) < 2 or 0 in shape:
         raise ValueError(f"Expected a log-mel picture of shape (..., S, F) that is not empty, got {shape}.")
     check_geometry(sample_rate, shape[-1], window_length, hop_length)
     check_finite(log_mel, "log-mel picture")
     filters = make_mel_filters(sample_rate, shape[-1], window_length)
-    xp = namespace(log_mel)
     extended = xp.concat([log_mel, log_mel[..., -1:, :]], axis=-2)
     power = invert_mel_filters(decibel_to_power(denormalise_decibel(extended)), filters)
     return run_griffin_lim(xp.sqrt(power), hop_length, iterations, seed)

@@ -23,6 +23,7 @@ DECIBEL = math.log(10) / 10  # one decibel of power, as a step of the natural lo
 
 def check_waveform(waveform: Array, name: str = "waveform") -> None:
     """Raise a ValueError that says what is wrong with a waveform, before any work is done on it."""
+    namespace(waveform)
     shape = tuple(waveform.shape)
     if len(shape) < 1 or 0 in shape:
         raise ValueError(f"Expected a {name} of shape (..., samples), at least one sample long, got {shape}.")
@@ -41,7 +42,7 @@ def check_finite(x: Array, name: str) -> None:
 
 def check_geometry(sample_rate: int, mel_bins: int, window_length: int, hop_length: int) -> None:
     """Raise a ValueError if no picture can be made with these numbers."""
-    if sample_rate < 1 or mel_bins < 1:
+    if not 1 <= sample_rate < np.inf or mel_bins < 1:
         raise ValueError(f"Expected at least 1 Hz and 1 mel bin, got {sample_rate} and {mel_bins}.")
     if window_length < 4 or window_length % 2:
         raise ValueError(f"Expected an even window_length of at least 4 samples, got {window_length}.")

@@ -211,3 +211,19 @@ def test_an_incomplete_backend_is_refused_by_the_names_it_lacks() -> None:
     del functions["rfft"], functions["gelu"]
     with pytest.raises(ValueError, match=r"missing: \['rfft', 'gelu'\]"):
         register_backend(make_module(name="broken", **functions), lambda x: False)
+
+
+def test_lists_and_dictionaries_are_trees_too() -> None:
+    params = {"a": np.ones(2), "b": [np.ones(3), None]}
+    (value, aux), gradients = value_and_grad(
+        lambda p: ((p["a"] * 2.0 + 1.0)[0] + p["b"][0][1], {"first": p["a"][0]}), has_aux=True
+    )(params)
+    assert (value, aux) == (4, {"first": 1})
+    assert gradients["a"].tolist() == [2, 0] and gradients["b"][0].tolist() == [0, 1, 0]
+    converted = to_backend([np.ones(2), {"a": np.zeros(1)}], "torch")
+    assert converted[1]["a"].tolist() == [0.0] and converted[0].tolist() == [1.0, 1.0]
+
+
+def test_the_name_of_a_built_in_backend_is_taken() -> None:
+    with pytest.raises(ValueError, match="taken"):
+        register_backend(numpy_backend, lambda array: False)

@@ -185,3 +185,32 @@ def test_noise_without_a_batch_is_refused():
 def test_noise_and_mask_of_two_libraries_are_refused():
     with annotations_unchecked(), pytest.raises(ValueError, match="Convert one side first"):
         random_masking(np.zeros((2, 3)), 0.5, to_backend(np.ones((2, 3), bool), "torch"))
+
+
+def test_padding_is_last_whatever_the_noise_is():
+    noise, mask = np.array([[1, np.inf, 2, np.nan]]), np.array([[False, True, True, True]])
+    masking = random_masking(noise, 0.0, mask)
+    assert masking.keep.tolist() == [[2, 1, 3]]
+    assert not masking.is_hidden.any()
+
+
+def test_speech_goes_first_whatever_the_scale_of_the_noise_is():
+    is_speech = np.array([[True, True, False, False, False, False]])
+    masking = span_masking(np.array([[-2, 0.5, 3, 1, 0, 200]]), 1 / 3, is_speech)
+    assert masking.is_hidden.tolist() == is_speech.tolist()
+
+
+def test_a_time_step_is_real_as_a_whole_or_not_at_all():
+    with pytest.raises(ValueError, match="real as a whole or not at all"):
+        frame_masking(np.array([[0.1, 0.9]]), 0.5, 2, np.array([[True, True, True, False]]))
+
+
+def test_padding_does_not_change_where_speech_is():
+    audio = np.random.default_rng(0).uniform(-1, 1, (3, 1, 8, 4))
+    padded = np.concatenate([audio, np.zeros_like(audio)], axis=2)
+    mask = np.arange(16) < np.array([[8], [4], [8]])
+    expected = find_speech(audio, (2, 2), mask[:, :8])
+    assert expected.any() and not expected.all()
+    np.testing.assert_array_equal(
+        find_speech(padded, (2, 2), mask), np.concatenate([expected, expected & False], 1)
+    )

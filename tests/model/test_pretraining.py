@@ -246,11 +246,11 @@ def test_a_part_that_a_task_needs_is_asked_for_by_name(missing):
         ({"video": np.zeros((5, 3, 2, 6, 9))}, "axis W of video"),
         (
             {"video_masking": random_masking(np.zeros((5, 7)), 0.5)},
-            r"video_masking for \(5, 12\) tokens, .* \(5, 7\)",
+            r"video_masking.is_hidden as booleans of the shape \(5, 12\), .* \(5, 7\)",
         ),
         (
             {"audio_masking": random_masking(np.zeros((4, NA)), 0.5)},
-            r"audio_masking for \(5, 15\) tokens, .* \(4, 15\)",
+            r"audio_masking.is_hidden as booleans of the shape \(5, 15\), .* \(4, 15\)",
         ),
     ],
 )
@@ -273,3 +273,9 @@ def test_a_batch_of_another_library_is_refused():
     params, batch = make_case()
     with annotations_unchecked(), pytest.raises(ValueError, match="different libraries"):
         pretraining_loss(params, to_backend(batch, "torch"))
+
+
+def test_matching_needs_both_senses():
+    params, batch = make_case()
+    with annotations_unchecked(), pytest.raises(ValueError, match="needs both"):
+        score_matches(params, None, batch.audio)
