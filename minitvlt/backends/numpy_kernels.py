@@ -99,9 +99,9 @@ def attend(
     # A column of ones beside the values: one product gives the weighted values and the sum of the weights.
     value_and_one = np.concatenate([value, np.ones((*value.shape[:3], 1), value.dtype)], axis=-1)
     is_safe = bound_scores(query, key) < SAFE_SCORE
-    room = make_room(query, key)
+    room, key_t = make_room(query, key), transpose_keys(key)
     for block, of_keys in score_blocks(B, heads, N, key.shape[2]):
-        scores = score_block(query[block], key[of_keys], is_real, of_keys[0], room)
+        scores = score_block(query[block], key_t[of_keys], is_real, of_keys[0], room)
         maximum = 0 if is_safe else subtract_maximum(scores)
         np.exp(scores, out=scores)
         sums = scores @ value_and_one[of_keys]
@@ -121,7 +121,7 @@ def bound_scores(query: Float[Array, "B heads N d"], key: Float[Array, "B heads 
     return float(lengths[0] * lengths[1] / query.shape[-1]) ** 0.5
 
 
-SCORE_BLOCK = 1 << 20  # scores: 4 MiB in float32, made and used up inside the last cache
+SCORE_BLOCK = 1 << 21  # scores: 8 MiB in float32, made and used up inside the last cache
 
 
 def score_blocks(B: int, heads: int, N: int, M: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
@@ -149,18 +149,22 @@ def make_room(query: Float[Array, "B heads N d"], key: Float[Array, "B heads M d
     return np.empty(largest, query.dtype)
 
 
+def transpose_keys(key: Float[Array, "B heads M d"]) -> Float[Array, "B heads d M"]:
+    """Lay out keyᵀ / √d in memory of its own: products with it are a quarter faster than with a view."""
+    return np.ascontiguousarray(np.swapaxes(key, -1, -2)) * np.asarray(key.shape[-1] ** -0.5, key.dtype)
+
+
 def score_block(
     query: Float[Array, "b h n d"],
-    key: Float[Array, "b h M d"],
+    key_t: Float[Array, "b h d M"],
     is_real: Bool[Array, "B M"] | None,
     batch: slice,
     room: Float[Array, "size"],
 ) -> Float[Array, "b h n M"]:
-    """Compute query keyᵀ / √d, and minus infinity for the keys that are padding, in the work space."""
-    shape = (*query.shape[:3], key.shape[2])
+    """Multiply queries and keyᵀ / √d in the work space; keys that are padding get minus infinity."""
+    shape = (*query.shape[:3], key_t.shape[3])
     scores = room[: math.prod(shape)].reshape(shape)
-    query = query * np.asarray(query.shape[-1] ** -0.5, query.dtype)
-    np.matmul(query, np.swapaxes(key, -1, -2), out=scores)
+    np.matmul(query, key_t, out=scores)
     if is_real is not None and not is_real[batch].all():
         np.copyto(scores, -np.inf, where=~is_real[batch, None, None, :])
     return scores

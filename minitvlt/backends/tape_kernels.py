@@ -164,9 +164,9 @@ def _carry_back_attention(
     M = key.shape[2]
     for_query, for_key, for_value = np.empty_like(query), np.zeros_like(key), np.zeros_like(value)
     expected = np.einsum("bhnd,bhnd->bhn", g, output)[..., None]  # (B, heads, N, 1)
-    room = numpy_kernels.make_room(query, key)
+    room, key_t = numpy_kernels.make_room(query, key), numpy_kernels.transpose_keys(key)
     for block, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
-        weights = numpy_kernels.score_block(query[block], key[of_keys], is_real, of_keys[0], room)
+        weights = numpy_kernels.score_block(query[block], key_t[of_keys], is_real, of_keys[0], room)
         back = g[block] @ np.swapaxes(value[of_keys], -1, -2)
         weights -= log_total[block]
         np.exp(weights, out=weights)

@@ -13,7 +13,7 @@ end; positions from 0 to 1 between the walls. Plain NumPy: clips are made on the
 model.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -32,7 +32,6 @@ ATTRIBUTES = ("warm", "large", "high", "bouncing", "several", "trembling")
 SMALL, LARGE = (0.13, 0.17), (0.22, 0.27)  # radius, in parts of the shorter side of a frame
 STEADY, TREMBLING = (0.0, 0.15), (0.6, 0.9)  # how far the loudness swings
 SPEED = (0.25, 0.75)  # way from wall to wall that is flown in a clip: below 1, so that no copy bounces twice
-AT_ONCE = 8  # clips that are painted and sung together: few enough for the processor's cache
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,6 @@ class Scenes:
     speed: Float[np.ndarray, " n"]
     start: Float[np.ndarray, "n k 2"]  # right and up: 0 at the left wall or the floor, 1 at the opposite one
     is_there: Bool[np.ndarray, "n k"]  # True for the copies that a clip has
-
-    def split(self, size: int) -> "list[Scenes]":
-        """Cut into parts of `size` clips, the last one with what is left."""
-        names, starts = [field.name for field in fields(self)], range(0, len(self.shape), size)
-        return [Scenes(**{name: getattr(self, name)[i : i + size] for name in names}) for i in starts]
 
     @property
     def direction(self) -> Int[np.ndarray, "n 2"]:
@@ -186,11 +180,7 @@ class ShapesWorld:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
         scenes = draw_scenes(rng, count, self.split == "held_out", self.max_count)
         T = self.config.num_frames if frames is None else frames
-        moments = (np.arange(T) + 0.5) / T
-        parts = scenes.split(AT_ONCE)
-        painted = np.concatenate([self._paint(part, moments) for part in parts])
-        sung = np.concatenate([self._sing(part) for part in parts])
-        return painted, sung, scenes.label()
+        return self._paint(scenes, (np.arange(T) + 0.5) / T), self._sing(scenes), scenes.label()
 
     def _paint(self, scenes: Scenes, moments: np.ndarray) -> np.ndarray:
         H, W = self.config.image_shape
