@@ -88,7 +88,8 @@ def frame_masking(
     if mask is not None:
         _check_mask(mask, (noise.shape[0], noise.shape[1] * tokens_per_step))
         steps_mask = mask[:, ::tokens_per_step]
-        if bool(xp.max(_spread(xp, steps_mask, tokens_per_step) ^ mask)):
+        is_split = _spread(xp, steps_mask, tokens_per_step) ^ mask
+        if float(xp.sum(xp.astype(is_split, noise.dtype))) > 0:
             raise ValueError("Expected a mask in which every time step is real as a whole or not at all.")
     steps = random_masking(noise, ratio, steps_mask)
     return Masking(
