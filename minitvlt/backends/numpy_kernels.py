@@ -35,7 +35,7 @@ POLYNOMIAL = [0.5 * c for c in (1.061405429, -1.453152027, 1.421413741, -0.28449
 
 
 def _gelu(x: Array, y: Array, slope: Array | None = None) -> None:
-    room = np.empty((3, min(x.size, GELU_BLOCK)), x.dtype)  # made once: new memory costs more than arithmetic
+    room = np.empty((3, min(x.size, GELU_BLOCK)), x.dtype)  # made once, for all blocks
     for start in range(0, x.size, GELU_BLOCK):
         block = slice(start, start + GELU_BLOCK)
         bell, t, cdf = room[:, : x[block].size]
@@ -143,7 +143,7 @@ def score_blocks(B: int, heads: int, N: int, M: int) -> Iterator[tuple[tuple[sli
 
 
 def make_room(query: Float[Array, "B heads N d"], key: Float[Array, "B heads M d"]) -> Float[Array, "n"]:
-    """Make work space for one block of scores, to be used for all of them: new memory is slow at first."""
+    """Make work space for one block of scores, to be used for all of them."""
     blocks = score_blocks(*query.shape[:3], key.shape[2])
     largest = max((query[block][..., 0].size * key.shape[2] for block, _ in blocks), default=0)
     return np.empty(largest, query.dtype)

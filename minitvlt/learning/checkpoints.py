@@ -94,20 +94,6 @@ def build_params(config: Config, arrays: Mapping[str, Shaped[np.ndarray, "..."]]
     return unflatten(like, dict(arrays))
 
 
-def check_same_shapes(params: Params, config: Config, source: str = "The checkpoint") -> None:
-    """Refuse parameters that were made for another configuration, or lack a part that its tasks need.
-
-    Raises:
-        ValueError: names the array that does not fit, and both shapes.
-    """
-    like = outline(
-        config,
-        has_decoder=config.task_mae or params.decoder is not None,
-        has_matching=config.task_matching or params.matching is not None,
-    )
-    check_shapes(flatten(params), like, source)
-
-
 def check_shapes(arrays: Mapping[str, Array], like: Params, source: str) -> None:
     """Compare names and shapes of arrays with those of a tree; some tables may have any number of rows."""
     expected = flatten(like)
