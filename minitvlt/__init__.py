@@ -26,9 +26,8 @@ from minitvlt.model.pretraining import (
 from minitvlt.model.tvlt import Output, forward
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.inversion import reconstruct_waveform
-from minitvlt.signals.prepare import prepare_audio, prepare_video
+from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
-from minitvlt.worlds import Examples
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 

@@ -9,14 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-AUDIO_MASK_TYPES = ("frame-level", "patch-level", "speech-span")
-
-# What the published configuration can say and this model does not do: field -> the one value it has.
-FIXED_VALUES = {
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
+from minitvlt.validation import check_config
 
 
 @dataclass(frozen=True)
@@ -69,22 +62,47 @@ class Config:
     mae_weight: float = 1.0
     pixel_mask_ratio: float = 0.75
     audio_mask_ratio: float = 0.15
-    audio_mask_type: str = "frame-level"
+    audio_mask_type: str = "frame-level"  # or "patch-level", or "speech-span"
+    # Fine-tuning
+    num_labels: int = 2  # classes, labels or numbers that the classifier gives
+    loss_type: str = "classification"  # "regression", "labels" (independent), "soft-labels" (VQA), "ranking"
+    pooling: str = "cls"  # what the classifier reads: cls, or the "mean" of the real tokens
+    # What differs between the released code and the port of it in transformers, which is the default
+    token_order: str = "video-first"  # behind cls; or "audio-first"
+    cls_in_autoencoding: bool = True  # whether cls is there when hidden patches are filled in
+    classifier_pooler: bool = False  # a linear map and tanh before the classifier
+    classifier_norm_eps: float = 1e-6
+    remove_waveform_mean: bool = False
+    stft_padding: str = "reflect"  # how a waveform goes on beyond its ends; "constant": with zeros
+    drop_last_step: bool = True  # of the spectrogram
+    audio_padding_value: float = 0.0  # of the spectrograms in a batch; -1 is silence
+    frame_crop: str = "after-resizing"  # "before-resizing": black borders, then the middle
+    frame_interpolation: str = "bilinear"  # or "bicubic"
+    # Memory: blocks are computed again on the way back instead of being kept; the numbers stay the same
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("image_size", "image_patch_size", "audio_patch_size"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
-        _check_types(self)
-        _check_ranges(self)
-        _check_geometry(self)
+        check_config(self)
 
     @classmethod
     def paper(cls, **changes: Any) -> "Config":
         """The recipe of the paper: 75% of both modalities hidden, speech preferred, weights 1.0 and 0.3."""
         recipe = {"audio_mask_ratio": 0.75, "audio_mask_type": "speech-span", "mae_weight": 0.3}
         return cls.from_dict({**recipe, **changes})
+
+    @classmethod
+    def huggingface(cls, **changes: Any) -> "Config":
+        """The settings of transformers 4.40.2, which are also the defaults."""
+        return cls.from_dict(changes)
+
+    @classmethod
+    def original(cls, **changes: Any) -> "Config":
+        """The settings of the released code, wherever it and transformers differ."""
+        return cls.from_dict({**ORIGINAL, **changes})
 
     @classmethod
     def small(cls, **changes: Any) -> "Config":
@@ -142,6 +160,21 @@ class Config:
         return self.spectrogram_length * self.hop_length / self.sample_rate
 
 
+ORIGINAL: dict[str, Any] = {
+    "audio_mask_ratio": 0.75,
+    "audio_mask_type": "patch-level",
+    "token_order": "audio-first",
+    "cls_in_autoencoding": False,
+    "classifier_pooler": True,
+    "classifier_norm_eps": 1e-5,
+    "remove_waveform_mean": True,
+    "stft_padding": "constant",
+    "drop_last_step": False,
+    "audio_padding_value": -1.0,
+    "frame_crop": "before-resizing",
+    "frame_interpolation": "bicubic",
+}
+
 SMALL: dict[str, Any] = {
     "image_size": 128,
     "num_frames": 4,
@@ -181,82 +214,3 @@ TINY: dict[str, Any] = {
     "audio_mask_ratio": 0.5,
     "audio_mask_type": "patch-level",
 }
-
-_PAIRS = ("image_patch_size", "audio_patch_size")
-_NON_NEGATIVE = ("initializer_range", "matching_weight", "mae_weight")
-
-
-def _check_types(config: Config) -> None:
-    for field in dataclasses.fields(config):
-        value, name = getattr(config, field.name), field.name
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        is_pair = (
-            isinstance(value, tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
-        )
-        if name == "image_size":
-            valid, wanted = is_pair or (is_whole and value > 0), "a positive whole number or (height, width)"
-        elif name in _PAIRS:
-            valid, wanted = is_pair, "a pair of positive whole numbers"
-        elif field.type is bool:
-            valid, wanted = isinstance(value, bool), "True or False"
-        elif field.type is int:
-            valid, wanted = is_whole and value > 0, "a positive whole number"
-        elif field.type is float:
-            valid, wanted = is_whole or isinstance(value, float), "a number"
-        else:
-            valid, wanted = isinstance(value, str), "a word"
-        if not valid:
-            raise ValueError(f"{name} must be {wanted}, not {value!r}.")
-
-
-def _check_ranges(config: Config) -> None:
-    for name, value in FIXED_VALUES.items():
-        if getattr(config, name) != value:
-            raise ValueError(
-                f"{name}={getattr(config, name)!r} is not supported: this model has {name}={value!r} only, "
-                "as the published checkpoints do."
-            )
-    for name in ("pixel_mask_ratio", "audio_mask_ratio"):
-        if not 0 <= getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(config, name)!r}.")
-    for name in _NON_NEGATIVE:
-        if not 0 <= getattr(config, name) < float("inf"):
-            raise ValueError(f"{name} must be a finite number of at least 0, not {getattr(config, name)!r}.")
-    if not 0 < config.layer_norm_eps < 1:
-        raise ValueError(f"layer_norm_eps must lie between 0 and 1, not {config.layer_norm_eps!r}.")
-    if config.audio_mask_type not in AUDIO_MASK_TYPES:
-        allowed = ", ".join(AUDIO_MASK_TYPES)
-        raise ValueError(f"audio_mask_type must be one of {allowed}, not {config.audio_mask_type!r}.")
-    if not (config.task_matching or config.task_mae):
-        raise ValueError(
-            "task_matching and task_mae are both False: pre-training needs at least one of them."
-        )
-
-
-def _check_geometry(config: Config) -> None:
-    (H, W), (p, q) = config.image_shape, config.image_patch_size
-    S, F = config.spectrogram_length, config.frequency_length
-    a, b = config.audio_patch_size
-    divisions = (
-        ("image_size (height)", H, "image_patch_size (height)", p),
-        ("image_size (width)", W, "image_patch_size (width)", q),
-        ("spectrogram_length", S, "audio_patch_size (steps)", a),
-        ("frequency_length", F, "audio_patch_size (mel bins)", b),
-        ("hidden_size", config.hidden_size, "num_attention_heads", config.num_attention_heads),
-        (
-            "decoder_hidden_size",
-            config.decoder_hidden_size,
-            "decoder_num_attention_heads",
-            config.decoder_num_attention_heads,
-        ),
-    )
-    for whole_name, whole, part_name, part in divisions:
-        if whole % part:
-            raise ValueError(f"{whole_name} {whole} is not a multiple of {part_name} {part}.")
-    if config.window_length % 2 or config.window_length < 4:
-        raise ValueError(f"window_length must be an even number of at least 4, not {config.window_length}.")
-    if config.hop_length > config.window_length:
-        raise ValueError(
-            f"hop_length {config.hop_length} is longer than window_length {config.window_length}: "
-            "samples between two windows would be lost."
-        )

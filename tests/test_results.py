@@ -14,8 +14,8 @@ from minitvlt.learning.evaluation import Scores, draw_evaluation_batch
 from minitvlt.model.parameters import init
 from minitvlt.model.pretraining import autoencode
 from minitvlt.results import complete, count_real_steps, list_measures, make_audible, show_results
+from minitvlt.signals.prepare import Examples
 from minitvlt.signals.waveforms import read_wav
-from minitvlt.worlds import Examples
 
 CONFIG = Config.tiny(
     image_size=(4, 6),

@@ -17,9 +17,8 @@ from minitvlt.plotting import save_figure
 from minitvlt.results import complete, count_real_steps, draw_reconstruction, make_audible
 from minitvlt.runs import check_unused
 from minitvlt.signals.clips import Clip, choose_frames_in_time, write_clip
-from minitvlt.signals.prepare import prepare_audio, prepare_video, resample
+from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
 from minitvlt.signals.waveforms import write_wav
-from minitvlt.worlds import Examples
 from minitvlt.worlds.folder import Stretch, record_stretch
 
 EXAMPLE = (

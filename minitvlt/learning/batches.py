@@ -13,7 +13,7 @@ from minitvlt.backends import map_tree
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.pretraining import PretrainingBatch
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples
 
 
 @runtime_checkable

@@ -79,11 +79,7 @@ def build_params(config: Config, arrays: Mapping[str, Shaped[np.ndarray, "..."]]
         ValueError: arrays that do not fit the configuration, see `load`.
     """
     check_sizes(config, arrays, source)
-    like = outline(
-        config,
-        has_decoder=any(name.startswith("decoder.") for name in arrays),
-        has_matching=any(name.startswith("matching.") for name in arrays),
-    )
+    like = outline(config, {name.partition(".")[0] for name in arrays})
     check_shapes(arrays, like, source)
     for name, array in arrays.items():
         if not np.issubdtype(array.dtype, np.floating):

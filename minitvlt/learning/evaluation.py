@@ -13,7 +13,7 @@ from minitvlt.learning.trainer import move_beside
 from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples
 
 BATCH = 64  # clips; keeps the memory small
 PAIRS = 256  # the same for pairs of sound and video

@@ -8,17 +8,17 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
-from minitvlt.backends import walk
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import build_params, check_sizes, load_arrays
+from minitvlt.learning.checkpoints import build_params, check_sizes
+from minitvlt.learning.layouts import Layout, find_parts, take_arrays
+from minitvlt.learning.tensor_files import read_tensors
 from minitvlt.model.parameters import Params, outline
 
-# Our names and theirs, in which those of the encoder begin with `tvlt.`; a name is matched by its beginning.
+# In names of theirs the encoder begins with `tvlt.`; a bare TvltModel has no such beginning.
 PARTS = {
     "encoder.cls": "tvlt.cls_embedding",
     "encoder.video_patches": "tvlt.pixel_embeddings.patch_embeddings.projection",
@@ -46,6 +46,9 @@ PARTS = {
     "decoder.audio_head": "audio_mae_head.decoder",
     "matching.pooler": "matching_head.pooler.dense",
     "matching.score": "matching_head.fc",
+    "classifier.expand": "classifier.0",
+    "classifier.norm": "classifier.1",
+    "classifier.output": "classifier.3",
 }
 BLOCK_PARTS = {
     "attention_norm": "layernorm_before",
@@ -55,13 +58,13 @@ BLOCK_PARTS = {
     "mlp.expand": "intermediate.dense",
     "mlp.contract": "output.dense",
 }
-QKV = ("query", "key", "value")  # what stands for {} above: three arrays there, one here
+LAYOUT = Layout(PARTS, BLOCK_PARTS, kinds=("query", "key", "value"))
 
 
 def from_huggingface(folder: str | os.PathLike[str]) -> Params:
     """Read a TvltModel or a TvltForPreTraining that transformers saved, as float32 NumPy arrays.
 
-    Of a classification model the encoder is read. Arrays that have no place here are named in a warning.
+    Arrays that have no place here are named in a warning.
 
     Args:
         folder: holds `config.json`, and `model.safetensors` or `pytorch_model.bin` (torch reads that one).
@@ -78,8 +81,7 @@ def from_huggingface(folder: str | os.PathLike[str]) -> Params:
     config = read_config(folder / "config.json")
     theirs = {_complete_name(name): array for name, array in _read_arrays(folder).items()}
     check_sizes(config, theirs, str(folder))
-    like = outline(config, _has_part("decoder.", theirs), _has_part("matching.", theirs))
-    arrays = {name: _take_array(name, blank.ndim, theirs, folder) for name, blank in walk(like)}
+    arrays = take_arrays(LAYOUT, outline(config, find_parts(LAYOUT, theirs)), theirs, str(folder))
     if theirs:
         warnings.warn(f"{folder} holds more than is read: {', '.join(sorted(theirs))}.", stacklevel=2)
     return build_params(config, arrays, str(folder))
@@ -100,6 +102,9 @@ def read_config(path: Path) -> Config:
         )
     known = {field.name for field in dataclasses.fields(Config)}
     ours = {name: value for name, value in values.items() if name in known}
+    if isinstance(values.get("id2label"), dict):  # they keep the names of the labels, not their number
+        ours["num_labels"] = len(values["id2label"])
+    ours["classifier_norm_eps"] = values.get("layer_norm_eps", Config.layer_norm_eps)
     if values.get("use_mean_pooling", False):
         ours["final_norm"] = False
     if ours.get("audio_mask_type") == "patch_level":  # the spelling that transformers accepts
@@ -108,59 +113,6 @@ def read_config(path: Path) -> Config:
         return Config.from_dict(ours)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def name_in_huggingface(name: str) -> list[str]:
-    """Translate a name of ours; queries, keys and values are three arrays there and one here.
-
-    >>> name_in_huggingface("decoder.blocks.3.mlp.expand.bias")
-    ['decoder.decoder_layers.3.intermediate.dense.bias']
-    """
-    ours = next(part for part in PARTS if name == part or name.startswith(part + "."))
-    rest, theirs = name[len(ours) + 1 :], PARTS[ours]
-    if ours.endswith(".blocks"):
-        index, _, rest = rest.partition(".")
-        part, _, rest = rest.rpartition(".")
-        theirs = f"{theirs}.{index}.{BLOCK_PARTS[part]}"
-    theirs = f"{theirs}.{rest}" if rest else theirs
-    return [theirs.replace("{}", kind) for kind in QKV] if "{}" in theirs else [theirs]
-
-
-def _has_part(part: str, theirs: dict[str, np.ndarray]) -> bool:
-    """Tell whether any of their arrays belongs to a part of ours."""
-    beginnings = tuple(name for ours, name in PARTS.items() if ours.startswith(part))
-    return any(name.startswith(beginnings) for name in theirs)
-
-
-def _take_array(
-    name: str, axes: int, theirs: dict[str, np.ndarray], folder: Path
-) -> Float[np.ndarray, "..."]:
-    """Take the array of our name out of theirs, and lay it out as ours."""
-    names = name_in_huggingface(name)
-    missing = [each for each in names if each not in theirs]
-    if missing:
-        raise ValueError(f"{folder} lacks {', '.join(missing)}, which its configuration asks for.")
-    parts = [theirs.pop(each) for each in names]
-    shapes = [part.shape for part in parts]
-    if len(set(shapes)) > 1 or shapes[0] == ():
-        raise ValueError(f"{folder}: expected {', '.join(names)} with axes, alike in shape, got {shapes}.")
-    return change_layout(np.concatenate(parts, axis=0), axes)
-
-
-def change_layout(array: Shaped[np.ndarray, "..."], axes: int) -> Float[np.ndarray, "..."]:
-    """Bring one of their arrays to float32 and to the number of axes that it has here.
-
-    Weights of a convolution (D, C, p, q) become rows in the order in which patches are laid out, (p, q, C);
-    tokens and tables lose their leading axes of size 1.
-    """
-    if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # what float32 cannot hold is refused later, by name
-            array = array.astype(np.float32, copy=False)
-    if array.ndim == 4 and axes == 2:
-        return array.transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
-    while array.ndim > axes and array.shape[0] == 1:
-        array = array[0]
-    return array
 
 
 def _complete_name(name: str) -> str:
@@ -172,30 +124,7 @@ def _complete_name(name: str) -> str:
 
 
 def _read_arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    if (folder / "model.safetensors").exists():
-        return load_arrays(folder / "model.safetensors")[0]
-    if (folder / "pytorch_model.bin").exists():
-        return read_pickle(folder / "pytorch_model.bin")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).exists():
+            return read_tensors(folder / name)
     raise ValueError(f"Expected model.safetensors or pytorch_model.bin in {folder}, found neither.")
-
-
-def read_pickle(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Read named tensors that torch.save wrote, with everything but plain data refused: no code runs.
-
-    Raises:
-        ValueError: torch is not installed, or a file that is damaged or holds something else.
-    """
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise ValueError(f'Reading {path} takes PyTorch: pip install "minitvlt[torch]".') from None
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        return {str(name): _to_host(tensor) for name, tensor in tensors.items()}
-    except Exception as error:  # a damaged or hostile file can end in any exception of the unpickler
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} is damaged, or holds more than tensors: {reason}") from None
-
-
-def _to_host(tensor: Any) -> np.ndarray:
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16

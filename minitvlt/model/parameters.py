@@ -5,8 +5,9 @@ The dotted path to an array (`encoder.blocks.0.attention.qkv.weight`) is its nam
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -114,13 +115,28 @@ class MatchingHead:
 
 
 @dataclass(frozen=True)
+class Classifier:
+    """From the summary of a clip to a number for each label (TVLT, section 5)"""
+
+    pooler: Linear | None  # None where `config.classifier_pooler` is False
+    expand: Linear  # D -> 2 D
+    norm: LayerNorm
+    output: Linear  # 2 D -> labels
+
+
+@dataclass(frozen=True)
 class Params:
     """The whole model; a part that its tasks do not need is None"""
 
     config: Config
     encoder: Encoder
-    decoder: Decoder | None
-    matching: MatchingHead | None
+    decoder: Decoder | None = None
+    matching: MatchingHead | None = None
+    classifier: Classifier | None = None
+    ranking: MatchingHead | None = None  # how well a video fits a sound, among several videos
+
+
+PRETRAINING_PARTS = ("decoder", "matching")
 
 
 def init(config: Config, seed: int | np.random.Generator = 0) -> Params:
@@ -133,31 +149,63 @@ def init(config: Config, seed: int | np.random.Generator = 0) -> Params:
         config: the geometry.
         seed: a whole number, or the generator to draw from.
     """
+    tasks = {"decoder": config.task_mae, "matching": config.task_matching}
+    parts = [part for part, is_wanted in tasks.items() if is_wanted]
+    return _init_params(config, parts, _draw_normal(config, seed))
+
+
+def outline(config: Config, parts: Collection[str] = PRETRAINING_PARTS) -> Params:
+    """Lay out the tree of a configuration with zeros that take hardly any memory, for names and shapes.
+
+    Args:
+        config: the geometry.
+        parts: which parts there are beside the encoder.
+    """
+    return _init_params(config, parts, lambda *shape: np.broadcast_to(np.float32(0), shape))
+
+
+def add_classifier(params: Params, seed: int | np.random.Generator = 0, **changes: Any) -> Params:
+    """Give a model a new classifier, of initial float32 NumPy parameters; the rest of it stays as it is.
+
+    Args:
+        params: the model, on NumPy.
+        seed: a whole number, or the generator to draw from.
+        changes: fields of the configuration that say what is to be learnt: `num_labels`, `loss_type`,
+            `pooling`, `classifier_pooler`, `classifier_norm_eps`.
+
+    Raises:
+        ValueError: a value that the configuration cannot have.
+    """
+    config = params.config.replace(**changes)
+    return replace(params, config=config, classifier=_init_classifier(config, _draw_normal(config, seed)))
+
+
+def add_ranking(params: Params, seed: int | np.random.Generator = 0) -> Params:
+    """Give a model a head that ranks videos: it starts as the matching head, or from new values without one.
+
+    Args:
+        params: the model, on NumPy.
+        seed: a whole number, or the generator to draw from.
+    """
+    config = params.config.replace(loss_type="ranking")
+    head = params.matching or _init_matching(config, _draw_normal(config, seed))
+    return replace(params, config=config, ranking=head)
+
+
+def _draw_normal(config: Config, seed: int | np.random.Generator) -> Draw:
     rng, deviation = np.random.default_rng(seed), np.float32(config.initializer_range)
-
-    def normal(*shape: int) -> Float[np.ndarray, "..."]:
-        return deviation * rng.standard_normal(shape, dtype=np.float32)
-
-    return Params(
-        config=config,
-        encoder=_init_encoder(config, normal),
-        decoder=_init_decoder(config, normal) if config.task_mae else None,
-        matching=_init_matching(config, normal) if config.task_matching else None,
-    )
+    return lambda *shape: deviation * rng.standard_normal(shape, dtype=np.float32)
 
 
-def outline(config: Config, has_decoder: bool = True, has_matching: bool = True) -> Params:
-    """Lay out the tree of a configuration with zeros that take hardly any memory, for names and shapes."""
-
-    def blank(*shape: int) -> Float[np.ndarray, "..."]:
-        return np.broadcast_to(np.float32(0), shape)
-
-    return Params(
-        config=config,
-        encoder=_init_encoder(config, blank),
-        decoder=_init_decoder(config, blank) if has_decoder else None,
-        matching=_init_matching(config, blank) if has_matching else None,
-    )
+def _init_params(config: Config, parts: Collection[str], draw: Draw) -> Params:
+    make = {
+        "decoder": _init_decoder,
+        "matching": _init_matching,
+        "classifier": _init_classifier,
+        "ranking": _init_matching,
+    }
+    encoder = _init_encoder(config, draw)
+    return Params(config, encoder, **{part: make[part](config, draw) for part in make if part in parts})
 
 
 def _init_encoder(config: Config, draw: Draw) -> Encoder:
@@ -192,6 +240,16 @@ def _init_decoder(config: Config, draw: Draw) -> Decoder:
 def _init_matching(config: Config, draw: Draw) -> MatchingHead:
     D = config.hidden_size
     return MatchingHead(pooler=_init_linear(D, D, draw), score=_init_linear(D, 1, draw))
+
+
+def _init_classifier(config: Config, draw: Draw) -> Classifier:
+    D = config.hidden_size
+    return Classifier(
+        pooler=_init_linear(D, D, draw) if config.classifier_pooler else None,
+        expand=_init_linear(D, 2 * D, draw),
+        norm=_init_norm(2 * D),
+        output=_init_linear(2 * D, config.num_labels, draw),
+    )
 
 
 def _init_blocks(layers: int, D: int, width: int, qkv_bias: bool, draw: Draw) -> tuple[Block, ...]:

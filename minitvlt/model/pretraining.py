@@ -161,6 +161,7 @@ def autoencode(
         keep_tokens(embed_audio(encoder, config, batch.audio, batch.audio_mask), audio_masking),
         None if batch.video_mask is None else video_masking.keep_is_real,
         None if batch.audio_mask is None else audio_masking.keep_is_real,
+        has_cls=config.cls_in_autoencoding,
     )
     T, grid = batch.video.shape[1], _grid(batch.video, config.image_patch_size)
     video = restore_tokens(run_linear(seen.video, decoder.entry), decoder.video_mask_token, video_masking)

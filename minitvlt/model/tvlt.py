@@ -1,6 +1,7 @@
 """TVLT: frames and spectrogram in one sequence, behind one summary token (Tang et al. 2022, section 3)."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from jaxtyping import Bool, Float
 
@@ -15,10 +16,10 @@ from minitvlt.model.transformer import run_blocks, run_linear, run_norm
 class Output:
     """What the encoder makes of a clip; N = 1 + Nv + Na"""
 
-    cls: Float[Array, "B D"]  # the summary of both modalities
+    cls: Float[Array, "B D"] | None  # the summary of both modalities
     video: Float[Array, "B Nv D"] | None
     audio: Float[Array, "B Na D"] | None
-    sequence: Float[Array, "B N D"]  # cls, video, audio
+    sequence: Float[Array, "B N D"]  # cls, video, audio; cls, audio, video where the configuration says so
     hidden: tuple[Float[Array, "B N D"], ...] | None  # layers + 1, before the final norm
     attention: tuple[Float[Array, "B heads N N"], ...] | None  # one a layer
 
@@ -62,36 +63,50 @@ def encode(
     audio_mask: Bool[Array, "B Na"] | None = None,
     return_hidden: bool = False,
     return_attention: bool = False,
+    has_cls: bool = True,
 ) -> Output:
     """Run embedded tokens through the joint encoder; all of them, or only those that a mask keeps."""
     encoder, config = params.encoder, params.config
-    parts = [part for part in (video, audio) if part is not None]
-    xp = namespace(encoder.cls, *parts)
-    B, D = parts[0].shape[0], config.hidden_size
-    cls = xp.broadcast_to(xp.reshape(encoder.cls, (1, 1, D)), (B, 1, D))  # (B, 1, D)
+    tokens = {"cls": None, "video": video, "audio": audio}
+    masks = {"cls": None, "video": video_mask, "audio": audio_mask}
+    if has_cls:
+        xp, D = namespace(encoder.cls, video, audio), config.hidden_size
+        B = (audio if video is None else video).shape[0]
+        tokens["cls"] = xp.broadcast_to(xp.reshape(encoder.cls, (1, 1, D)), (B, 1, D))  # (B, 1, D)
+    order = [name for name in TOKEN_ORDERS[config.token_order] if tokens[name] is not None]
+    parts = tuple(tokens[name] for name in order)
     out = run_blocks(
-        xp.concat([cls, *parts], axis=1),
+        namespace(*parts).concat(parts, axis=1),
         encoder.blocks,
         config.num_attention_heads,
         config.layer_norm_eps,
-        join_masks((cls, video, audio), (None, video_mask, audio_mask)),
+        join_masks(parts, tuple(masks[name] for name in order)),
         return_hidden,
         return_attention,
     )
     x = out.x if encoder.norm is None else run_norm(out.x, encoder.norm, config.layer_norm_eps)
-    Nv = 0 if video is None else video.shape[1]
+    cut = dict(zip(order, split_tokens(x, [part.shape[1] for part in parts]), strict=True))
     return Output(
-        cls=x[:, 0, ...],
-        video=None if video is None else x[:, 1 : 1 + Nv, ...],
-        audio=None if audio is None else x[:, 1 + Nv :, ...],
+        cls=cut["cls"][:, 0, ...] if has_cls else None,
+        video=cut.get("video"),
+        audio=cut.get("audio"),
         sequence=x,
         hidden=out.hidden,
         attention=out.attention,
     )
 
 
+TOKEN_ORDERS = {"video-first": ("cls", "video", "audio"), "audio-first": ("cls", "audio", "video")}
+
+
+def split_tokens(x: Float[Array, "B N D"], lengths: list[int]) -> list[Float[Array, "B _ D"]]:
+    """Cut a sequence into its parts again."""
+    edges = [0, *accumulate(lengths)]
+    return [x[:, start:stop, ...] for start, stop in pairwise(edges)]
+
+
 def join_masks(
-    parts: tuple[Float[Array, "B _ D"] | None, ...], masks: tuple[Bool[Array, "B _"] | None, ...]
+    parts: tuple[Float[Array, "B _ D"], ...], masks: tuple[Bool[Array, "B _"] | None, ...]
 ) -> Bool[Array, "B N"] | None:
     """Join the masks of a sequence's parts; one left out counts as all True, None means no padding at all."""
     present = [mask for mask in masks if mask is not None]
@@ -102,7 +117,6 @@ def join_masks(
     joined = [
         ~xp.zeros((B, part.shape[1]), present[0]) if mask is None else mask
         for part, mask in zip(parts, masks, strict=True)
-        if part is not None
     ]
     return xp.concat(joined, axis=1)
 

@@ -6,6 +6,7 @@ NumPy in, NumPy out: batches are made on the host and moved to the model's devic
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -15,6 +16,21 @@ from minitvlt.signals.frames import choose_frames, transform_frames
 from minitvlt.signals.spectrogram import check_waveform, log_mel_spectrogram
 
 SAMPLES_AT_ONCE = 1 << 18  # waveforms are transformed together up to this size, so that memory stays bounded
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clips that are ready for the model: video and sound of the same moment, and labels if there are any.
+
+    A modality that no clip has is None. Masks say which tokens are real; None means all of them. Labels are
+    arrays with one row for each clip.
+    """
+
+    video: Float[np.ndarray, "B T 3 H W"] | None  # in [-1, 1]
+    audio: Float[np.ndarray, "B 1 S F"] | None  # in [-1, 1]
+    video_mask: Bool[np.ndarray, "B Nv"] | None = None
+    audio_mask: Bool[np.ndarray, "B Na"] | None = None
+    labels: dict[str, np.ndarray] | None = None
 
 
 def resample(

@@ -14,8 +14,7 @@ from minitvlt.config import Config
 from minitvlt.signals.clips import Clip, check_request, choose_frames_in_time, read_clip
 from minitvlt.signals.frames import transform_frames
 from minitvlt.signals.media import import_av, inspect_media
-from minitvlt.signals.prepare import prepare_audio, prepare_video, resample
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
 
 FILMS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 SOUNDS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")

@@ -20,8 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from minitvlt.config import Config
-from minitvlt.signals.prepare import prepare_audio, prepare_video
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
 from minitvlt.worlds.pictures import OUTLINES, paint_frames
 from minitvlt.worlds.sounds import add_clicks, sing
 

@@ -49,9 +49,10 @@ def geometries(draw: Any, has_square_patches: bool = False) -> dict[str, Any]:
     }
 
 
-def draw_params(config: Config, rng: np.random.Generator) -> Params:
-    """Make parameters none of which is zero or one; in float64."""
-    like = outline(config, config.task_mae, config.task_matching)
+def draw_params(config: Config, rng: np.random.Generator, *parts: str) -> Params:
+    """Make parameters none of which is zero or one; in float64. `parts` come beside those of the tasks."""
+    tasks = {"decoder": config.task_mae, "matching": config.task_matching, **dict.fromkeys(parts, True)}
+    like = outline(config, [part for part, is_there in tasks.items() if is_there])
     return unflatten(like, {name: draw_values(name, blank.shape, rng) for name, blank in walk(like)})
 
 

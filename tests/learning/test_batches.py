@@ -11,7 +11,7 @@ from minitvlt.backends import flatten
 from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, draw_mixing, make_batch, split_batch
 from minitvlt.model.masking import find_speech
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples
 
 CONFIG = Config.tiny(
     image_size=24,

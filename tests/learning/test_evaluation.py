@@ -18,7 +18,7 @@ from minitvlt.learning.evaluation import (
     score_all_pairs,
 )
 from minitvlt.model.parameters import init
-from minitvlt.worlds import Examples
+from minitvlt.signals.prepare import Examples
 
 CONFIG = Config.tiny(
     image_size=(4, 6),

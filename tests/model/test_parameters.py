@@ -89,8 +89,8 @@ def test_the_outline_has_the_same_names_and_shapes_in_next_to_no_memory():
     )
     drawn, blank = flatten(init(SMALL)), flatten(outline(SMALL))
     assert {name: x.shape for name, x in drawn.items()} == {name: x.shape for name, x in blank.items()}
-    assert outline(SMALL, has_decoder=False).decoder is None
-    assert outline(SMALL, has_matching=False).matching is None
+    assert outline(SMALL, ["matching"]).decoder is None
+    assert outline(SMALL, ["decoder"]).matching is None
 
 
 @pytest.mark.parametrize(("config", "expected"), [(SMALL, (45, 26)), (Config(), (768, 256))])
