@@ -22,6 +22,7 @@ __all__ = [
     "is_array",
     "map_tree",
     "namespace",
+    "recompute",
     "register_backend",
     "to_backend",
     "unflatten",
@@ -153,3 +154,17 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
         return ((value, aux) if has_aux else value), gradients
 
     return differentiated
+
+
+def recompute(function: Callable[..., Array], *args: Any) -> Array:
+    """Call a function of arrays and trees, and make what it keeps for the gradient again on the way back.
+
+    The value and the gradients are the same; memory is traded for time. A library that knows no gradients, or
+    plugs in without a `recompute` of its own, just calls the function.
+
+    Args:
+        function: returns one array.
+        args: what it is called with.
+    """
+    backend = namespace(*(array for _, array in walk(args)))
+    return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)

@@ -2,13 +2,12 @@
 
 Each function computes by NumPy and records its VJP, which its docstring derives: how the cotangent g of the
 result becomes that of the argument. Read `minitvlt.backends.tape_array` first, where the rules and the
-arithmetic are; the larger functions, from matrix products to attention, are in
-`minitvlt.backends.tape_kernels`.
+arithmetic are, then `minitvlt.backends.tape_gradients`; the larger functions, from matrix products to
+attention, are in `minitvlt.backends.tape_kernels`.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -16,7 +15,9 @@ from jaxtyping import Int
 from minitvlt.backends import numpy_backend
 from minitvlt.backends.numpy_backend import from_numpy as from_numpy
 from minitvlt.backends.tape_array import TapeArray as TapeArray
-from minitvlt.backends.tape_array import carry_back, record, value_of
+from minitvlt.backends.tape_array import record, value_of
+from minitvlt.backends.tape_gradients import differentiate as differentiate
+from minitvlt.backends.tape_gradients import recompute as recompute
 from minitvlt.backends.tape_kernels import attention as attention
 from minitvlt.backends.tape_kernels import gelu as gelu
 from minitvlt.backends.tape_kernels import irfft as irfft
@@ -26,40 +27,9 @@ from minitvlt.backends.tape_kernels import matmul as matmul
 from minitvlt.backends.tape_kernels import rfft as rfft
 from minitvlt.backends.tape_kernels import scatter
 from minitvlt.backends.tape_kernels import softmax as softmax
-from minitvlt.backends.tree import Array, map_tree
+from minitvlt.backends.tree import Array
 
 name = "tape"
-
-# -------------------------------------------------------------------------------------------- differentiation
-
-
-def differentiate(
-    function: Callable[..., Any], params: Any, args: tuple, has_aux: bool
-) -> tuple[Array, Any, Any]:
-    """Compute a scalar function of parameters, and carry its gradient back to them.
-
-    Returns:
-        The value, what came beside it (None without `has_aux`), and the gradients: all of them NumPy.
-
-    Raises:
-        ValueError: a value that is not a scalar.
-    """
-    recorded = map_tree(lambda x: TapeArray(x) if x.dtype.kind in "fc" else x, params)
-    result = function(recorded, *args)
-    value, aux = result if has_aux else (result, None)
-    if np.shape(value_of(value)) != ():
-        raise ValueError(f"Expected the value to be a scalar, got the shape {value.shape}: sum it up.")
-    aux = map_tree(value_of, aux)
-    if isinstance(value, TapeArray):
-        carry_back(value)
-    return value_of(value), aux, map_tree(_gradient, recorded)
-
-
-def _gradient(leaf: Array) -> Array:
-    if not isinstance(leaf, TapeArray) or leaf.cotangent is None:
-        return np.zeros_like(value_of(leaf))
-    return leaf.cotangent if leaf.is_ours else leaf.cotangent.copy()
-
 
 # ------------------------------------------------------------------------------------------ arrays in and out
 

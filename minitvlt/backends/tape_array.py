@@ -127,13 +127,15 @@ def _is_recorded(parent: Any) -> bool:
     return type(parent) is TapeArray
 
 
-def carry_back(output: TapeArray) -> None:
+def carry_back(output: TapeArray, cotangent: Array | None = None) -> None:
     """Give every parameter that `output` was computed from its cotangent; all else is freed on the way.
+
+    It starts with the cotangent of `output`, by default 1: that of a loss.
 
     The array made last is always next: whatever was computed from it was made later, so its cotangent is
     complete. There is no recursion, so a computation may be as long as it likes.
     """
-    output.cotangent = np.ones_like(output.value)
+    output.cotangent = np.ones_like(output.value) if cotangent is None else cotangent
     waiting = [(-output.number, output)]
     while waiting:
         _, array = heappop(waiting)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from torch.utils.checkpoint import checkpoint
 
 from minitvlt.backends.tree import Array, map_tree
 
@@ -49,6 +50,11 @@ def differentiate(
         return torch.zeros_like(x) if g is None else g
 
     return map_tree(_detach, value), map_tree(_detach, aux), map_tree(gradient, params)
+
+
+def recompute(function: Callable[..., torch.Tensor], *args: Any) -> torch.Tensor:
+    """Compute a function without keeping what happens inside; on the way back it is computed once more."""
+    return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)  # nothing random inside
 
 
 def _detach(x: Array) -> Array:

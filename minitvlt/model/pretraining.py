@@ -201,7 +201,9 @@ def decode(
 
     def run(x: Float[Array, "B N D"], is_real: Bool[Array, "B N"] | None) -> Float[Array, "B N D"]:
         heads, eps = config.decoder_num_attention_heads, config.layer_norm_eps
-        return run_norm(run_blocks(x, decoder.blocks, heads, eps, is_real).x, decoder.norm, eps)
+        saves_memory = config.gradient_checkpointing
+        x = run_blocks(x, decoder.blocks, heads, eps, is_real, saves_memory=saves_memory).x
+        return run_norm(x, decoder.norm, eps)
 
     if not config.joint_decoder:
         return run(video, video_mask), run(audio, audio_mask)

@@ -1,10 +1,11 @@
 """The transformer: pre-LN blocks of attention and an MLP (Vaswani et al. 2017; TVLT, section 3)."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from jaxtyping import Bool, Float
 
-from minitvlt.backends import Array, namespace
+from minitvlt.backends import Array, namespace, recompute
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 
 
@@ -25,6 +26,7 @@ def run_blocks(
     is_real: Bool[Array, "B N"] | None = None,
     return_hidden: bool = False,
     return_attention: bool = False,
+    saves_memory: bool = False,
 ) -> BlocksOutput:
     """Run tokens through blocks, one after the other.
 
@@ -36,14 +38,17 @@ def run_blocks(
         is_real: False for padding, which no token attends to; None where all tokens are real.
         return_hidden: keep the tokens between the blocks.
         return_attention: keep the attention maps, at the price of the memory that fused attention saves.
+        saves_memory: for gradients, compute each block again instead of keeping what happened inside
+            (gradient checkpointing); the numbers are the same.
     """
+    run = partial(recompute, run_block) if saves_memory else run_block
     hidden, maps = [x], []
     for block in blocks:
         if return_attention:
             normalised = run_norm(x, block.attention_norm, eps)
             query, key, _ = split_heads(normalised, block.attention, heads)
             maps.append(attention_weights(query, key, is_real))
-        x = run_block(x, block, heads, eps, is_real)
+        x = run(x, block, heads, eps, is_real)
         hidden.append(x)
     return BlocksOutput(
         x, tuple(hidden) if return_hidden else None, tuple(maps) if return_attention else None

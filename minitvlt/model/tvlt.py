@@ -83,6 +83,7 @@ def encode(
         join_masks(parts, tuple(masks[name] for name in order)),
         return_hidden,
         return_attention,
+        config.gradient_checkpointing,
     )
     x = out.x if encoder.norm is None else run_norm(out.x, encoder.norm, config.layer_norm_eps)
     cut = dict(zip(order, split_tokens(x, [part.shape[1] for part in parts]), strict=True))

@@ -227,3 +227,37 @@ def test_lists_and_dictionaries_are_trees_too() -> None:
 def test_the_name_of_a_built_in_backend_is_taken() -> None:
     with pytest.raises(ValueError, match="taken"):
         register_backend(numpy_backend, lambda array: False)
+
+
+def double_and_mix(tree: dict[str, Any], factor: float, places: Any) -> Any:
+    return 2 * tree["x"] * tree["weight"] + factor * namespace(tree["x"]).take(tree["x"], places, axis=0)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_recomputing_gives_the_same_value_and_gradients(backend: str) -> None:
+    rng = np.random.default_rng(0)
+    x, weight = to_backend((rng.standard_normal((3, 2)), rng.standard_normal((3, 2))), backend)
+    places = to_backend(np.array([2, 0, 2]), backend)
+
+    def run(tree: dict[str, Any], again: bool) -> Any:
+        for _ in range(2):  # one use after another, and the weight in both
+            y = (
+                backends.recompute(double_and_mix, tree, 0.5, places)
+                if again
+                else double_and_mix(tree, 0.5, places)
+            )
+            tree = {"x": y, "weight": tree["weight"]}
+        return namespace(y).sum(y * y)
+
+    plain, again = (value_and_grad(run)({"x": x, "weight": weight}, flag) for flag in (False, True))
+    for found, expected in zip(
+        backends.flatten(again).values(), backends.flatten(plain).values(), strict=True
+    ):
+        np.testing.assert_allclose(to_backend(found, "numpy"), to_backend(expected, "numpy"), rtol=1e-13)
+
+
+def test_recomputing_without_a_tape_is_just_a_call(strict_backend: ModuleType) -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    assert type(backends.recompute(np.exp, x)) is np.ndarray
+    theirs = to_backend(x, "array-api-strict")
+    assert np.array_equal(to_backend(backends.recompute(strict.exp, theirs), "numpy"), np.exp(x))

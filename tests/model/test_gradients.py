@@ -4,6 +4,7 @@ And the law of padding: however far a batch is padded, no loss, no prediction an
 """
 
 import dataclasses
+import tracemalloc
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from minitvlt.backends import flatten, map_tree, to_backend, unflatten, value_and_grad
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, random_masking
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from minitvlt.model.pretraining import PretrainingBatch, pretraining_loss
 from tests.helpers.backends import BACKENDS
 from tests.helpers.models import draw_batch, draw_clips, draw_params, geometries, seeds
@@ -33,6 +34,9 @@ def settings_of_models(draw: Any) -> dict[str, Any]:
         "joint_decoder": draw(st.booleans()),
         "matching_weight": draw(st.sampled_from([1.0, 0.7])),
         "mae_weight": draw(st.sampled_from([1.0, 0.3])),
+        "token_order": draw(st.sampled_from(["video-first", "audio-first"])),
+        "cls_in_autoencoding": draw(st.booleans()),
+        "gradient_checkpointing": draw(st.booleans()),
     }
 
 
@@ -73,6 +77,36 @@ def test_the_tape_agrees_with_autograd(device, dtype, tolerance, is_padded, argu
         norm = 0.01 * largest if name.endswith("of K") else np.linalg.norm(expected)
         error = np.linalg.norm(ours[name].astype(np.float64) - expected)
         assert error <= tolerance * norm + 1e-3 * tolerance * largest, f"{name}: {error} of {norm}"
+
+
+@pytest.mark.parametrize("backend", IN_FLOAT64, ids=str)
+@pytest.mark.parametrize("is_padded", [False, True], ids=["unpadded", "padded"])
+@settings(max_examples=10)
+@given(arguments=settings_of_models(), seed=seeds)
+def test_gradient_checkpointing_changes_no_number(backend, is_padded, arguments, seed):
+    params, batch = make_case(arguments, np.random.default_rng(seed), is_padded)
+    found = []
+    for saves_memory in (False, True):
+        config = params.config.replace(gradient_checkpointing=saves_memory)
+        case = backend.move((dataclasses.replace(params, config=config), batch))
+        found.append(find_gradient(*case))
+    for name, array in found[0].items():
+        np.testing.assert_allclose(found[1][name], array, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_gradient_checkpointing_saves_memory():
+    """What a block keeps beside its input and its output is made again: less than half is left of many."""
+    config = Config.tiny(num_hidden_layers=12, decoder_num_hidden_layers=12)
+    params, batch = init(config), draw_batch(config, np.random.default_rng(0), 16, 3, 3, False)
+    batch = to_backend(batch, "numpy", dtype="float32")
+    peaks = []
+    for saves_memory in (False, True):
+        switched = dataclasses.replace(params, config=config.replace(gradient_checkpointing=saves_memory))
+        tracemalloc.start()
+        value_and_grad(lambda params: pretraining_loss(params, batch).loss)(switched)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 0.5 * peaks[0]
 
 
 def measure_slope(params: Params, batch: PretrainingBatch, direction: Any, length: float = 1e-5) -> float:
