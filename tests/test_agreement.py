@@ -258,6 +258,12 @@ def draw_score_arguments(s: Source) -> tuple:
     return s.params(config), *s.clips(config)
 
 
+def draw_patch_rows(s: Source) -> tuple:
+    config = s.config()
+    linear = s.params(config).encoder.audio_patches
+    return s.array(*s.pair(), linear.weight.shape[1]), linear
+
+
 def draw_match_arguments(s: Source) -> tuple:
     config = s.config()
     return s.params(config).matching, s.array(s.size(), config.hidden_size)
@@ -297,6 +303,8 @@ MODEL = {
     tvlt.encode: draw_encode_arguments,
     tvlt.embed_video: lambda s: draw_embed_arguments(s, "video"),
     tvlt.embed_audio: lambda s: draw_embed_arguments(s, "audio"),
+    tvlt.embed_patches: draw_patch_rows,
+    tvlt.split_tokens: lambda s: (s.array(2, 9, s.size()), [s.size(0, 4), s.size(1, 4)]),
     tvlt.place_video: draw_place_video_arguments,
     tvlt.place_audio: draw_place_audio_arguments,
     tvlt.fit_length: draw_fit_length_arguments,

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, namespace
 from minitvlt.config import Config
-from minitvlt.model.parameters import AudioPositions, Encoder, MatchingHead, Params, VideoPositions
+from minitvlt.model.parameters import AudioPositions, Encoder, Linear, MatchingHead, Params, VideoPositions
 from minitvlt.model.patches import check_picture, patchify_audio, patchify_video
 from minitvlt.model.transformer import run_blocks, run_linear, run_norm
 
@@ -128,7 +128,7 @@ def embed_video(
     """Turn frames into tokens: a linear map of each patch, plus its place, its frame and its modality."""
     p, q = config.image_patch_size
     T, H, W = video.shape[1], video.shape[3], video.shape[4]
-    tokens = run_linear(patchify_video(video, (p, q)), encoder.video_patches)
+    tokens = embed_patches(patchify_video(video, (p, q)), encoder.video_patches)
     return tokens + place_video(encoder.video_positions, config, T, (H // p, W // q), mask)
 
 
@@ -138,8 +138,16 @@ def embed_audio(
     """Turn a spectrogram into tokens: a linear map of each patch, plus its time, frequency and modality."""
     p, q = config.audio_patch_size
     S, F = audio.shape[2], audio.shape[3]
-    tokens = run_linear(patchify_audio(audio, (p, q)), encoder.audio_patches)
+    tokens = embed_patches(patchify_audio(audio, (p, q)), encoder.audio_patches)
     return tokens + place_audio(encoder.audio_positions, (S // p, F // q), mask)
+
+
+def embed_patches(
+    rows: Float[Array, "B N values"], linear: Linear
+) -> Float[Array, "B N {linear.weight.shape[0]}"]:
+    """Map patches to tokens, in the precision of the parameters: data in float64 make no model of float64."""
+    xp = namespace(rows, linear.weight)
+    return run_linear(xp.astype(rows, linear.weight.dtype), linear)
 
 
 def place_video(

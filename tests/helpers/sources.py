@@ -57,7 +57,9 @@ class Source:
 
     def config(self, **fixed: Any) -> Config:
         """A tiny model; a large eps, as a LayerNorm over three features would magnify every rounding."""
-        choices = {"qkv_bias": self.flag(), "final_norm": self.flag(), "joint_decoder": self.flag()}
+        names = ("qkv_bias", "final_norm", "joint_decoder", "cls_in_autoencoding", "gradient_checkpointing")
+        choices = {name: self.flag() for name in names}
+        choices["token_order"] = self.choose("video-first", "audio-first")
         others = {"matching_weight": 0.7, "mae_weight": 1.3, "layer_norm_eps": 0.01}
         return Config(**{**self.draw(geometries()), **choices, **others, **fixed})
 
