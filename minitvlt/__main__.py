@@ -12,6 +12,7 @@ from tqdm import tqdm
 COMMANDS = {
     "pretrain": "train a model on the embedded world or on a folder of media files",
     "reconstruct": "hide parts of a clip and let a model fill them in",
+    "convert": "turn a checkpoint of one program into one of another",
     "info": "print what a checkpoint holds",
 }
 

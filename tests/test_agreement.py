@@ -25,12 +25,14 @@ from minitvlt.backends import register_backend, to_backend, value_and_grad
 from minitvlt.backends.tree import children, is_array
 from minitvlt.learning import optimizer
 from minitvlt.learning.optimizer import AdamWState, Recipe
-from minitvlt.model import masking, patches, pretraining, transformer, tvlt
+from minitvlt.model import losses, masking, patches, pretraining, tasks, transformer, tvlt
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
+from minitvlt.model.tasks import TaskBatch
 from minitvlt.signals import frames, inversion, spectrogram
 from tests.backends import array_api_strict_backend
 from tests.helpers.backends import BACKENDS, Backend
+from tests.helpers.models import draw_params
 from tests.helpers.sources import Source, count_tokens
 
 # The error as a root mean square, relative to that of the result, or absolute where that is below 1.
@@ -72,9 +74,14 @@ def draw_power(s: Source, *shape: int) -> np.ndarray:
     return 10 ** s.rng.uniform(-12, 2, shape)
 
 
+def draw_padding(s: Source) -> str:
+    return s.choose("reflect", "constant")
+
+
 def draw_log_mel_arguments(s: Source) -> tuple:
     window_length = 4 * s.size(8, 12)
-    return s.waveform(), 8000, s.size(1, 3), window_length, s.size(1, window_length)
+    numbers = 8000, s.size(1, 3), window_length, s.size(1, window_length)
+    return s.waveform(), *numbers, draw_padding(s), s.flag()
 
 
 def draw_pixels(s: Source) -> np.ndarray:
@@ -82,10 +89,24 @@ def draw_pixels(s: Source) -> np.ndarray:
     return pixels.astype(s.choose(np.uint8, np.float64))
 
 
+def draw_interpolation(s: Source) -> str:
+    return s.choose("bilinear", "bicubic")
+
+
+def draw_numbers_as_pixels(s: Source) -> np.ndarray:
+    return 300 * s.array(2, s.size(2, 9), s.size(2, 9), s.size(1, 3))
+
+
+def draw_transform_arguments(s: Source) -> tuple:
+    crop = s.choose("after-resizing", "before-resizing")
+    return draw_pixels(s), s.size(1, 12), s.size(1, 12), crop, draw_interpolation(s)
+
+
 SIGNALS = {
     spectrogram.pad_by_reflection: lambda s: (s.waveform(), s.size(0, 20), s.size(0, 20)),
-    spectrogram.frame_waveform: lambda s: (s.waveform(), *draw_window(s)),
-    spectrogram.compute_stft: lambda s: (s.waveform(), *draw_window(s)),
+    spectrogram.pad_by_zeros: lambda s: (s.waveform(), s.size(0, 20), s.size(0, 20)),
+    spectrogram.frame_waveform: lambda s: (s.waveform(), *draw_window(s), draw_padding(s)),
+    spectrogram.compute_stft: lambda s: (s.waveform(), *draw_window(s), draw_padding(s)),
     spectrogram.compute_power: lambda s: (draw_spectrum(s),),
     spectrogram.apply_mel_filters: lambda s: (np.abs(s.array(2, s.size(), 7)), draw_filters(s, 7)),
     spectrogram.power_to_decibel: lambda s: (draw_power(s, 2, *s.pair()),),
@@ -100,13 +121,20 @@ SIGNALS = {
     inversion.run_griffin_lim: lambda s: (*draw_magnitude(s), 0, 7),
     inversion.reconstruct_waveform: lambda s: (s.array(2, s.size(2, 5), 3), 8000, 32, s.size(8, 16), 0, 7),
     frames.make_floating: lambda s: (draw_pixels(s),),
-    frames.resize_shortest_edge: lambda s: (
-        s.array(2, s.size(2, 9), s.size(2, 9), s.size(1, 3)),
+    frames.resize: lambda s: (
+        draw_numbers_as_pixels(s),
         s.size(1, 12),
+        s.size(1, 12),
+        draw_interpolation(s),
+    ),
+    frames.resize_shortest_edge: lambda s: (
+        draw_numbers_as_pixels(s),
+        s.size(1, 12),
+        draw_interpolation(s),
     ),
     frames.centre_crop: lambda s: (s.array(2, s.size(1, 3), s.size(5, 9), s.size(5, 9)), s.size(), s.size()),
     frames.scale_pixels: lambda s: (255 * s.rng.random((2, *s.pair())),),
-    frames.transform_frames: lambda s: (draw_pixels(s), s.size(1, 12), s.size(1, 12)),
+    frames.transform_frames: draw_transform_arguments,
 }
 
 # ---- model
@@ -279,6 +307,56 @@ def differentiate_loss(params: Params, batch: PretrainingBatch) -> tuple:
     return value_and_grad(loss_and_parts, has_aux=True)(params, batch)
 
 
+def draw_head(s: Source, **fixed: Any) -> Params:
+    """A model with both heads, with a pooler before the classifier or without."""
+    choices = {"num_labels": s.size(), "pooling": s.choose("cls", "mean"), "classifier_pooler": s.flag()}
+    config = s.config(**choices, classifier_norm_eps=0.01, **fixed)
+    return draw_params(config, s.rng, "classifier", "ranking")
+
+
+def draw_classify_arguments(s: Source) -> tuple:
+    params = draw_head(s)
+    return params, *s.clips(params.config)
+
+
+def draw_candidates(s: Source, params: Params) -> tuple:
+    """Several videos for every sound, and the masks of both."""
+    config, B, n = params.config, s.size(1, 3), s.size(1, 3)
+    video, _, video_mask, _ = s.clips(config, B * n)
+    _, audio, _, audio_mask = s.clips(config, B)
+    video_mask = None if video_mask is None else video_mask.reshape(B, n, -1)
+    return video.reshape(B, n, *video.shape[1:]), audio, video_mask, audio_mask
+
+
+def draw_rank_arguments(s: Source) -> tuple:
+    params = draw_head(s)
+    return params, *draw_candidates(s, params)
+
+
+def draw_labels(s: Source, loss_type: str, B: int, k: int) -> np.ndarray:
+    labels = {"labels": s.rng.random((B, k)) < 0.5, "soft-labels": s.rng.integers(0, 4, (B, k)) / 4}
+    labels["regression"] = s.array(B, k)
+    return labels[loss_type] if loss_type in labels else s.rng.integers(0, k, B)
+
+
+def draw_loss_arguments(s: Source, loss_type: str) -> tuple:
+    B, k = s.pair()
+    return 9 * s.array(B, k), draw_labels(s, loss_type, B, k)
+
+
+def draw_task(s: Source) -> tuple[Params, TaskBatch]:
+    params = draw_head(s, loss_type=s.choose(*losses.LOSSES))
+    config, is_ranking = params.config, params.config.loss_type == "ranking"
+    clips = draw_candidates(s, params) if is_ranking else s.clips(config)
+    k = clips[0].shape[1] if is_ranking else config.num_labels
+    return params, TaskBatch(*clips, draw_labels(s, config.loss_type, len(clips[0]), k))
+
+
+def differentiate_task_loss(params: Params, batch: TaskBatch) -> tuple:
+    """The loss of a task, and the gradients of all parameters."""
+    return value_and_grad(lambda params, batch: tasks.task_loss(params, batch).loss)(params, batch)
+
+
 MODEL = {
     patches.patchify_video: lambda s: draw_patches(s, 5),
     patches.patchify_audio: lambda s: draw_patches(s, 4),
@@ -323,6 +401,18 @@ MODEL = {
     pretraining.restore_tokens: draw_restore_arguments,
     pretraining.decode: draw_decode_arguments,
     differentiate_loss: draw_pretraining,
+    losses.sum_class_cross_entropy: lambda s: draw_loss_arguments(s, "classification"),
+    losses.sum_regression_error: lambda s: draw_loss_arguments(s, "regression"),
+    losses.sum_label_cross_entropy: lambda s: draw_loss_arguments(s, "labels"),
+    losses.sum_answer_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
+    losses.binary_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
+    tasks.task_loss: draw_task,
+    tasks.classify: draw_classify_arguments,
+    tasks.summarise: draw_classify_arguments,
+    tasks.run_classifier: lambda s: ((p := draw_head(s)).classifier, s.array(3, p.config.hidden_size), 0.01),
+    tasks.rank_videos: draw_rank_arguments,
+    tasks.repeat_rows: lambda s: (s.array(s.size(), *s.pair()), s.size()),
+    differentiate_task_loss: draw_task,
 }
 
 # ---- learning
@@ -357,7 +447,7 @@ def list_runs() -> list:
     """Every function on every backend; the model also in half precision, which has no Fourier transform."""
     runs = [(backend, function) for backend in BACKENDS for function in CASES]
     runs += [(backend, function) for backend in HALF for function in MODEL]
-    runs += [(STRICT, function) for function in MODEL if function is not differentiate_loss]
+    runs += [(STRICT, function) for function in MODEL if not function.__name__.startswith("differentiate")]
     runs = [run for run in runs if str(run[0]) != "numpy-float64"]  # the truth itself
     return [pytest.param(*run, id=f"{run[0]}-{run[1].__name__}") for run in runs]
 

@@ -1,15 +1,15 @@
-"""Batches for pre-training: clips of a world, what is hidden of them, and videos that were swapped.
+"""Batches: clips of a world, and for pre-training what is hidden of them and videos that were swapped.
 
 Everything is drawn on the host from one generator, so each backend trains on the same numbers.
 """
 
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from minitvlt.backends import map_tree
+from minitvlt.backends import map_tree, walk
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.pretraining import PretrainingBatch
@@ -85,9 +85,9 @@ def draw_audio_masking(rng: np.random.Generator, config: Config, clips: Examples
     )
 
 
-def split_batch(batch: PretrainingBatch, parts: int) -> list[PretrainingBatch]:
-    """Cut a batch along its clips into parts as equal as possible."""
-    B = batch.audio.shape[0]
+def split_batch(batch: Any, parts: int) -> list[Any]:
+    """Cut a batch, a tree of arrays with a row for each clip, into parts as equal as possible."""
+    B = next(len(array) for _, array in walk(batch))
     edges = [B * part // parts for part in range(parts + 1)]
     return [
         map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)

@@ -3,18 +3,37 @@
 A checkpoint there is a folder: `config.json`, and the arrays as `model.safetensors` or `pytorch_model.bin`.
 """
 
-import dataclasses
-import json
 import os
+import re
+import secrets
+import shutil
 import warnings
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float
+from safetensors.numpy import save_file
 
+from minitvlt.backends import flatten, to_backend
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import build_params, check_sizes
-from minitvlt.learning.layouts import Layout, find_parts, take_arrays
+from minitvlt.learning.checkpoints import build_params, check_shapes, check_sizes
+from minitvlt.learning.huggingface_config import (
+    check_sayable,
+    choose_class,
+    describe_config,
+    list_what_models_miss,
+    read_config,
+)
+from minitvlt.learning.layouts import Layout, find_parts, give_arrays, take_arrays
+from minitvlt.learning.preprocessor import (
+    FILE_NAME,
+    describe_preprocessor,
+    list_what_preprocessors_miss,
+    read_preprocessor,
+    write_json,
+)
 from minitvlt.learning.tensor_files import read_tensors
 from minitvlt.model.parameters import Params, outline
 
@@ -60,71 +79,163 @@ BLOCK_PARTS = {
 }
 LAYOUT = Layout(PARTS, BLOCK_PARTS, kinds=("query", "key", "value"))
 
+PARTS_BESIDE_ENCODER = ("decoder", "matching", "classifier", "ranking")
+BARE_BEGINNINGS = ("pixel_embeddings.", "audio_embeddings.", "cls_embedding", "encoder.", "layernorm.")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+FILE_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
+HUB_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
 
-def from_huggingface(folder: str | os.PathLike[str]) -> Params:
-    """Read a TvltModel or a TvltForPreTraining that transformers saved, as float32 NumPy arrays.
 
-    Arrays that have no place here are named in a warning.
+def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
+    """Read a TvltModel, TvltForPreTraining or TvltForAudioVisualClassification, as float32 NumPy arrays.
+
+    Tables of positions keep their length, which `num_frames` of `config.json` says. The number of frames that
+    `prepare_video` chooses, and all else about processing, comes from `preprocessor_config.json` if it is
+    there. Arrays that have no place here are named in a warning, and so is processing that is done otherwise.
 
     Args:
-        folder: holds `config.json`, and `model.safetensors` or `pytorch_model.bin` (torch reads that one).
+        folder_or_name: a folder with `config.json`, and `model.safetensors` or `pytorch_model.bin` (torch
+            reads that one); or a repository "owner/name" of the Hugging Face Hub, which is downloaded if
+            there is no such folder and huggingface_hub is installed.
 
     Raises:
         ValueError: no such folder, files that are missing or damaged, a setting that this model does not
-            have, or arrays that do not fit the configuration.
+            have, arrays that do not fit the configuration, or a download that failed.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(
-            f"Expected a folder with config.json and model.safetensors, but there is no folder {folder}."
-        )
+    folder = find_folder(folder_or_name)
     config = read_config(folder / "config.json")
-    theirs = {_complete_name(name): array for name, array in _read_arrays(folder).items()}
-    check_sizes(config, theirs, str(folder))
-    arrays = take_arrays(LAYOUT, outline(config, find_parts(LAYOUT, theirs)), theirs, str(folder))
+    path = _find_weights(folder)
+    theirs = {_complete_name(name): array for name, array in read_tensors(path).items()}
+    check_sizes(config, theirs, str(path))
+    arrays = take_arrays(LAYOUT, _outline(config, theirs, path), theirs, str(path))
     if theirs:
-        warnings.warn(f"{folder} holds more than is read: {', '.join(sorted(theirs))}.", stacklevel=2)
-    return build_params(config, arrays, str(folder))
+        names = ", ".join(sorted(theirs))
+        warnings.warn(f"{path} holds more than is read: {names:.500}.", stacklevel=2)
+    params = build_params(config, arrays, str(path))
+    if (folder / FILE_NAME).exists():
+        params = replace(params, config=read_preprocessor(folder / FILE_NAME, config))
+    return params
 
 
-def read_config(path: Path) -> Config:
-    """Read a `config.json` of transformers; settings that do not concern the model's numbers are passed over.
-
-    Their `use_mean_pooling` pools nothing: it leaves out the last norm, and cls is read all the same.
-    """
+def find_folder(folder_or_name: str | os.PathLike[str]) -> Path:
+    """Find the folder of a checkpoint; only what reads "owner/name" and is not here is downloaded."""
+    folder = Path(folder_or_name)
+    if folder.is_dir():
+        return folder
+    is_name = isinstance(folder_or_name, str) and HUB_NAME.fullmatch(folder_or_name)
+    if folder.exists() or not is_name or folder.suffix in FILE_SUFFIXES:
+        state = "that is a file" if folder.exists() else f"there is no folder {folder}"
+        raise ValueError(f"Expected a folder with config.json and model.safetensors, but {state}.")
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"Expected {path} with the model's settings as JSON: {error}.") from None
-    if not isinstance(values, dict) or values.get("model_type", "tvlt") != "tvlt":
+        from huggingface_hub import snapshot_download
+    except ImportError:
         raise ValueError(
-            f'Expected {path} with the settings of a model of the type "tvlt", got {values!r:.200}.'
-        )
-    known = {field.name for field in dataclasses.fields(Config)}
-    ours = {name: value for name, value in values.items() if name in known}
-    if isinstance(values.get("id2label"), dict):  # they keep the names of the labels, not their number
-        ours["num_labels"] = len(values["id2label"])
-    ours["classifier_norm_eps"] = values.get("layer_norm_eps", Config.layer_norm_eps)
-    if values.get("use_mean_pooling", False):
-        ours["final_norm"] = False
-    if ours.get("audio_mask_type") == "patch_level":  # the spelling that transformers accepts
-        ours["audio_mask_type"] = "patch-level"
+            f"Expected a folder with config.json and model.safetensors, but there is no folder {folder}. If "
+            "it is a repository of the Hugging Face Hub: pip install huggingface_hub."
+        ) from None
     try:
-        return Config.from_dict(ours)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        return Path(
+            snapshot_download(folder_or_name, allow_patterns=["config.json", FILE_NAME, *WEIGHT_FILES])
+        )
+    except Exception as error:  # of the network, of the hub, of the disk: all mean the same here
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"There is no folder {folder}, and it could not be downloaded from the hub: {reason:.300}"
+        ) from None
+
+
+def _find_weights(folder: Path) -> Path:
+    for name in WEIGHT_FILES:
+        if (folder / name).exists():
+            return folder / name
+    raise ValueError(f"Expected {' or '.join(WEIGHT_FILES)} in {folder}, found neither.")
 
 
 def _complete_name(name: str) -> str:
     """Give the encoder of a bare TvltModel the names that it has within the larger models."""
-    is_bare = name.startswith(
-        ("pixel_embeddings.", "audio_embeddings.", "cls_embedding", "encoder.", "layernorm.")
-    )
-    return f"tvlt.{name}" if is_bare else name
+    return f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name
 
 
-def _read_arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).exists():
-            return read_tensors(folder / name)
-    raise ValueError(f"Expected model.safetensors or pytorch_model.bin in {folder}, found neither.")
+def _outline(config: Config, theirs: Collection[str], path: Path) -> Params:
+    """Lay out the tree for these names; sizes that no memory holds are refused."""
+    parts = find_parts(LAYOUT, theirs)
+    try:
+        if "decoder" in parts and config.decoder_num_hidden_layers > len(theirs):
+            raise OverflowError(f"{config.decoder_num_hidden_layers} layers of {len(theirs)} arrays")
+        return outline(config, parts)
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise ValueError(f"{path} cannot hold what its configuration asks for: {error}.") from None
+
+
+def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
+    """Write a folder that transformers 4.40.2 loads: settings, float32 weights, settings of the processors.
+
+    With a classifier it is a TvltForAudioVisualClassification; with a decoder or a matching head a
+    TvltForPreTraining, with the tasks of the parts that there are; else a TvltModel. Settings that
+    transformers does not know are written under our names, come back with `from_huggingface`, and are named
+    in a warning where transformers will do otherwise than we do. `audio_mask_type="speech-span"` has no
+    counterpart and becomes "patch_level", as it spells it.
+
+    Args:
+        params: the model, on any backend.
+        folder: a new or an empty one; it appears whole or not at all.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: a folder that holds something; parameters that no class of transformers has, that do not
+            fit their configuration, or that are not finite in float32.
+    """
+    params = to_backend(params, "numpy")
+    present = [part for part in PARTS_BESIDE_ENCODER if getattr(params, part) is not None]
+    check_sayable(params)
+    check_shapes(flatten(params), outline(params.config, present), "The tree of parameters")
+    arrays = _give_arrays(params)
+    settings, processing = describe_config(params), describe_preprocessor(params.config)
+
+    def write(new: Path) -> None:
+        write_json(settings, new / "config.json")
+        write_json(processing, new / FILE_NAME)
+        save_file(arrays, new / WEIGHT_FILES[0], {"format": "pt"})
+
+    target = write_folder(folder, write)
+    differences = list_what_models_miss(params) + list_what_preprocessors_miss(params.config)
+    if differences:
+        text = "; ".join(differences)
+        warnings.warn(f"transformers will not do all with {folder} as it is done here: {text}.", stacklevel=2)
+    return target
+
+
+def _give_arrays(params: Params) -> dict[str, Float[np.ndarray, "..."]]:
+    """Lay out the arrays under the names that the class of transformers has, in float32."""
+    is_bare, arrays = choose_class(params) == "TvltModel", {}
+    for name, array in give_arrays(LAYOUT, params).items():
+        with np.errstate(over="ignore"):
+            single = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(single).all():
+            raise ValueError(f"{name} holds values that are NaN, infinite, or too large for float32.")
+        arrays[name.removeprefix("tvlt.") if is_bare else name] = single
+    return arrays
+
+
+def write_folder(folder: str | os.PathLike[str], write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a temporary folder beside `folder`, then put it in its place in one step.
+
+    Raises:
+        ValueError: `folder` is there already and not empty.
+    """
+    target = Path(folder).resolve()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ValueError(f"Expected a new or an empty folder to write to, but {folder} holds something.")
+    temporary = target.with_name(f".{target.name[:40]}-{secrets.token_hex(4)}")
+    temporary.mkdir(parents=True)
+    try:
+        write(temporary)
+        if target.exists():
+            target.rmdir()  # some systems put nothing in the place of a folder, even of an empty one
+        temporary.rename(target)
+    except BaseException:  # also when interrupted from the keyboard
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Path(folder)

@@ -18,7 +18,7 @@ from minitvlt.model.parameters import Params
 
 @dataclass(frozen=True)
 class Layout:
-    """The names of another program
+    """The names of another program, and how they come from ours
 
     A name of ours is matched by its beginning. `{}` stands for the several arrays there that are one here.
     """
@@ -61,7 +61,8 @@ def take_arrays(
         source: where they come from, for error messages.
 
     Raises:
-        ValueError: arrays that are missing, or that do not belong together.
+        ValueError: arrays that are missing, that do not belong together, or that hold other things than
+            finite floating-point numbers.
     """
     return {name: _take_array(layout, name, blank.ndim, theirs, source) for name, blank in walk(like)}
 
@@ -77,7 +78,18 @@ def _take_array(
     shapes = [part.shape for part in parts]
     if len(set(shapes)) > 1 or shapes[0] == ():
         raise ValueError(f"{source}: expected {', '.join(names)} with axes, alike in shape, got {shapes}.")
+    for each, part in zip(names, parts, strict=True):
+        check_numbers(part, f"{source}: {each}")
     return lay_out_here(np.concatenate(parts, axis=0), axes)
+
+
+def check_numbers(array: np.ndarray, name: str) -> None:
+    """Raise a ValueError unless an array holds finite floating-point numbers."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} is {array.dtype}: expected floating-point numbers.")
+    if not np.isfinite(array).all():
+        count = array.size - int(np.isfinite(array).sum())
+        raise ValueError(f"{name}: {count} of {array.size} values are NaN or infinite.")
 
 
 def lay_out_here(array: Shaped[np.ndarray, "..."], axes: int) -> Shaped[np.ndarray, "..."]:

@@ -5,6 +5,7 @@ trees are views of them.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,32 +26,39 @@ class Recipe:
     steps: int = 1800
     batch_size: int = 64
     micro_batches: int = 1  # a batch is worked through in so many parts; the gradients are those of the whole
-    learning_rate: float = 3e-3  # the highest, reached after the warm-up
+    learning_rate: float | int = 3e-3  # the highest, reached after the warm-up
     warmup_steps: int = 100
-    weight_decay: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.95
-    clip_norm: float = 1.0
+    weight_decay: float | int = 0.001
+    beta1: float | int = 0.9
+    beta2: float | int = 0.95
+    clip_norm: float | int = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "micro_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("warmup_steps", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}.")
+            _check_number(self, name, int, lambda value: value >= 1, "a whole number of at least 1")
+        for name in ("warmup_steps", "seed"):
+            _check_number(self, name, int, lambda value: value >= 0, "a whole number of at least 0")
         for name in ("learning_rate", "clip_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, not {getattr(self, name)}.")
+            _check_number(self, name, float, lambda value: 0 < value < math.inf, "a finite number above 0")
         for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}.")
+            _check_number(self, name, float, lambda value: 0 <= value < 1, "at least 0 and below 1")
+        wanted = "a finite number of at least 0"
+        _check_number(self, "weight_decay", float, lambda value: 0 <= value < math.inf, wanted)
         if self.micro_batches > self.batch_size:
             raise ValueError(
                 f"micro_batches {self.micro_batches} is larger than batch_size {self.batch_size}: "
                 "each part needs at least one clip."
             )
+
+
+def _check_number(
+    recipe: Recipe, name: str, kind: type, is_valid: Callable[[float | int], bool], wanted: str
+) -> None:
+    value = getattr(recipe, name)
+    kinds = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not is_valid(value):  # NaN is never valid
+        raise ValueError(f"{name} must be {wanted}, not {value!r}.")
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,43 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from minitvlt.learning.checkpoints import load_arrays
+from minitvlt.files import write_atomically
+from minitvlt.learning.checkpoints import load_arrays, save_arrays
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Read a safetensors file, or one that torch.save wrote (`.bin`, `.ckpt`, `.pth`), as NumPy arrays.
 
     Raises:
-        ValueError: no such file, a damaged one, one that holds more than named tensors, or torch is missing
-            where it is needed.
+        ValueError: no such file, a damaged one, one that holds more than named tensors, tensors that are
+            sparse or quantised or claim more numbers than they have, or torch is missing where it is needed.
     """
     path = Path(path)
     if path.suffix == ".safetensors" or not path.is_file():
         return load_arrays(path)[0]
-    return {name: _to_host(tensor) for name, tensor in load_pickle(path).items()}
+    return {name: _to_host(name, tensor, path) for name, tensor in load_pickle(path).items()}
+
+
+def write_tensors(arrays: dict[str, Shaped[np.ndarray, "..."]], path: str | os.PathLike[str]) -> Path:
+    """Write named arrays as torch.save does, or as safetensors where the path ends so: then without torch.
+
+    The file appears at `path` whole or not at all; one that was there is replaced.
+
+    Raises:
+        ValueError: torch is missing where it is needed.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return save_arrays(arrays, path)
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise ValueError(
+            f'Writing {path} takes PyTorch: pip install "minitvlt[torch]", or choose a name that ends in '
+            ".safetensors."
+        ) from None
+    tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
+    return write_atomically(path, lambda temporary: torch.save(tensors, temporary))
 
 
 def load_pickle(path: Path) -> dict[str, Any]:
@@ -51,5 +74,13 @@ def load_pickle(path: Path) -> dict[str, Any]:
     return content
 
 
-def _to_host(tensor: Any) -> np.ndarray:
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16
+def _to_host(name: str, tensor: Any, path: Path) -> np.ndarray:
+    kinds = {"quantised": tensor.is_quantized, "nested": tensor.is_nested, "without values": tensor.is_meta}
+    kind = next((kind for kind, is_so in kinds.items() if is_so), str(tensor.layout).removeprefix("torch."))
+    if kind != "strided":
+        raise ValueError(f"{path}: {name} is a tensor of an unusual kind ({kind}): save plain, dense ones.")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"{path}: {name} claims the shape {tuple(tensor.shape)}, but has fewer numbers.")
+    if tensor.is_floating_point() and tensor.element_size() < 4:
+        tensor = tensor.float()  # NumPy has no bfloat16
+    return tensor.detach().resolve_conj().resolve_neg().numpy()  # one may have been saved as a parameter

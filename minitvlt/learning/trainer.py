@@ -1,4 +1,4 @@
-"""The training loop: the same text for NumPy and PyTorch.
+"""The training loop: the same text for NumPy and PyTorch, for pre-training and for every task after it.
 
 Step n draws everything it needs from the generator seeded with (seed, n). So the number of steps done is the
 position in the data and the state of the randomness at once, and a run that was killed goes on as if it never
@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend, value_and_grad
 from minitvlt.files import write_atomically
-from minitvlt.learning.batches import World, draw_batch, split_batch
+from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
+from minitvlt.learning.objectives import PRETRAINING, Objective
 from minitvlt.learning.optimizer import (
     AdamWState,
     Recipe,
@@ -34,7 +35,6 @@ from minitvlt.learning.optimizer import (
     update_adamw,
 )
 from minitvlt.model.parameters import Params
-from minitvlt.model.pretraining import LossCounts, PretrainingBatch, count_targets, pretraining_loss
 
 METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
 SAVE_EVERY = 200  # steps
@@ -46,8 +46,9 @@ def train(
     recipe: Recipe,
     folder: str | os.PathLike[str],
     show_progress: bool = True,
+    objective: Objective = PRETRAINING,
 ) -> Params:
-    """Pre-train a model, from its initial parameters or from where the folder's last saved state stands.
+    """Train a model, from its initial parameters or from where the folder's last saved state stands.
 
     The folder receives `metrics.jsonl`, a line a step, and `training_state.safetensors`, written every 200
     steps, after the last step and when an error or the keyboard ends the run. Both depend on nothing but the
@@ -59,6 +60,7 @@ def train(
         recipe: steps, batch, rates, seed.
         folder: where to write; it is made if it is not there.
         show_progress: draw a progress bar.
+        objective: what the model is trained for.
 
     Returns:
         The trained parameters, in the same place.
@@ -77,9 +79,10 @@ def train(
             while progress[0] < recipe.steps:
                 step, state = progress
                 rng = np.random.default_rng([recipe.seed, step])
-                batch = draw_batch(world, params.config, rng, recipe.batch_size)
+                batch = objective.draw(world, params.config, rng, recipe.batch_size)
                 parts = move_beside(params, tuple(split_batch(batch, recipe.micro_batches)))
-                state, line = take_step(state, params, decays, parts, count_targets(batch), step, recipe)
+                counts = objective.count(batch)
+                state, line = take_step(state, params, decays, parts, counts, step, recipe, objective)
                 write_line(metrics, line)
                 progress = (step + 1, state)  # one assignment: an interruption finds both or neither
                 bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
@@ -115,10 +118,11 @@ def take_step(
     state: AdamWState,
     like: Params,
     decays: Float[Array, "n"],
-    parts: tuple[PretrainingBatch, ...],
-    counts: LossCounts,
+    parts: tuple[Any, ...],
+    counts: Any,
     step: int,
     recipe: Recipe,
+    objective: Objective = PRETRAINING,
 ) -> tuple[AdamWState, dict[str, Any]]:
     """Move the parameters by the gradient over all parts of a batch; also return the line of metrics.
 
@@ -126,47 +130,35 @@ def take_step(
         ValueError: a loss or gradient that is not finite.
     """
     params = from_vector(state.parameters, like)
+    compute = value_and_grad(objective.compute, has_aux=True)
     total = None
     for part in parts:
-        losses, gradients = value_and_grad(_compute_losses, has_aux=True)(params, part, counts)
-        found = (losses, to_vector(gradients))
+        found, gradients = compute(params, part, counts)
+        found = (found, to_vector(gradients))
         total = found if total is None else map_tree(operator.add, total, found)
-    (loss, others), gradient = total
+    (loss, sums), gradient = total
     gradient, norm = clip_gradient(gradient, recipe.clip_norm)
-    line = describe_step(step, (loss, *others, norm), counts, recipe)
+    check_finite(step, float(loss), float(norm))
+    described = objective.describe(
+        {name: None if number is None else float(number) for name, number in sums.items()}, counts
+    )
+    line = {
+        "step": step + 1,
+        "loss": float(loss),
+        **described,
+        "learning_rate": compute_learning_rate(step, recipe),
+        "gradient_norm": float(norm),
+    }
     return update_adamw(state, gradient, decays, step, recipe), line
 
 
-def _compute_losses(params: Params, part: PretrainingBatch, counts: LossCounts) -> tuple[Array, tuple]:
-    """The loss, and beside it the three that it is made of and how many pairs were told right."""
-    out = pretraining_loss(params, part, counts)
-    right = None
-    if out.match_logits is not None:
-        xp = namespace(out.match_logits)
-        is_right = (out.match_logits > 0.0) == part.is_match
-        right = xp.sum(xp.astype(is_right, part.audio.dtype))
-    return out.loss, (out.match_loss, out.video_loss, out.audio_loss, right)
-
-
-def describe_step(step: int, numbers: tuple, counts: LossCounts, recipe: Recipe) -> dict[str, Any]:
-    """Make a line for the metrics file; ValueError if training has diverged."""
-    found = [None if number is None else float(number) for number in numbers]
-    loss, match_loss, video_loss, audio_loss, right, norm = found
+def check_finite(step: int, loss: float, norm: float) -> None:
+    """Raise a ValueError if training has diverged."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise ValueError(
             f"The loss at step {step + 1} is {loss}, its gradient's norm {norm}: training has diverged. "
             "Lower the learning rate, or look for values outside [-1, 1] in the data."
         )
-    return {
-        "step": step + 1,
-        "loss": loss,
-        "match_loss": match_loss,
-        "video_loss": video_loss,
-        "audio_loss": audio_loss,
-        "match_accuracy": None if right is None else right / counts.match,
-        "learning_rate": compute_learning_rate(step, recipe),
-        "gradient_norm": norm,
-    }
 
 
 def save_state(

@@ -1,17 +1,18 @@
 """What a head's outputs are worth: the losses of the tasks, from logits and labels.
 
-Each is a sum over clips, to be divided by a count of clips: so the parts of a large batch add up to the whole.
+Each is a sum over clips, to be divided by a count of them, so that the parts of a large batch add up to the
+whole. Labels are brought to the precision of the logits.
 """
 
 import math
 from collections.abc import Callable
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer, Shaped
 
 from minitvlt.backends import Array, namespace
 
 
-def sum_class_cross_entropy(logits: Float[Array, "B k"], labels: Int[Array, "B"]) -> Float[Array, ""]:
+def sum_class_cross_entropy(logits: Float[Array, "B k"], labels: Integer[Array, "B"]) -> Float[Array, ""]:
     """Sum over clips of -log p(right class), p = softmax(z): log Σ exp(z) - z of the right class.
 
     The largest z is taken off first, so nothing overflows. Ranking is the same with videos for classes.
@@ -26,20 +27,20 @@ def sum_regression_error(predictions: Float[Array, "B k"], targets: Float[Array,
     """Sum over clips of the squared error, a mean over the k numbers of a clip.
 
     Raises:
-        ValueError: as many targets are not there: nothing is stretched to fit.
+        ValueError: targets that are not one for each prediction: nothing is stretched to fit.
     """
     xp = namespace(predictions, targets)
     check_shape("regression", targets, *predictions.shape)
-    targets = xp.reshape(targets, predictions.shape)
+    targets = xp.reshape(xp.astype(targets, predictions.dtype), predictions.shape)
     return xp.sum(xp.mean((predictions - targets) ** 2, axis=1))
 
 
 def sum_label_cross_entropy(
-    logits: Float[Array, "B k"], labels: Bool[Array, "B k"] | Int[Array, "B k"]
+    logits: Float[Array, "B k"], labels: Bool[Array, "B k"] | Integer[Array, "B k"]
 ) -> Float[Array, ""]:
     """Sum over clips of the binary cross-entropy of k independent labels, a mean over the labels."""
     xp = namespace(logits, labels)
-    return xp.sum(xp.mean(binary_cross_entropy(logits, xp.astype(labels, logits.dtype)), axis=1))
+    return xp.sum(xp.mean(binary_cross_entropy(logits, labels), axis=1))
 
 
 def sum_answer_cross_entropy(logits: Float[Array, "B k"], scores: Float[Array, "B k"]) -> Float[Array, ""]:
@@ -47,9 +48,10 @@ def sum_answer_cross_entropy(logits: Float[Array, "B k"], scores: Float[Array, "
     return namespace(logits, scores).sum(binary_cross_entropy(logits, scores))
 
 
-def binary_cross_entropy(logits: Float[Array, "B k"], truth: Float[Array, "B k"]) -> Float[Array, "B k"]:
+def binary_cross_entropy(logits: Float[Array, "B k"], truth: Shaped[Array, "B k"]) -> Float[Array, "B k"]:
     """-y log σ(z) - (1 - y) log(1 - σ(z)), as max(z, 0) - z·y + log(1 + exp(-|z|)), which never overflows."""
     xp = namespace(logits, truth)
+    truth = xp.astype(truth, logits.dtype)
     return xp.maximum(logits, 0.0) - logits * truth + xp.log(1.0 + xp.exp(-xp.abs(logits)))
 
 
@@ -65,7 +67,7 @@ LOSSES: dict[str, Callable[[Array, Array], Array]] = {
 LABEL_TYPES = {
     "classification": (("int",), "whole numbers"),
     "regression": (("float",), "floating-point numbers"),
-    "labels": (("bool", "int"), "booleans, or 0 and 1,"),
+    "labels": (("bool", "int"), "booleans, or whole numbers 0 and 1"),
     "soft-labels": (("float",), "floating-point numbers"),
     "ranking": (("int",), "whole numbers"),
 }

@@ -55,7 +55,7 @@ def task_loss(params: Params, batch: TaskBatch, count: float | int | None = None
     Raises:
         ValueError: a head that is missing; clips that do not fit; labels of another type, shape or range.
     """
-    config, B = params.config, batch.labels.shape[0]
+    config = params.config
     namespace(params.encoder.cls, *(array for _, array in walk(batch)))
     clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
     if config.loss_type == "ranking":
@@ -67,7 +67,7 @@ def task_loss(params: Params, batch: TaskBatch, count: float | int | None = None
         check_clips(config, *clips)
         check_labels(config.loss_type, batch.labels, clip.shape[0], config.num_labels)
         logits = classify(params, *clips)
-    loss = LOSSES[config.loss_type](logits, batch.labels) / (B if count is None else count)
+    loss = LOSSES[config.loss_type](logits, batch.labels) / (logits.shape[0] if count is None else count)
     return TaskOutput(loss, logits)
 
 
@@ -118,7 +118,7 @@ def summarise(
     if is_real is None:
         return xp.mean(x, axis=1)
     is_real = is_real[:, :, None]
-    count = xp.sum(xp.astype(is_real, x.dtype), axis=1)  # (B, 1)
+    count = xp.sum(xp.astype(is_real, x.dtype), axis=1)
     return xp.sum(xp.where(is_real, x, 0.0), axis=1) / xp.maximum(count, 1.0)
 
 
@@ -153,7 +153,7 @@ def rank_videos(
     B, n = videos.shape[:2]
     videos = xp.reshape(videos, (B * n, *videos.shape[2:]))
     video_mask = None if video_mask is None else xp.reshape(video_mask, (B * n, video_mask.shape[2]))
-    sounds = repeat_rows(embed_audio(encoder, config, audio, audio_mask), n)  # (B*n, sounds.shape[1], D)
+    sounds = repeat_rows(embed_audio(encoder, config, audio, audio_mask), n)
     audio_mask = None if audio_mask is None else repeat_rows(audio_mask, n)
     tokens = embed_video(encoder, config, videos, video_mask)
     cls = encode(params, tokens, sounds, video_mask, audio_mask).cls

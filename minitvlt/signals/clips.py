@@ -15,9 +15,17 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from minitvlt.files import write_atomically
-from minitvlt.signals.media import AAC_RATES, SAME_TIME, Picture, decode_media, encode_media, import_av
-from minitvlt.signals.spectrogram import check_waveform
-from minitvlt.signals.waveforms import Sound, join_sounds, read_wav, write_wav
+from minitvlt.signals.media import (
+    AAC_RATES,
+    LONGEST_CLIP,
+    SAME_TIME,
+    TICKS,
+    Picture,
+    decode_media,
+    encode_media,
+    import_av,
+)
+from minitvlt.signals.waveforms import Sound, check_channel, check_rates, join_sounds, read_wav, write_wav
 
 __all__ = ["Clip", "choose_frames_in_time", "read_clip", "write_clip", "write_wav"]
 
@@ -171,8 +179,9 @@ def write_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
     before a late sound.
 
     Raises:
-        ValueError: neither frames nor sound, a name that does not end in .mp4, frames of no pixels, times
-            that do not grow, NaN or infinity, or a sample rate that AAC does not have.
+        ValueError: neither frames nor sound; a name that does not end in .mp4; frames that are not uint8 or
+            have no pixels; times that do not grow; sound of several channels; NaN or infinity; a sample rate
+            that AAC does not have. Nothing is written then.
         ImportError: PyAV is missing.
     """
     target = Path(path)
@@ -189,12 +198,45 @@ def check_writable(target: Path, clip: Clip) -> None:
     if clip.frames is None and clip.waveform is None:
         raise ValueError(f"{target}: the clip holds neither frames nor sound, so there is nothing to write.")
     if clip.frames is not None:
-        if clip.frames.size == 0:
-            raise ValueError(f"{target}: expected at least one frame of one pixel, got {clip.frames.shape}.")
-        if clip.times is None or clip.times[0] < 0 or np.any(np.diff(clip.times) <= 0):
-            raise ValueError(f"{target}: the times of the frames must grow from 0 on or later.")
+        _check_frames(target, clip.frames)
+        _check_times(target, clip.times, len(clip.frames))
     if clip.waveform is not None:
-        check_waveform(clip.waveform)
-        if clip.sample_rate not in AAC_RATES:
-            rates = ", ".join(map(str, AAC_RATES))
-            raise ValueError(f"{target}: AAC has no {clip.sample_rate} Hz; resample the sound to {rates}.")
+        _check_sound(target, clip)
+
+
+def _check_frames(target: Path, frames: np.ndarray) -> None:
+    shape = getattr(frames, "shape", None)
+    if not isinstance(frames, np.ndarray) or len(shape) != 4 or shape[-1] != 3:
+        what = type(frames).__name__ if shape is None else tuple(shape)
+        raise ValueError(f"{target}: expected frames as a NumPy array of shape (T, H, W, 3), got {what}.")
+    if frames.dtype != np.uint8:
+        raise ValueError(
+            f"{target}: expected pixels of uint8, from 0 to 255, got {frames.dtype}: "
+            "bring floating-point ones to [0, 255], round and convert them."
+        )
+    if frames.size == 0:
+        raise ValueError(f"{target}: expected at least one frame of one pixel, got {shape}.")
+
+
+def _check_times(target: Path, times: np.ndarray | None, T: int) -> None:
+    if not isinstance(times, np.ndarray) or times.shape != (T,) or times.dtype.kind not in "fiu":
+        raise ValueError(f"{target}: expected a time in seconds for each of the {T} frames as a NumPy array.")
+    if not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= LONGEST_CLIP):
+        raise ValueError(f"{target}: the times of the frames must be seconds from 0 to {LONGEST_CLIP}.")
+    if np.any(np.diff(np.rint(times * TICKS)) < 1):
+        raise ValueError(
+            f"{target}: the times of the frames must grow, by 1/{TICKS} s at least: they are written in such "
+            "steps."
+        )
+
+
+def _check_sound(target: Path, clip: Clip) -> None:
+    check_channel(clip.waveform, f"the waveform for {target}")
+    check_rates(clip.sample_rate)
+    if clip.sample_rate not in AAC_RATES:
+        rates = ", ".join(map(str, AAC_RATES))
+        raise ValueError(f"{target}: AAC has no {clip.sample_rate} Hz; resample the sound to {rates}.")
+    if not 0 <= clip.sound_start <= LONGEST_CLIP:
+        raise ValueError(
+            f"{target}: sound_start must be seconds from 0 to {LONGEST_CLIP}, not {clip.sound_start}."
+        )

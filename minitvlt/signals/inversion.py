@@ -138,7 +138,8 @@ def reconstruct_waveform(
     """A sound whose log-mel picture is close to the given one, a hop of samples for every step.
 
     Pitch, loudness and rhythm come back, the exact waveform does not. In place of the step that
-    `log_mel_spectrogram` dropped, the last one is repeated.
+    `log_mel_spectrogram` dropped, the last one is repeated. Where it was kept, that makes the sound longer
+    than the original by a hop at most.
 
     >>> reconstruct_waveform(np.zeros((3, 5, 7)), 8000, window_length=64, hop_length=20).shape
     (3, 100)
@@ -148,7 +149,7 @@ def reconstruct_waveform(
     if len(shape) < 2 or 0 in shape:
         raise ValueError(f"Expected a log-mel picture of shape (..., S, F) that is not empty, got {shape}.")
     check_geometry(sample_rate, shape[-1], window_length, hop_length)
-    check_finite(log_mel, "log-mel picture")
+    check_finite(log_mel, "the log-mel picture")
     filters = make_mel_filters(sample_rate, shape[-1], window_length)
     extended = xp.concat([log_mel, log_mel[..., -1:, :]], axis=-2)
     power = invert_mel_filters(decibel_to_power(denormalise_decibel(extended)), filters)

@@ -14,6 +14,7 @@ from minitvlt.signals.waveforms import Sound, mix_channels
 LEAD = 1.0  # seconds decoded before a span: sound decoders need what came before to give the same samples
 SAME_TIME = 1e-9  # seconds; two times nearer than this are one
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
+LONGEST_CLIP = 20_000  # seconds: mp4 holds 2 ** 31 ticks between two frames
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
@@ -179,6 +180,7 @@ def encode_media(
 def _add_picture_stream(container: Any, frames: UInt8[np.ndarray, "T H W 3"], times: np.ndarray) -> Any:
     T, H, W, _ = frames.shape
     rate = Fraction((T - 1) / (times[-1] - times[0]) if T > 1 else 25.0).limit_denominator(1001)
+    rate = max(rate, Fraction(1, 1001))  # a hint for the coder, which takes none of 0
     stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
     stream.height, stream.width = H, W
     stream.pix_fmt = "yuv444p" if H % 2 or W % 2 else "yuv420p"

@@ -19,25 +19,41 @@ from minitvlt.backends import Array, namespace
 QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
 DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
 DECIBEL = math.log(10) / 10  # one decibel of power, as a step of the natural logarithm
+LOUDEST = 1e12  # the largest sample: its power still fits into float32, whatever the window
+INTEGER_SAMPLES = {  # how to make floating-point samples in [-1, 1) of whole ones
+    "int16": "divide by 32768",
+    "int32": "divide by 2147483648",
+    "uint8": "subtract 128 and divide by 128",
+}
 
 
-def check_waveform(waveform: Array, name: str = "waveform") -> None:
+def check_waveform(waveform: Array, name: str = "the waveform") -> None:
     """Raise a ValueError that says what is wrong with a waveform, before any work is done on it."""
     namespace(waveform)
     shape = tuple(waveform.shape)
     if len(shape) < 1 or 0 in shape:
-        raise ValueError(f"Expected a {name} of shape (..., samples), at least one sample long, got {shape}.")
+        raise ValueError(f"Expected {name} of shape (..., samples), at least one sample long, got {shape}.")
     if not str(waveform.dtype).endswith(("float32", "float64")):
-        hint = "divide 16-bit integers by 32768 and convert to float32"
-        raise ValueError(f"Expected a {name} of float32 or float64, got {waveform.dtype}: {hint}.")
+        hint = INTEGER_SAMPLES.get(str(waveform.dtype).split(".")[-1])
+        what_to_do = f"convert it to float32 and {hint}" if hint else "convert it to float32"
+        raise ValueError(f"Expected {name} as float32 or float64, got {waveform.dtype}: {what_to_do}.")
     check_finite(waveform, name)
+    if _find_peak(waveform) > LOUDEST:
+        raise ValueError(
+            f"Expected samples in [-1, 1], but {name} goes beyond {LOUDEST:g}, where its power overflows: "
+            "divide it by its largest magnitude."
+        )
 
 
 def check_finite(x: Array, name: str) -> None:
     """Raise a ValueError if x holds NaN or infinity: one of them would spoil the whole picture."""
+    if not np.isfinite(_find_peak(x)):
+        raise ValueError(f"Expected finite numbers, but {name} holds NaN or infinity: replace them.")
+
+
+def _find_peak(x: Array) -> float:
     xp = namespace(x)
-    if not np.isfinite(xp.to_numpy(xp.max(xp.abs(x)))):
-        raise ValueError(f"Expected finite numbers, but the {name} holds NaN or infinity: replace them.")
+    return float(xp.to_numpy(xp.max(xp.abs(x))))
 
 
 def check_geometry(sample_rate: int, mel_bins: int, window_length: int, hop_length: int) -> None:
@@ -69,10 +85,27 @@ def pad_by_reflection(
     return xp.concat([mirrored[..., :before], waveform, mirrored[..., before:]], axis=-1)
 
 
+def pad_by_zeros(
+    waveform: Float[Array, "*batch samples"], before: int, after: int
+) -> Float[Array, "*batch {before}+samples+{after}"]:
+    """Continue a waveform with silence on both sides.
+
+    >>> pad_by_zeros(np.array([1.0, 2.0, 3.0]), 2, 1)
+    array([0., 0., 1., 2., 3., 0.])
+    """
+    xp = namespace(waveform)
+    batch = waveform.shape[:-1]
+    left, right = (xp.zeros((*batch, count), waveform) for count in (before, after))
+    return xp.concat([left, waveform, right], axis=-1)
+
+
+PADDINGS = {"reflect": pad_by_reflection, "constant": pad_by_zeros}
+
+
 def frame_waveform(
-    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int
+    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
 ) -> Float[Array, "*batch samples//{hop_length}+1 {window_length}"]:
-    """Cut overlapping frames, frame t centred on sample t * hop_length, the ends padded by reflection.
+    """Cut overlapping frames, frame t centred on sample t * hop_length, the ends padded as `PADDINGS` says.
 
     There are S = samples // hop_length + 1 of them. Nothing is gathered by index: the padded waveform is cut
     into chunks of one hop, and frame t is chunk t, chunk t + 1 and so on in one row; so piece j of all frames
@@ -89,7 +122,7 @@ def frame_waveform(
     pieces = math.ceil(window_length / hop_length)
     chunks = S + pieces - 1
     before, total = window_length // 2, chunks * hop_length
-    padded = pad_by_reflection(waveform, before, max(0, total - before - samples))
+    padded = PADDINGS[padding](waveform, before, max(0, total - before - samples))
     x = xp.reshape(padded[..., :total], (*batch, chunks, hop_length))  # (*batch, chunks, hop_length)
     x = xp.concat([x[..., j : j + S, :] for j in range(pieces)], axis=-1)  # (*batch, S, pieces * hop_length)
     return x[..., :window_length]  # (*batch, S, window_length)
@@ -105,14 +138,14 @@ def make_window(window_length: int) -> Float[np.ndarray, " {window_length}"]:
 
 
 def compute_stft(
-    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int
+    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
 ) -> Complex[Array, "*batch samples//{hop_length}+1 {window_length}//2+1"]:
     """Short-time Fourier transform: the spectrum of every windowed frame.
 
     Bin k is the frequency k * sample_rate / window_length, from 0 to half the sample rate.
     """
     xp = namespace(waveform)
-    frames = frame_waveform(waveform, window_length, hop_length)
+    frames = frame_waveform(waveform, window_length, hop_length, padding)
     return xp.rfft(frames * xp.as_like(make_window(window_length), frames))
 
 
@@ -185,19 +218,26 @@ def log_mel_spectrogram(
     mel_bins: int = 128,
     window_length: int = 2048,
     hop_length: int = 512,
-) -> Float[Array, "*batch max(1,samples//{hop_length}) {mel_bins}"]:
+    padding: str = "reflect",
+    drop_last_step: bool = True,
+) -> Float[Array, "*batch max(1,samples//{hop_length}+1-{drop_last_step}) {mel_bins}"]:
     """The picture of a sound, (..., S, F) in [-1, 1]: a row a step in time, low to high pitch along it.
 
-    Samples are expected in [-1, 1], at least one. The last step is dropped unless it is the only one, so that
-    S = samples // hop_length, at least 1. At 44.1 kHz this is the published processor of TVLT.
+    Samples are expected in [-1, 1], at least one. Beyond its ends a waveform goes on as in a mirror
+    (`padding="reflect"`) or with zeros ("constant"). There is a step every hop from the first sample on, that
+    is samples // hop_length + 1; the last one is dropped, unless it is the only one or `drop_last_step` is
+    False. At 44.1 kHz this is the processor of transformers; the released code of TVLT pads with zeros and
+    keeps the last step.
 
     >>> log_mel_spectrogram(np.zeros((3, 1000)), 8000, mel_bins=7, window_length=64, hop_length=20).shape
     (3, 50, 7)
     """
     check_geometry(sample_rate, mel_bins, window_length, hop_length)
+    if padding not in PADDINGS:
+        raise ValueError(f"Expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}.")
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
-    power = compute_power(compute_stft(waveform, window_length, hop_length))
+    power = compute_power(compute_stft(waveform, window_length, hop_length, padding))
     log_mel = normalise_decibel(power_to_decibel(apply_mel_filters(power, filters)))
-    S = max(1, waveform.shape[-1] // hop_length)
+    S = max(1, log_mel.shape[-2] - drop_last_step)
     return log_mel[..., :S, :]

@@ -1,4 +1,4 @@
-"""Sound as numbers: samples of any type to one channel of float32, pieces joined by time, WAV files."""
+"""Sound as numbers: samples of any type to one channel of float32, other rates, pieces joined, WAV files."""
 
 import math
 import os
@@ -13,6 +13,7 @@ from jaxtyping import Float, Num
 from minitvlt.files import write_atomically
 from minitvlt.signals.spectrogram import check_waveform
 
+HIGHEST_WAV_RATE = 2**31 - 1  # Hz: bytes a second are written as 32 bits
 LONGEST_HOLE = 0.05  # seconds between two pieces of sound; containers round their times to some milliseconds
 
 
@@ -22,6 +23,47 @@ class Sound(NamedTuple):
     time: float
     rate: int
     samples: Float[np.ndarray, " samples"]
+
+
+def check_channel(waveform: np.ndarray, name: str = "the waveform") -> None:
+    """Raise a ValueError unless this is one channel of finite floating-point samples."""
+    if not isinstance(waveform, np.ndarray):
+        raise ValueError(f"Expected {name} as a NumPy array, got {type(waveform).__name__}.")
+    if waveform.ndim != 1:
+        raise ValueError(
+            f"Expected {name} of shape (samples,), got {waveform.shape}: "
+            "mix its channels down to one, for instance by their mean."
+        )
+    check_waveform(waveform, name)
+
+
+def check_rates(*rates: int) -> None:
+    """Raise a ValueError unless all sample rates are whole numbers of at least 1 Hz."""
+    if not all(isinstance(rate, int | np.integer) and type(rate) is not bool and rate >= 1 for rate in rates):
+        raise ValueError(
+            f"Expected sample rates in whole hertz, at least 1, got {' and '.join(map(repr, rates))}."
+        )
+
+
+def resample(
+    waveform: Float[np.ndarray, " samples"], from_rate: int, to_rate: int
+) -> Float[np.ndarray, " -(-samples*{to_rate}//{from_rate})"]:
+    """Change the sample rate without changing the sound, by a polyphase low-pass filter.
+
+    What lies above half the lower rate is removed, as no slower sampling could hold it. The result has
+    ceil(samples * to_rate / from_rate) samples and the precision of the input.
+
+    >>> resample(np.zeros(441), 44100, 16000).shape
+    (160,)
+    """
+    check_waveform(waveform)
+    check_rates(from_rate, to_rate)
+    if from_rate == to_rate:
+        return waveform
+    from scipy.signal import resample_poly  # imported here: it takes longer than all the rest of the package
+
+    divisor = math.gcd(from_rate, to_rate)
+    return resample_poly(waveform, to_rate // divisor, from_rate // divisor)
 
 
 def mix_channels(samples: Num[np.ndarray, "channels samples"]) -> Float[np.ndarray, " samples"]:
@@ -116,12 +158,14 @@ def write_wav(
     What lies outside [-1, 1) is clipped to it, as a loudspeaker would: scale louder sounds down before.
 
     Raises:
-        ValueError: an empty waveform, NaN or infinity in it, or a sample rate below 1 Hz.
+        ValueError: an empty waveform or one of several channels, NaN or infinity in it, or a sample rate that
+            is no whole number from 1 Hz to 2,147 MHz.
     """
-    check_waveform(waveform)
-    if sample_rate < 1:
-        raise ValueError(f"Expected a sample rate of 1 Hz or more, got {sample_rate}.")
+    check_channel(waveform)
+    check_rates(sample_rate)
+    if sample_rate > HIGHEST_WAV_RATE:
+        raise ValueError(f"A WAV file holds rates up to {HIGHEST_WAV_RATE} Hz, got {sample_rate}: resample.")
     from scipy.io import wavfile
 
     samples = np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
-    return write_atomically(path, lambda temporary: wavfile.write(temporary, sample_rate, samples))
+    return write_atomically(path, lambda temporary: wavfile.write(temporary, int(sample_rate), samples))

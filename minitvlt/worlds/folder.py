@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from minitvlt.config import Config
 from minitvlt.signals.clips import Clip, check_request, choose_frames_in_time, read_clip
-from minitvlt.signals.frames import transform_frames
+from minitvlt.signals.frames import find_picture, transform_frames
 from minitvlt.signals.media import import_av, inspect_media
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
 
@@ -112,7 +112,8 @@ class FolderWorld:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
         parts = rng.random(count) if self.spans == "random" else (np.arange(count) + 0.5) / count
         cuts = [self._cut(int(place), float(place % 1)) for place in parts * len(self._stretches)]
-        video, video_mask = prepare_video([frames for frames, _ in cuts], self.config)
+        as_they_are = self.config.replace(frame_crop="after-resizing")  # they have been cropped already
+        video, video_mask = prepare_video([frames for frames, _ in cuts], as_they_are)
         audio, audio_mask = prepare_audio([sound for _, sound in cuts], self.config.sample_rate, self.config)
         masks = [None if mask.all() else mask for mask in (video_mask, audio_mask)]
         return Examples(video, audio, *masks, labels=None)
@@ -120,12 +121,10 @@ class FolderWorld:
     def _cut(self, number: int, where: float) -> tuple[np.ndarray, np.ndarray]:
         """Frames and samples of one span, at `where` from 0 (the first possible) to 1 (the last)."""
         recording = self._find_recording(number)
-        samples, rate = len(recording.waveform), self.config.sample_rate
-        length = min(samples, self.config.spectrogram_length * self.config.hop_length)
-        first = int(where * (samples - length + 1))
-        start, stop = first / rate, (first + length) / rate
-        chosen = choose_frames_in_time(recording.times, start, stop, self.config.num_frames)
-        return recording.frames[chosen], recording.waveform[first : first + length]
+        start, stop = choose_span(len(recording.waveform), where, self.config)
+        rate = self.config.sample_rate
+        chosen = choose_frames_in_time(recording.times, start / rate, stop / rate, self.config.num_frames)
+        return recording.frames[chosen], recording.waveform[start:stop]
 
     def _find_recording(self, number: int) -> Recording:
         """Decode or remember a stretch; the next replaces one that cannot be used, on every draw."""
@@ -138,18 +137,10 @@ class FolderWorld:
                 continue
             check_unchanged(stretch)
             try:
-                return self._remember(i, record_stretch(stretch, self.config))
+                return remember(self._recordings, i, record_stretch(stretch, self.config), self.memory)
             except ValueError as error:
                 self._skip(stretch.path, stretch.name, error)
         self._give_up()
-
-    def _remember(self, number: int, recording: Recording) -> Recording:
-        self._recordings[number] = recording
-        while (
-            len(self._recordings) > 1 and sum(kept.size for kept in self._recordings.values()) > self.memory
-        ):
-            self._recordings.popitem(last=False)
-        return recording
 
     def _skip(self, path: Path, name: str, error: ValueError) -> None:
         self.skipped[name] = str(error).removeprefix(str(path)).lstrip(": ")
@@ -158,6 +149,23 @@ class FolderWorld:
     def _give_up(self) -> NoReturn:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in self.skipped.items())
         raise ValueError(f"No file is left that has both pictures and sound and can be decoded:{reasons}")
+
+
+def remember(
+    recordings: OrderedDict[int, Recording], key: int, recording: Recording, memory: int
+) -> Recording:
+    """Keep a recording as the last used one; forget those longest unused beyond so many bytes."""
+    recordings[key] = recording
+    while len(recordings) > 1 and sum(kept.size for kept in recordings.values()) > memory:
+        recordings.popitem(last=False)
+    return recording
+
+
+def choose_span(samples: int, where: float, config: Config) -> tuple[int, int]:
+    """Begin and end, in samples, of a full span, at `where` from 0 (the first possible) to 1 (the last)."""
+    length = min(samples, config.spectrogram_length * config.hop_length)
+    first = int(where * (samples - length + 1))
+    return first, first + length
 
 
 def find_media_files(folder: Path) -> list[Path]:
@@ -208,20 +216,37 @@ def check_unchanged(stretch: Stretch) -> None:
 def record_stretch(stretch: Stretch, config: Config) -> Recording:
     """Decode a stretch where pictures and sound run together, at the model's frame size and sample rate.
 
-    Of the frames only as many are kept as the choice of `num_frames` in a span can tell apart.
+    Of the frames only as many are kept as the choice of `num_frames` in a span can tell apart. Black borders,
+    where they are to be cut off, are those of the whole stretch.
     """
     H, W = config.image_shape
+    gap = config.clip_seconds / (config.num_frames * FRAMES_PER_CHOICE)
+    rows = columns = slice(None)
+    if config.frame_crop == "before-resizing":
+        rows, columns = find_picture_of_stretch(stretch, gap)
 
     def shrink(pixels: np.ndarray) -> np.ndarray:
-        scaled = transform_frames(pixels[None], H, W)[0]  # (3, H, W)
+        whole = pixels[None, rows, columns]
+        scaled = transform_frames(whole, H, W, config.frame_crop, config.frame_interpolation)[0]  # (3, H, W)
         return np.rint((scaled.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)  # (H, W, 3)
 
-    gap = config.clip_seconds / (config.num_frames * FRAMES_PER_CHOICE)
     clip = read_clip(stretch.path, stretch.start, stretch.stop, gap, shrink)
     start, stop = find_common_span(clip)
     first, last = (round((time - clip.sound_start) * clip.sample_rate) for time in (start, stop))
     waveform = resample(clip.waveform[first:last], clip.sample_rate, config.sample_rate)
     return Recording(clip.frames, clip.times - start, waveform)
+
+
+def find_picture_of_stretch(stretch: Stretch, gap: float) -> tuple[slice, slice]:
+    """The rows and columns inside the borders that are black in all frames; the stretch is decoded for it."""
+    brightest: list[np.ndarray] = []
+
+    def look(pixels: np.ndarray) -> np.ndarray:
+        brightest[:] = [np.maximum(pixels, brightest[0]) if brightest else pixels]
+        return pixels[:1, :1]
+
+    read_clip(stretch.path, stretch.start, stretch.stop, gap, look)
+    return find_picture(brightest[0][None]) if brightest else (slice(None), slice(None))
 
 
 def find_common_span(clip: Clip) -> tuple[float, float]:
@@ -230,8 +255,8 @@ def find_common_span(clip: Clip) -> tuple[float, float]:
     The last picture stays as long as the mean one, or, if it is the only one, to the end of the sound.
     """
     if clip.frames is None or clip.waveform is None:
-        missing = "pictures" if clip.frames is None else "sound"
-        raise ValueError(f"{clip.path}: there are no {missing} in this part of it, and matching needs both.")
+        missing = "are no pictures" if clip.frames is None else "is no sound"
+        raise ValueError(f"{clip.path}: there {missing} in this part of it, and matching needs both.")
     sound_stop = clip.sound_start + len(clip.waveform) / clip.sample_rate
     picture_stop = clip.times[-1] + 1 / clip.frame_rate if clip.frame_rate else sound_stop
     start, stop = max(clip.times[0], clip.sound_start), min(picture_stop, sound_stop)

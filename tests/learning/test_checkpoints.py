@@ -1,9 +1,7 @@
 """What is saved comes back, bit for bit; what does not fit is refused by name."""
 
 import json
-import shutil
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,10 @@ from safetensors.numpy import save_file
 from minitvlt.backends import flatten, map_tree, to_backend, value_and_grad
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load, load_arrays, save, save_arrays
-from minitvlt.learning.huggingface import LAYOUT, from_huggingface
-from minitvlt.learning.layouts import name_there
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import pretraining_loss
-from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close, on_every_backend
-from tests.helpers.models import draw_batch, draw_params, draw_values
+from tests.helpers.models import draw_batch, draw_params
 
 SMALL = {
     "image_size": (6, 4),
@@ -242,178 +237,3 @@ def test_numbers_that_numpy_lacks_are_refused(tmp_path):
     save_file({"x": torch.ones(3, dtype=torch.bfloat16)}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match=r"cannot read.*float32"):
         load_arrays(tmp_path / "x.safetensors")
-
-
-# ----------------------------------------------------------------------------------------------- transformers
-
-transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
-
-
-def save_theirs(kind: str, folder: Path, is_safe: bool = True, **changes: Any) -> Any:
-    """Save a model of theirs with random parameters."""
-    rng, theirs = (
-        np.random.default_rng(7),
-        getattr(transformers, kind)(transformers.TvltConfig(**SMALL | changes)),
-    )
-    with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
-            parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
-    theirs.save_pretrained(folder, safe_serialization=is_safe)
-    return theirs
-
-
-def edit_json(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_every_array_of_theirs_has_a_place(tmp_path):
-    """Each value arrives in its place: queries before keys before values, pixels before channels."""
-    arrays = save_theirs("TvltForPreTraining", tmp_path).state_dict()
-    ours = from_huggingface(tmp_path)
-    assert ours.config == Config(**SMALL)
-    names = [name_there(LAYOUT, name) for name in flatten(ours)]
-    assert sorted(chain(*names)) == sorted(arrays)
-    for name, array in flatten(ours).items():
-        assert array.dtype == np.float32
-        parts = [arrays[each].numpy() for each in name_there(LAYOUT, name)]
-        if parts[0].ndim == 4:
-            C, p, q = parts[0].shape[1:]
-            for channel, row, column in np.ndindex(C, p, q):
-                at = (row * q + column) * C + channel
-                np.testing.assert_array_equal(array[:, at], parts[0][:, channel, row, column])
-        else:
-            np.testing.assert_array_equal(array, np.concatenate(parts).reshape(array.shape))
-
-
-def test_both_file_formats_hold_the_same(tmp_path):
-    for is_safe in (True, False):
-        save_theirs("TvltForPreTraining", tmp_path / str(is_safe), is_safe)
-    assert (tmp_path / "False" / "pytorch_model.bin").exists()
-    assert_same(from_huggingface(tmp_path / "True"), from_huggingface(tmp_path / "False"))
-
-
-def test_a_bare_model_has_an_encoder_alone(tmp_path):
-    save_theirs("TvltModel", tmp_path)
-    ours = from_huggingface(tmp_path)
-    assert ours.decoder is None and ours.matching is None
-    assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
-
-
-def test_a_classifier_is_read_with_the_number_of_its_labels(tmp_path):
-    save_theirs("TvltForAudioVisualClassification", tmp_path, id2label={0: "a", 1: "b", 2: "c"})
-    ours = from_huggingface(tmp_path)
-    assert ours.config.num_labels == 3
-    assert ours.classifier.output.weight.shape == (3, 2 * ours.config.hidden_size)
-
-
-@pytest.mark.parametrize(("task", "part"), [("task_mae", "decoder"), ("task_matching", "matching")])
-def test_a_task_left_out_leaves_its_part_out(task, part, tmp_path):
-    if task == "task_matching":
-        save_theirs("TvltForPreTraining", tmp_path, task_matching=False)
-    else:
-        save_theirs("TvltForPreTraining", tmp_path, task_mae=False)
-    assert getattr(from_huggingface(tmp_path), part) is None
-
-
-def test_half_precision_becomes_float32(tmp_path):
-    save_theirs("TvltModel", tmp_path).half().save_pretrained(tmp_path / "half")
-    ours = from_huggingface(tmp_path / "half")
-    assert ours.encoder.cls.dtype == np.float32
-    assert_trees_close(ours, from_huggingface(tmp_path), rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(("theirs", "ours"), [("patch_level", "patch-level"), ("frame-level", "frame-level")])
-def test_their_names_of_mask_types_are_understood(theirs, ours, tmp_path):
-    save_theirs("TvltModel", tmp_path, audio_mask_type=theirs)
-    assert from_huggingface(tmp_path).config.audio_mask_type == ours
-
-
-def test_their_mean_pooling_is_no_final_norm(tmp_path):
-    save_theirs("TvltModel", tmp_path, use_mean_pooling=True, qkv_bias=False)
-    ours = from_huggingface(tmp_path)
-    assert not ours.config.final_norm and ours.encoder.norm is None
-    assert ours.encoder.blocks[0].attention.qkv.bias is None
-
-
-SETTINGS = {
-    "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),
-    "another activation": ({"hidden_act": "relu"}, "hidden_act='relu' is not supported"),
-    "a whole number as patch": ({"image_patch_size": 2}, "image_patch_size must be a pair"),
-    "another model": ({"model_type": "vit"}, 'type "tvlt"'),
-    "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
-    "another width": ({"intermediate_size": 8}, r"expand.weight has the shape \(7, 10\), .* \(8, 10\)"),
-    "endless layers": ({"num_hidden_layers": 10**12}, "too few for"),
-}
-
-
-@pytest.mark.parametrize(("changes", "message"), SETTINGS.values(), ids=SETTINGS)
-def test_settings_that_do_not_fit_are_named(changes, message, tmp_path):
-    save_theirs("TvltModel", tmp_path)
-    edit_json(tmp_path / "config.json", **changes)
-    with annotations_unchecked(), pytest.raises(ValueError, match=message):
-        from_huggingface(tmp_path)
-
-
-def test_arrays_that_do_not_fit_are_named(tmp_path):
-    save_theirs("TvltModel", tmp_path)
-    arrays, _ = load_arrays(tmp_path / "model.safetensors")
-    key = "encoder.layer.0.attention.attention.key.weight"
-    for broken in (
-        arrays | {key: np.ones((10, 9), np.float32)},
-        arrays | {key: np.float32([])[:0].sum()[...]},
-    ):
-        save_arrays(
-            {name: np.asarray(array) for name, array in broken.items()}, tmp_path / "model.safetensors"
-        )
-        with pytest.raises(ValueError, match=rf"tvlt\.{key}.*alike in shape"):
-            from_huggingface(tmp_path)
-
-
-def test_a_folder_without_its_files_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder"):
-        from_huggingface("somebody/some-model")
-    with pytest.raises(ValueError, match=r"config\.json"):
-        from_huggingface(tmp_path)
-    save_theirs("TvltModel", tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="found neither"):
-        from_huggingface(tmp_path)
-    (tmp_path / "config.json").write_text("[" * 100_000)
-    with pytest.raises(ValueError, match=r"config\.json"):
-        from_huggingface(tmp_path)
-
-
-class Payload:
-    """What a hostile file does when it is read carelessly."""
-
-    def __reduce__(self):
-        return shutil.rmtree, ("/a folder of value",)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"cls_embedding": Payload()}, "damaged, or holds more than tensors"),
-        ([torch.ones(2)], "damaged, or holds more than tensors"),
-        ({"cls_embedding": 3}, "damaged, or holds more than tensors"),
-        (b"not a pickle", "damaged, or holds more than tensors"),
-    ],
-    ids=["payload", "list", "number", "bytes"],
-)
-def test_a_pickle_with_anything_but_tensors_is_refused(content, message, tmp_path, monkeypatch):
-    save_theirs("TvltModel", tmp_path, is_safe=False)
-    path = tmp_path / "pytorch_model.bin"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        torch.save(content, path)
-    monkeypatch.setattr(shutil, "rmtree", lambda *_: pytest.fail("the payload ran"))
-    with pytest.raises(ValueError, match=message):
-        from_huggingface(tmp_path)
-
-
-def test_without_torch_a_pickle_says_what_to_install(tmp_path, monkeypatch):
-    save_theirs("TvltModel", tmp_path, is_safe=False)
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(ValueError, match=r'pip install "minitvlt\[torch\]"'):
-        from_huggingface(tmp_path)

@@ -2,7 +2,9 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from minitvlt.signals.clips import Clip, choose_frames_in_time, read_clip, write
 from minitvlt.signals.frames import choose_frames
 from minitvlt.signals.media import AAC_RATES
 from minitvlt.signals.waveforms import write_wav
+from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.media import find_real_clip, make_frames, make_sweep, needs_av, write_media
 
 
@@ -99,6 +102,20 @@ def test_pictures_alone_and_sound_alone_come_back(tmp_path):
     assert sound.sample_rate == 8000
 
 
+def film(**fields: Any) -> Callable[[], Clip]:
+    """Make a silent film when it is asked for, with fields that may be of a wrong type."""
+    return lambda: Clip(**{"frames": make_frames(2, 8, 8), "frame_rate": 2.0, **NO_SOUND, **fields})
+
+
+def sound(waveform: Any = None, rate: Any = 8000, **fields: Any) -> Callable[[], Clip]:
+    """Make a sound when it is asked for, with fields that may be of a wrong type."""
+    samples = np.zeros(500) if waveform is None else waveform
+    return film(frames=None, waveform=samples, sample_rate=rate, **fields)
+
+
+NO_SOUND = {"waveform": None, "sample_rate": 0}
+
+
 @needs_av
 def test_loud_sound_is_clipped_when_written(tmp_path):
     found = read_clip(write_clip(tmp_path / "loud.mp4", Clip(None, 0.0, 50 * make_sweep(0.5, 16000), 16000)))
@@ -113,15 +130,39 @@ def test_loud_sound_is_clipped_when_written(tmp_path):
         ("a.mkv", Clip(make_frames(2, 8, 8), 2.0, None, 0), r"ends in \.mp4"),
         ("a.mp4", Clip(make_frames(2, 8, 8)[:0], 2.0, None, 0), "at least one frame"),
         ("a.mp4", Clip(make_frames(2, 8, 8), 2.0, None, 0, times=np.array([1.0, 1.0])), "must grow"),
+        ("a.mp4", film(frames=np.zeros((2, 8, 8, 3))), "pixels of uint8, from 0 to 255, got float64"),
+        ("a.mp4", film(frames=np.zeros((2, 8, 8), np.uint8)), r"shape \(T, H, W, 3\), got \(2, 8, 8\)"),
+        ("a.mp4", film(frames=np.zeros((2, 8, 8, 4), np.uint8)), r"got \(2, 8, 8, 4\)"),
+        ("a.mp4", film(frames=[[1, 2], [3, 4]]), "got list"),
+        ("a.mp4", film(times=np.array([0.0, np.nan])), "must be seconds from 0"),
+        ("a.mp4", film(times=np.array([-0.1, 1.0])), "must be seconds from 0"),
+        ("a.mp4", film(times=np.array([0.0, 1e9])), "from 0 to 20000"),
+        ("a.mp4", film(times=np.array([1.0, 0.5])), "must grow"),
+        ("a.mp4", film(times=np.array([1.0, 1.000001])), "must grow, by 1/90000 s"),
+        ("a.mp4", film(times=np.array([0.0, 1.0, 2.0])), "each of the 2 frames"),
+        ("a.mp4", film(times=[0.0, 1.0]), "as a NumPy array"),
+        ("a.mp4", sound(np.zeros((2, 500))), "mix its channels down to one"),
+        ("a.mp4", sound(np.zeros(500, np.int16)), "divide by 32768"),
+        ("a.mp4", sound(rate=8000.0), "whole hertz, at least 1, got 8000.0"),
+        ("a.mp4", sound(rate="8000"), "whole hertz"),
+        ("a.mp4", sound(sound_start=np.nan), "sound_start must be seconds"),
+        ("a.mp4", sound(sound_start=-0.5), "sound_start must be seconds"),
         ("a.mp4", Clip(None, 0.0, np.zeros(0), 8000), "at least one sample"),
         ("a.mp4", Clip(None, 0.0, np.array([np.nan]), 8000), "NaN"),
         ("a.mp4", Clip(None, 0.0, np.zeros(5), 8001), "AAC has no 8001 Hz; resample the sound to 7350, 8000"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, name, clip, words):
-    with pytest.raises(ValueError, match=words):
-        write_clip(tmp_path / name, clip)
+    with annotations_unchecked(), pytest.raises(ValueError, match=words):
+        write_clip(tmp_path / name, clip() if callable(clip) else clip)
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_av
+@pytest.mark.parametrize("times", [[0.0, 1 / 90000], [0.0, 5000.0], [0.0, 20000.0]])
+def test_the_nearest_and_the_farthest_times_that_are_taken_come_back(tmp_path, times):
+    clip = Clip(make_frames(2, 16, 18), 1.0, None, 0, times=np.array(times))
+    np.testing.assert_allclose(read_clip(write_clip(tmp_path / "a.mp4", clip)).times, times, atol=1e-6)
 
 
 @needs_av

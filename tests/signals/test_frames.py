@@ -7,8 +7,12 @@ from PIL import Image
 from minitvlt.signals.frames import (
     centre_crop,
     choose_frames,
+    cut_black_borders,
+    find_centre_part,
     find_covering_edge,
+    find_picture,
     make_resize_weights,
+    resize,
     resize_shortest_edge,
     scale_pixels,
     transform_frames,
@@ -53,6 +57,38 @@ def test_resizing_is_pillows_to_one_grey_level(H, W, size):
         )
 
 
+@pytest.mark.parametrize(
+    ("H", "W", "h", "w"),
+    [
+        (48, 64, 24, 32),
+        (101, 67, 31, 31),  # another shape
+        (23, 37, 53, 41),  # enlarged
+        (29, 31, 29, 17),  # one axis as it is
+        (29, 29, 13, 29),
+        (211, 97, 7, 5),
+        (5, 3, 16, 11),
+        (1, 9, 4, 8),
+    ],
+)
+def test_bicubic_resizing_is_pillows_to_one_grey_level_once_rounded(H, W, h, w):
+    """Pillow rounds twice, once after each axis; on a hard edge the overshoot is clipped both times."""
+    frames = make_frames(2, H, W)
+    resized = resize(frames, h, w, "bicubic")
+    assert resized.shape == (2, 3, h, w)
+    assert resized.min() >= 0
+    assert resized.max() <= 255
+    for t in range(2):
+        expected = np.asarray(Image.fromarray(frames[t]).resize((w, h), Image.Resampling.BICUBIC))
+        np.testing.assert_allclose(np.rint(resized[t]), expected.transpose(2, 0, 1), atol=1)
+
+
+def test_bicubic_resizing_overshoots_at_an_edge_and_bilinear_does_not():
+    step = np.where(np.arange(16) < 8, 100.0, 150.0)[None, None, :, None] * np.ones((1, 4, 1, 1))
+    for interpolation, overshoots in (("bilinear", False), ("bicubic", True)):
+        resized = resize(step, 4, 48, interpolation)
+        assert (resized.min() < 99, resized.max() > 151) == (overshoots, overshoots)
+
+
 def test_whole_pixels_are_resized_in_single_precision_and_floating_ones_in_their_own():
     frames = make_frames(2, 11, 13)
     assert resize_shortest_edge(frames, 7).dtype == np.float32
@@ -71,10 +107,11 @@ def test_resizing_is_the_plain_sum_over_the_weights_of_both_axes():
         assert np.isclose(resized[t, c, i, j], total)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("old", "new"), [(7, 3), (3, 7), (5, 5), (100, 1), (1, 4)])
-def test_resize_weights_of_a_pixel_sum_to_one(old, new):
-    weights = make_resize_weights(old, new)
-    assert weights.min() >= 0
+def test_resize_weights_of_a_pixel_sum_to_one(old, new, interpolation):
+    weights = make_resize_weights(old, new, interpolation)
+    assert interpolation == "bicubic" or weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     if old == new:
         np.testing.assert_array_equal(weights, np.eye(old))
@@ -136,11 +173,67 @@ def test_frames_of_a_size_that_is_not_square_are_filled_to_the_edges(height, wid
     )
 
 
+# ---- cropped before resizing
+
+
+@pytest.mark.parametrize(("H", "W"), [(48, 64), (64, 49), (33, 33), (7, 200), (1, 5)])
+@pytest.mark.parametrize(("height", "width"), [(24, 24), (12, 31), (31, 12), (97, 5)])
+def test_the_centre_part_is_the_largest_of_its_shape_and_lies_in_the_middle(H, W, height, width):
+    rows, columns = find_centre_part(H, W, height, width)
+    h, w = rows.stop - rows.start, columns.stop - columns.start
+    assert h == H or w == W
+    assert abs(h / w - height / width) <= max(1 / w, h / w**2, 1 / h) * 1.01 or 1 in (h, w)
+    for part, whole in ((rows, H), (columns, W)):
+        assert part.start - (whole - part.stop) in (0, 1)
+
+
+def test_the_centre_square_is_as_wide_as_the_frame_is_high():
+    assert find_centre_part(5, 12, 24, 24) == (slice(0, 5), slice(4, 9))
+    assert find_centre_part(12, 5, 24, 24) == (slice(4, 9), slice(0, 5))
+
+
+def put_into_borders(frames: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    return np.pad(frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=9)  # codecs' black
+
+
+@pytest.mark.parametrize("borders", [(0, 0, 0, 0), (3, 5, 0, 0), (0, 0, 7, 2), (1, 0, 0, 4), (2, 3, 5, 7)])
+def test_black_borders_are_cut_off_all_round(borders):
+    frames = np.maximum(make_frames(3, 11, 13), 40)
+    np.testing.assert_array_equal(cut_black_borders(put_into_borders(frames, *borders)), frames)
+
+
+def test_a_border_must_be_black_in_every_frame_and_every_channel():
+    frames = np.zeros((3, 8, 9, 3), np.uint8)
+    frames[0, 2, 4] = 200
+    frames[2, 5, 3, 1] = 31  # dim green is a picture
+    frames[1, 7, 8] = 30  # and this is still black
+    assert find_picture(frames) == (slice(2, 6), slice(3, 5))
+
+
+@pytest.mark.parametrize("level", [0, 16, 30])
+def test_a_clip_that_is_black_throughout_is_left_whole(level):
+    frames = np.full((2, 5, 7, 3), level, np.uint8)
+    np.testing.assert_array_equal(cut_black_borders(frames), frames)
+
+
+@pytest.mark.parametrize(("H", "W"), [(240, 320), (321, 240), (224, 224), (100, 177), (57, 31)])
+def test_frames_cropped_before_resizing_are_pillows_centre_square_to_one_grey_level(H, W):
+    frames = make_frames(2, H, W)
+    made = transform_frames(frames, 97, 97, "before-resizing", "bicubic")
+    side = min(H, W)
+    top, left = -(-(H - side) // 2), -(-(W - side) // 2)
+    for t in range(2):
+        square = Image.fromarray(frames[t, top : top + side, left : left + side])
+        expected = np.asarray(square.resize((97, 97), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        np.testing.assert_allclose(np.rint((made[t] + 1) * 127.5), expected, atol=1)
+
+
 # ---- every backend
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 13, 17, 3))
 STEPS = {
     "resize_shortest_edge": lambda x: resize_shortest_edge(x, 7),
+    "resize, bicubic": lambda x: resize(x, 19, 5, "bicubic"),
     "centre_crop": lambda x: centre_crop(x, 5, 2),
     "scale_pixels": scale_pixels,
 }
@@ -184,6 +277,14 @@ def test_what_is_no_stack_of_frames_is_refused(shape):
             function(frames)
     with annotations_unchecked(), pytest.raises(ValueError, match="Expected frames of shape"):
         centre_crop(frames, 1, 1)
+
+
+def test_unknown_ways_are_refused_with_those_that_there_are():
+    frames = np.zeros((1, 5, 7, 3))
+    with pytest.raises(ValueError, match="interpolation to be one of bilinear, bicubic, got 'nearest'"):
+        resize(frames, 3, 3, "nearest")
+    with pytest.raises(ValueError, match="crop to be one of after-resizing, before-resizing, got 'never'"):
+        transform_frames(frames, 3, 3, crop="never")
 
 
 def test_a_size_of_no_pixels_is_refused():

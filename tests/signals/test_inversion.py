@@ -146,6 +146,18 @@ def test_a_chirp_comes_back_with_its_pitch(sample_rate, mel_bins, window_length,
     np.testing.assert_allclose(loudest[inner], expected[inner], atol=widest + sample_rate / window_length)
 
 
+@pytest.mark.parametrize("samples", [7 * 512, 9 * 512 + 100])
+@pytest.mark.parametrize("drop_last_step", [True, False])
+def test_a_picture_of_either_lineage_gives_a_sound_that_is_as_long_to_one_hop(samples, drop_last_step):
+    sound = make_chirp(44100)[0][:samples]
+    picture = log_mel_spectrogram(sound, padding="constant", drop_last_step=drop_last_step)
+    found = reconstruct_waveform(picture, iterations=8)
+    assert abs(len(found) - samples) <= 512
+    again = log_mel_spectrogram(found, padding="constant", drop_last_step=True)
+    inner = slice(3, samples // 512 - 3)
+    assert np.abs(again - picture[: len(again)])[inner].mean() < 0.1
+
+
 @pytest.mark.parametrize(("mel_bins", "allowed"), [(64, 0.05), (16, 0.1)])
 def test_the_picture_of_the_reconstruction_is_the_picture(mel_bins, allowed):
     rng = np.random.default_rng(0)

@@ -2,13 +2,21 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 
-from minitvlt.config import Config
-from minitvlt.signals import prepare
+from minitvlt.backends import to_backend
+from minitvlt.config import ORIGINAL, Config
+from minitvlt.model.pretraining import score_matches
+from minitvlt.model.tvlt import forward
+from minitvlt.signals.clips import Clip, read_clip
 from minitvlt.signals.frames import transform_frames
-from minitvlt.signals.prepare import prepare_audio, prepare_video, resample
+from minitvlt.signals.prepare import prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
+from minitvlt.signals.waveforms import resample
 from tests.helpers.annotations import annotations_unchecked
+from tests.helpers.backends import on_every_backend
+from tests.helpers.media import find_real_clip, needs_av
+from tests.helpers.models import draw_params
 
 TINY = Config.tiny(image_patch_size=(8, 8))
 
@@ -61,7 +69,7 @@ def test_a_token_is_real_if_any_of_its_steps_is():
 
 
 def test_waveforms_of_equal_length_are_the_same_together_as_alone(monkeypatch):
-    monkeypatch.setattr(prepare, "SAMPLES_AT_ONCE", 5000)  # two of the long ones at a time
+    monkeypatch.setattr("minitvlt.signals.prepare.SAMPLES_AT_ONCE", 5000)  # two of the long ones at a time
     waveforms = make_waveforms(2000, 700, 2000, 2000, 700, 9000)
     audio, _ = prepare_audio(waveforms, 8000, TINY)
     for i, waveform in enumerate(waveforms):
@@ -95,6 +103,39 @@ def test_sound_of_another_rate_is_resampled_to_the_models():
     expected, expected_mask = prepare_audio([resample(w, 44100, 8000) for w in waveforms], 8000, TINY)
     np.testing.assert_array_equal(audio, expected)
     np.testing.assert_array_equal(mask, expected_mask)
+
+
+def test_each_waveform_may_have_its_own_rate():
+    waveforms = make_waveforms(2205, 3000, 4800)
+    rates = [22050, 8000, 48000]
+    audio, mask = prepare_audio(waveforms, rates, TINY)
+    for i, rate in enumerate(rates):
+        alone, _ = prepare_audio([waveforms[i]], rate, TINY)
+        np.testing.assert_allclose(audio[i, :, : alone.shape[2]], alone[0], atol=1e-6)
+    np.testing.assert_array_equal(mask.sum(axis=1), [2, 4, 2])
+
+
+def test_sound_of_another_rate_keeps_its_pitch():
+    def loudest_bin(rate):
+        tone = np.sin(2 * np.pi * 1000 * np.arange(rate) / rate).astype(np.float32)
+        return prepare_audio([tone], rate, TINY)[0][0, 0].mean(axis=0).argmax()
+
+    assert loudest_bin(8000) == loudest_bin(16000) == loudest_bin(44100)
+
+
+def test_500_samples_give_a_row_of_real_tokens():
+    waveform = 0.3 * np.sin(np.arange(500, dtype=np.float32))
+    audio, mask = prepare_audio([waveform], 44100, Config())
+    assert audio.shape == (1, 1, 16, 128)
+    assert audio[0, 0, 0].max() > 0
+    assert mask.shape == (1, 8)
+    assert mask.all()
+
+
+def test_at_16_kilohertz_noise_reaches_every_mel_bin():
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    audio, _ = prepare_audio([noise], 16000, Config(sample_rate=16000))
+    assert audio[0, 0, :31].mean(axis=0).min() > -0.5
 
 
 def test_double_precision_gives_the_same_as_single():
@@ -151,6 +192,22 @@ def test_of_too_many_frames_those_in_the_middle_of_equal_spans_are_chosen():
     assert mask.all()
 
 
+@pytest.mark.parametrize("T", [1, 2, 7])
+def test_the_number_of_frames_is_that_of_the_configuration_at_the_call(T):
+    (clip,) = make_clips((7, 24, 24, 3))
+    video, mask = prepare_video([clip], TINY.replace(num_frames=T))
+    assert video.shape[1] == T
+    assert mask.shape == (1, T * 9)
+
+
+@pytest.mark.parametrize("size", [16, 40])
+def test_masks_follow_the_size_of_the_crop(size):
+    video, mask = prepare_video(make_clips((2, 50, 60, 3), (1, 30, 40, 3)), TINY.replace(image_size=size))
+    assert video.shape == (2, 2, 3, size, size)
+    tokens = (size // 8) ** 2
+    np.testing.assert_array_equal(mask, [[1] * 2 * tokens, [1] * tokens + [0] * tokens])
+
+
 def test_frames_and_patches_need_not_be_square():
     config = Config(image_size=(24, 40), image_patch_size=(8, 10), num_frames=2)
     video, mask = prepare_video(make_clips((2, 33, 44, 3), (1, 44, 33, 3)), config)
@@ -158,7 +215,170 @@ def test_frames_and_patches_need_not_be_square():
     np.testing.assert_array_equal(mask.sum(axis=1), [2 * 12, 12])
 
 
+# ---- real clips
+
+
+@pytest.fixture(scope="module")
+def real_clips() -> list[Clip]:
+    """Three spans of a film, of unequal length: 21, 17 and 8 frames."""
+    path = find_real_clip()
+    return [read_clip(path, *span) for span in ((0.0, 0.83), (3.1, 3.77), (4.9, 5.2))]
+
+
+@needs_av
+def test_sound_of_a_real_clip_is_that_of_the_published_processor(real_clips):
+    from transformers import TvltFeatureExtractor
+
+    at_rate = [scipy.signal.resample_poly(clip.waveform, 147, 160) for clip in real_clips]
+    expected = TvltFeatureExtractor()(at_rate, sampling_rate=44100, return_tensors="np")
+    found = prepare(real_clips, Config())
+    assert expected["audio_values"].std() > 0.1
+    np.testing.assert_array_equal(found.audio_mask, expected["audio_mask"].astype(bool))
+    np.testing.assert_allclose(found.audio, expected["audio_values"], atol=1e-4)
+
+
+@needs_av
+def test_frames_of_a_real_clip_are_those_of_the_published_processor(real_clips):
+    from transformers import TvltImageProcessor
+
+    clips = [clip.frames[:T] for clip, T in zip(real_clips, (8, 3, 1), strict=True)]
+    expected = TvltImageProcessor()([list(clip) for clip in clips])
+    video, mask = prepare_video(clips, Config())
+    np.testing.assert_array_equal(mask, np.array(expected["pixel_mask"]).astype(bool))
+    for i, clip in enumerate(clips):
+        theirs = np.stack(expected["pixel_values"][i])
+        np.testing.assert_allclose(video[i, : len(clip)] / 2, theirs / 2, atol=1 / 255 + 1e-6)
+
+
+# ---- both at once
+
+SMALL = Config.tiny(num_frames=3, image_patch_size=(8, 8))
+SECOND = SMALL.sample_rate
+
+
+def make_film(T: int, samples: int, rate: int = SECOND, seed: int = 0, **fields: object) -> Clip:
+    """A film of noise, of which either part may be missing: T or samples is 0."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (T, 30, 40, 3), dtype=np.uint8) if T else None
+    waveform = (0.1 * rng.standard_normal(samples)).astype(np.float32) if samples else None
+    return Clip(frames, 10.0 if T > 1 else 0.0, waveform, rate if samples else 0, **fields)
+
+
+def test_a_clip_alone_is_a_batch_of_one_without_masks():
+    clip = make_film(3, 3000)
+    found = prepare(clip, SMALL)
+    np.testing.assert_array_equal(found.video, prepare_video([clip.frames], SMALL)[0])
+    np.testing.assert_array_equal(found.audio, prepare_audio([clip.waveform], SECOND, SMALL)[0])
+    assert (found.video_mask, found.audio_mask, found.labels) == (None, None, None)
+
+
+def test_what_no_clip_has_is_none():
+    silent = prepare([make_film(3, 0), make_film(2, 0)], SMALL)
+    assert (silent.audio, silent.audio_mask) == (None, None)
+    assert silent.video_mask.shape == (2, 27)
+    blind = prepare([make_film(0, 700), make_film(0, 900)], SMALL)
+    assert (blind.video, blind.video_mask, blind.audio_mask) == (None, None, None)
+    assert blind.audio.shape[0] == 2
+
+
+@pytest.mark.parametrize("padding", [0.0, -1.0])
+def test_what_a_clip_lacks_is_padding_in_its_row(padding):
+    clips = [make_film(3, 0), make_film(0, 5000, 16000), make_film(1, 6000), make_film(2, 700)]
+    config = SMALL.replace(audio_padding_value=padding)
+    found = prepare(clips, config)
+    video, video_mask = prepare_video([clips[i].frames for i in (0, 2, 3)], config)
+    audio, audio_mask = prepare_audio([clips[i].waveform for i in (1, 2, 3)], [16000, SECOND, SECOND], config)
+    np.testing.assert_array_equal(found.video[[0, 2, 3]], video)
+    np.testing.assert_array_equal(found.video_mask[[0, 2, 3]], video_mask)
+    np.testing.assert_array_equal(found.audio[1:], audio)
+    np.testing.assert_array_equal(found.audio_mask[1:], audio_mask)
+    assert (found.video[1] == 0).all()
+    assert (found.audio[0] == padding).all()
+    assert not found.video_mask[1].any()
+    assert not found.audio_mask[0].any()
+
+
+@pytest.mark.parametrize("lineage", [{}, ORIGINAL], ids=["transformers", "released code"])
+@on_every_backend
+def test_a_clip_in_a_mixed_batch_gives_what_it_gives_alone(backend, lineage):
+    """Whether it lacks sound or pictures, is shorter than the others or a single image."""
+    config = SMALL.replace(**lineage)
+    clips = [
+        make_film(3, 0),
+        make_film(0, 5000, 16000),
+        make_film(1, 6000),
+        make_film(2, 700),
+        make_film(1, 0),
+    ]
+    params = backend.move(draw_params(config, np.random.default_rng(0)))
+
+    def run(clips):
+        made = prepare(clips, config)
+        return forward(params, *backend.move((made.video, made.audio, made.video_mask, made.audio_mask))).cls
+
+    expected = [to_backend(run(clip), "numpy")[0] for clip in clips]
+    backend.assert_close(run(clips), np.stack(expected), atol=1e-4)
+
+
+def test_ragged_mixed_videos_have_masks_of_their_own():
+    """A sound beside its own video, and beside that of another clip: each score is that of the pair alone."""
+    clips = [make_film(3, 6000), make_film(1, 2000, seed=1), make_film(2, 700, seed=2)]
+    params = draw_params(TINY, np.random.default_rng(0))
+    audio, audio_mask = prepare_audio([clip.waveform for clip in clips], SECOND, TINY)
+    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
+        mixed, mixed_mask = prepare_video([clips[i].frames for i in order], TINY)
+        scores = score_matches(params, mixed, audio, mixed_mask, audio_mask)
+        for b, i in enumerate(order):
+            sound, _ = prepare_audio([clips[b].waveform], SECOND, TINY)
+            pictures, _ = prepare_video([clips[i].frames], TINY)
+            np.testing.assert_allclose(scores[b], score_matches(params, pictures, sound)[0], atol=1e-5)
+        assert not mixed_mask.all()
+
+
+def test_frames_are_chosen_evenly_in_time_and_not_in_number():
+    times = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9])
+    clip = make_film(6, 0, times=times)  # the last picture stays a tenth of a second
+    found = prepare(clip, SMALL)
+    np.testing.assert_array_equal(found.video, prepare_video([clip.frames[[1, 4, 4]]], SMALL)[0])
+
+
+def test_of_a_film_longer_than_the_spectrogram_the_frames_are_those_that_go_with_the_sound():
+    film = make_film(40, 4 * SECOND)  # of 4 s, 0.768 are heard
+    found = prepare(film, SMALL)
+    np.testing.assert_array_equal(found.video, prepare_video([film.frames[[1, 3, 6]]], SMALL)[0])
+    silent = prepare(make_film(40, 0), SMALL)
+    np.testing.assert_array_equal(silent.video, prepare_video([film.frames[[6, 20, 33]]], SMALL)[0])
+
+
+def test_no_more_frames_than_there_are():
+    clip = make_film(2, 0, times=np.array([0.0, 5.0]))
+    assert prepare(clip, SMALL).video.shape[1] == 2
+
+
 # ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ([], "at least one clip"),
+        ([np.zeros(3)], "clip 1 is of ndarray"),
+        ([("frames", None)], "Clip 1 holds neither frames nor sound"),
+        ([("waveform", np.zeros(5))], "whole hertz, at least 1, got 0"),
+        ([("waveform", np.zeros((2, 500)))], "the waveform of clip 1 of shape .* mix its channels"),
+        (
+            [("waveform", np.zeros(500, np.int16))],
+            "clip 1 as float32 or float64, got int16: .* divide by 32768",
+        ),
+        ([("frames", np.zeros((2, 8, 8, 3)))], "uint8, from 0 to 255, but clip 1"),
+        ([("frames", np.zeros((8, 8, 3), np.uint8))], r"frames \(T, H, W, 3\) and T times, but clip 1"),
+    ],
+)
+def test_a_clip_that_cannot_be_prepared_is_refused_by_number(wrong, complaint):
+    silent_clip = {"frames": None, "frame_rate": 1.0, "waveform": None, "sample_rate": 0}
+    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
+        clips = [Clip(**silent_clip | dict([one])) if isinstance(one, tuple) else one for one in wrong]
+        prepare([make_film(2, 0), *clips] if clips else [], SMALL)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +386,15 @@ def test_frames_and_patches_need_not_be_square():
     [
         ([], "empty"),
         ([[0.0, 1.0]], "NumPy arrays"),
-        ([np.zeros(300, np.float32), np.zeros((2, 300), np.float32)], "waveform 1 has shape"),
+        (
+            [np.zeros(300, np.float32), np.zeros((2, 300), np.float32)],
+            "waveform 1 of shape .*mix its channels down to one",
+        ),
         ([np.zeros(0, np.float32)], "waveform 0"),
-        ([np.zeros(300, np.int16)], "waveform 0 of float32"),
+        (
+            [np.zeros(300, np.int16)],
+            "waveform 0 as float32 or float64, got int16: convert it to float32 and divide by 32768",
+        ),
         ([np.zeros(300), np.array([0, np.nan])], "waveform 1 holds NaN"),
     ],
 )
@@ -177,7 +403,12 @@ def test_bad_sound_is_refused_by_number(waveforms, complaint):
         prepare_audio(waveforms, 8000, TINY)
 
 
-@pytest.mark.parametrize("sample_rate", [0, -8000, 44100.5])
+def test_a_rate_for_each_waveform_must_be_there():
+    with pytest.raises(ValueError, match="for each of 2 waveforms, got 3"):
+        prepare_audio(make_waveforms(300, 400), [8000, 8000, 16000], TINY)
+
+
+@pytest.mark.parametrize("sample_rate", [0, -8000, 44100.5, [8000.0], ["8000"], True, None])
 def test_a_sample_rate_that_is_none_is_refused(sample_rate):
     with annotations_unchecked(), pytest.raises(ValueError, match="whole hertz"):
         prepare_audio(make_waveforms(300), sample_rate, TINY)

@@ -20,6 +20,7 @@ from minitvlt.signals.spectrogram import (
     mel_to_hertz,
     normalise_decibel,
     pad_by_reflection,
+    pad_by_zeros,
     power_to_decibel,
 )
 from tests.helpers.annotations import annotations_unchecked
@@ -38,19 +39,26 @@ def make_sound(samples: int, sample_rate: int = 44100, seed: int = 0) -> np.ndar
     return sound.astype(np.float32)
 
 
-def librosa_log_mel(sound, sample_rate, mel_bins, window_length, hop_length):
-    """The same picture by librosa, in double precision."""
+def librosa_log_mel(sound, sample_rate, mel_bins, window_length, hop_length, padding="reflect"):
+    """The same picture by librosa, in double precision, without the last step."""
+    return librosa_picture(sound, sample_rate, mel_bins, window_length, hop_length, padding)[
+        : len(sound) // hop_length
+    ]
+
+
+def librosa_picture(sound, sample_rate, mel_bins, window_length, hop_length, padding):
+    """All steps of it."""
     power = librosa.feature.melspectrogram(
         y=sound.astype(np.float64),
         sr=sample_rate,
         n_fft=window_length,
         hop_length=hop_length,
         n_mels=mel_bins,
-        pad_mode="reflect",
+        pad_mode=padding,
         dtype=np.float64,
     )
     decibel = librosa.power_to_db(power, amin=1e-10, top_db=80)
-    return np.clip((decibel.T[: len(sound) // hop_length] - 20) / 40, -2, 0) + 1
+    return np.clip((decibel.T - 20) / 40, -2, 0) + 1
 
 
 # ---- steps
@@ -62,6 +70,14 @@ def test_padding_is_numpys_also_where_it_is_longer_than_the_waveform(samples, be
     waveform = np.random.default_rng(0).standard_normal((2, samples))
     expected = np.pad(waveform, ((0, 0), (before, after)), mode="reflect")
     np.testing.assert_array_equal(pad_by_reflection(waveform, before, after), expected)
+
+
+@pytest.mark.parametrize("samples", [1, 7])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 5), (11, 2)])
+def test_padding_with_zeros_is_numpys(samples, before, after):
+    waveform = np.random.default_rng(0).standard_normal((2, samples))
+    expected = np.pad(waveform, ((0, 0), (before, after)))
+    np.testing.assert_array_equal(pad_by_zeros(waveform, before, after), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +102,12 @@ def test_window_is_the_periodic_hann_window(window_length):
     np.testing.assert_allclose(make_window(window_length), expected, atol=1e-15)
 
 
+@pytest.mark.parametrize("padding", ["reflect", "constant"])
 @pytest.mark.parametrize(("window_length", "hop_length"), [(64, 16), (62, 13), (50, 50)])
-def test_stft_is_librosas(window_length, hop_length):
+def test_stft_is_librosas(window_length, hop_length, padding):
     sound = make_sound(701).astype(np.float64)
-    expected = librosa.stft(sound, n_fft=window_length, hop_length=hop_length, pad_mode="reflect")
-    spectrum = compute_stft(sound, window_length, hop_length)
+    expected = librosa.stft(sound, n_fft=window_length, hop_length=hop_length, pad_mode=padding)
+    spectrum = compute_stft(sound, window_length, hop_length, padding)
     np.testing.assert_allclose(spectrum, expected.T, atol=1e-12)
 
 
@@ -163,6 +180,17 @@ def test_log_mel_is_librosas_at_every_rate(sample_rate, mel_bins, window_length,
     np.testing.assert_allclose(log_mel, expected, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:n_fft=2048 is too large")
+@pytest.mark.parametrize("samples", [2, 511, 512, 513, 5003, 44100])
+@pytest.mark.parametrize("drop_last_step", [True, False])
+def test_log_mel_padded_with_zeros_is_that_of_librosas_defaults(samples, drop_last_step):
+    sound = make_sound(samples)
+    log_mel = log_mel_spectrogram(sound, padding="constant", drop_last_step=drop_last_step)
+    expected = librosa_picture(sound, 44100, 128, 2048, 512, "constant")
+    assert len(log_mel) == (max(1, samples // 512) if drop_last_step else samples // 512 + 1)
+    np.testing.assert_allclose(log_mel, expected[: len(log_mel)], atol=1e-4)
+
+
 @pytest.mark.parametrize("samples", [512, 513, 1024, 1025, 5003, 44100])
 def test_log_mel_is_that_of_the_published_processor(samples):
     from transformers import TvltFeatureExtractor
@@ -192,6 +220,14 @@ def test_any_length_from_one_sample_on_gives_at_least_one_step(samples, sample_r
     assert log_mel.shape == (1, 128)
     assert np.isfinite(log_mel).all()
     assert np.abs(log_mel).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_loudest_samples_that_are_taken_still_give_numbers(dtype):
+    sound = np.full(20000, 1e12, dtype)  # all of its power in one frequency
+    log_mel = log_mel_spectrogram(sound, 44100, 128, 8192, 512)
+    assert np.isfinite(log_mel).all()
+    assert log_mel.max() == 1
 
 
 def test_silence_is_minus_one():
@@ -226,12 +262,18 @@ POWER = compute_power(SPECTRUM)
 FILTERS = make_mel_filters(8000, 7, 62)
 STEPS = {
     "pad_by_reflection": (lambda x: pad_by_reflection(x, 400, 3), WAVEFORM),
+    "pad_by_zeros": (lambda x: pad_by_zeros(x, 40, 3), WAVEFORM),
     "frame_waveform": (lambda x: frame_waveform(x, 62, 13), WAVEFORM),
+    "frame_waveform with zeros": (lambda x: frame_waveform(x, 62, 13, "constant"), WAVEFORM),
     "compute_stft and compute_power": (lambda x: compute_power(compute_stft(x, 62, 13)), WAVEFORM),
     "apply_mel_filters": (lambda x: apply_mel_filters(x, FILTERS), POWER),
     "power_to_decibel": (power_to_decibel, POWER),
     "normalise_decibel": (normalise_decibel, 100 * WAVEFORM),
     "log_mel_spectrogram": (lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13), WAVEFORM),
+    "log_mel_spectrogram of librosa's": (
+        lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13, "constant", False),
+        WAVEFORM,
+    ),
     "log_mel_spectrogram of one sample": (lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13), WAVEFORM[:, :1]),
 }
 
@@ -270,7 +312,12 @@ def test_every_step_has_the_gradient_that_torch_gives(step):
         (np.float32(1.0).reshape(()), "samples"),
         (np.zeros(0, np.float32), "at least one sample"),
         (np.zeros((0, 5), np.float32), "at least one sample"),
-        (np.zeros(5, np.int16), "float32 or float64"),
+        (np.zeros(5, np.int16), "float32 or float64, got int16: convert it to float32 and divide by 32768"),
+        (np.zeros(5, np.int32), "divide by 2147483648"),
+        (np.zeros(5, np.uint8), "subtract 128 and divide by 128"),
+        (np.zeros(5, np.float16), r"got float16: convert it to float32\.$"),
+        (np.full(5, 1e18, np.float32), r"goes beyond 1e\+12, .* divide it by its largest magnitude"),
+        (np.array([0.0, -1.1e12]), "goes beyond"),
         (np.array([0, np.nan, 0], np.float32), "NaN or infinity"),
         (np.array([0, -np.inf], np.float32), "NaN or infinity"),
     ],
@@ -290,6 +337,7 @@ def test_a_bad_waveform_is_refused(waveform, complaint):
         ({"hop_length": 0}, "hop_length"),
         ({"hop_length": 2049}, "skips samples"),
         ({"window_length": 512}, "leave one empty"),
+        ({"padding": "zeros"}, "padding to be one of reflect, constant, got 'zeros'"),
     ],
 )
 def test_numbers_that_give_no_picture_are_refused(numbers, complaint):

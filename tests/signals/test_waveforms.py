@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from minitvlt.signals.waveforms import Sound, find_samples, join_sounds, mix_channels, read_wav, write_wav
+from tests.helpers.annotations import annotations_unchecked
 
 SOMEWHERE = Path("somewhere.mp4")
 TONE = (0.5 * np.sin(np.arange(101) / 7)).astype(np.float32)
@@ -163,10 +164,19 @@ def test_a_wav_file_that_ends_too_early_is_an_error(tmp_path, keep):
     [
         (np.zeros(0, np.float32), 8000, "at least one sample"),
         (np.array([0.0, np.inf]), 8000, "NaN or infinity"),
-        (np.zeros(3), 0, "1 Hz or more"),
+        (np.zeros((2, 300)), 8000, r"shape \(samples,\), got \(2, 300\): mix its channels down to one"),
+        (np.zeros(()), 8000, r"got \(\)"),
+        ([0.0, 0.5], 8000, "as a NumPy array, got list"),
+        (np.zeros(3, np.int16), 8000, "divide by 32768"),
+        (np.full(3, 1e20), 8000, "divide it by its largest magnitude"),
+        (np.zeros(3), 0, "whole hertz, at least 1, got 0"),
+        (np.zeros(3), 8000.0, "whole hertz, at least 1, got 8000.0"),
+        (np.zeros(3), "8000", "whole hertz, at least 1, got '8000'"),
+        (np.zeros(3), True, "whole hertz, at least 1, got True"),
+        (np.zeros(3), 2**31, "up to 2147483647 Hz"),
     ],
 )
 def test_what_no_wav_file_can_hold_is_refused_and_nothing_is_written(tmp_path, waveform, rate, words):
-    with pytest.raises(ValueError, match=words):
+    with annotations_unchecked(), pytest.raises(ValueError, match=words):
         write_wav(tmp_path / "bad.wav", waveform, rate)
     assert list(tmp_path.iterdir()) == []

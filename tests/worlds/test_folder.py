@@ -140,6 +140,25 @@ def test_frames_are_those_that_the_model_would_be_given_at_full_rate(tmp_path):
 
 
 @needs_av
+def test_borders_that_are_black_in_the_whole_file_are_cut_off_and_dark_scenes_are_not(tmp_path):
+    """Only the left half of the picture is ever lit, and of that first the upper part, then the lower."""
+    T = 50
+    frames = np.zeros((T, 48, 64, 3), np.uint8)
+    frames[: T // 2, 8:24, :32] = 250
+    frames[T // 2 :, 24:40, :32] = 250
+    write_clip(tmp_path / "a.mp4", Clip(frames, 25.0, make_sweep(2.0, 16000), 16000))
+    config = CONFIG.replace(frame_crop="before-resizing", frame_interpolation="bicubic")
+    world = FolderWorld(tmp_path, config, "even")
+    recording = world._find_recording(0)
+    assert (recording.frames[0, :11] > 200).all()  # cut to 32 × 32, of which the upper half is lit
+    assert (recording.frames[0, 13:] < 50).all()
+    assert (recording.frames[-1, :11] < 50).all()
+    video = world.sample(np.random.default_rng(0), 2).video
+    assert (video[0, 0, :, :11] > 0.5).all()  # and what is dark in the clip alone is not cut off again
+    assert (video[0, 0, :, 13:] < -0.5).all()
+
+
+@needs_av
 def test_a_short_clip_is_masked_and_not_filled(tmp_path):
     film(tmp_path / "a.mp4", 2.0)
     film(tmp_path / "b.mp4", 0.4)
@@ -179,9 +198,9 @@ def test_sound_and_pictures_that_never_meet_are_refused():
         ValueError, match=r"x\.mp4: its pictures and its sound are never there at the same time"
     ):
         find_common_span(clip)
-    with pytest.raises(ValueError, match="no sound in this part"):
+    with pytest.raises(ValueError, match="there is no sound in this part"):
         find_common_span(Clip(make_frames(2, 4, 4), 10.0, None, 0, "x.mp4"))
-    with pytest.raises(ValueError, match="no pictures in this part"):
+    with pytest.raises(ValueError, match="there are no pictures in this part"):
         find_common_span(Clip(None, 0.0, np.zeros(100, np.float32), 100, "x.mp4"))
 
 
