@@ -496,7 +496,10 @@ def takes_arrays(annotation: Any) -> bool:
 
 
 def list_array_functions() -> set[Callable]:
-    """Every public function of signals, model and optimizer that takes arrays and gives something back."""
+    """Every public function of signals, model and optimizer that computes with arrays.
+
+    Checks give nothing back, and what adds a head to a model draws its first values on the host.
+    """
     names = [
         f"{room.__name__}.{module.name}"
         for room in (minitvlt.signals, minitvlt.model)
@@ -505,7 +508,7 @@ def list_array_functions() -> set[Callable]:
     found = set()
     for module in (*map(importlib.import_module, names), optimizer):
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ != module.__name__ or name.startswith(("_", "check_")):
+            if function.__module__ != module.__name__ or name.startswith(("_", "check_", "add_")):
                 continue
             hints = typing.get_type_hints(function)
             hints.pop("return")

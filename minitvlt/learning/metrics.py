@@ -97,7 +97,7 @@ def compute_mean_weighted_accuracy(
 
 
 def average_over_labels(
-    metric: Callable[[np.ndarray, np.ndarray], float],
+    metric: Callable[..., float],
     predictions: Shaped[np.ndarray, "B k"],
     labels: Shaped[np.ndarray, "B k"],
 ) -> float:
