@@ -1,7 +1,7 @@
 """NumPy: the reference for every function of the waist.
 
-Plain functions have the names and the meaning of the Python array API standard. The last section holds the
-five that a neural network adds; the two longest of them, `gelu` and `attention`, have a file of their own.
+Plain functions have the names and the meaning of the Python array API standard. Of the five that a neural
+network adds, `linear`, `layer_norm` and `gelu` are in `numpy_kernels`, `attention` in `numpy_attention`.
 """
 
 import math
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from minitvlt.backends.numpy_kernels import attention as attention
+from minitvlt.backends.numpy_attention import attention as attention
 from minitvlt.backends.numpy_kernels import gelu as gelu
+from minitvlt.backends.numpy_kernels import layer_norm as layer_norm
+from minitvlt.backends.numpy_kernels import linear as linear
 from minitvlt.backends.tree import Array
 
 name = "numpy"
@@ -126,39 +128,6 @@ def irfft(x: Array, n: int) -> Array:
 
 
 # --------------------------------------------------------------------------------------- the neural network's
-
-
-def linear(
-    x: Float[Array, "*batch in"], weight: Float[Array, "out in"], bias: Float[Array, "out"] | None = None
-) -> Float[Array, "*batch out"]:
-    """Compute x @ weight.T + bias, as one matrix product over all rows of the batch."""
-    y = x.reshape(-1, x.shape[-1]) @ weight.T
-    if bias is not None:
-        y += bias
-    return y.reshape(*x.shape[:-1], weight.shape[0])
-
-
-def layer_norm(
-    x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
-) -> Float[Array, "*batch D"]:
-    """Bring every row to mean 0 and variance 1, then scale and shift each feature (Ba et al. 2016)."""
-    y, _ = standardise(x, eps)
-    y *= weight
-    y += bias
-    return y
-
-
-def standardise(
-    x: Float[Array, "*batch D"], eps: float
-) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch 1"]]:
-    """Return (x - mean) / deviation of every row, and 1 / deviation; the variance is taken with eps added."""
-    D = x.shape[-1]
-    mean = (x @ np.full(D, 1 / D, x.dtype))[..., None]  # a product: faster than NumPy's mean
-    y = x - mean
-    variance = np.einsum("...d,...d->...", y, y)[..., None] / D
-    inverse = 1 / np.sqrt(variance + eps)
-    y *= inverse
-    return y, inverse
 
 
 def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:

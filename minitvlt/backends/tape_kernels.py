@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from minitvlt.backends import numpy_backend, numpy_kernels
+from minitvlt.backends.cores import share
+from minitvlt.backends.numpy_attention import attend, carry_back_attention
 from minitvlt.backends.tape_array import record, value_of
 from minitvlt.backends.tree import Array
 
@@ -74,17 +76,25 @@ def linear(
 ) -> Float[Array, "*batch out"]:
     """Y = X Wᵀ + b over all rows: ∂L/∂X = G W, ∂L/∂W = Gᵀ X, ∂L/∂b = the sum of the rows of G."""
     a, w = value_of(x), value_of(weight)
-    y = numpy_backend.linear(a, w, value_of(bias))
+    y = numpy_kernels.linear(a, w, value_of(bias))
     return record(
         y,
-        (x, lambda g: (_rows(g) @ w).reshape(a.shape)),
-        (weight, lambda g: _rows(g).T @ _rows(a)),
+        (x, lambda g: numpy_kernels.linear(g, w.T)),
+        (weight, lambda g: multiply_rows(_rows(g), _rows(a))),
         (bias, lambda g: sum_rows(_rows(g))),
     )
 
 
 def _rows(x: Float[Array, "*batch D"]) -> Float[Array, "rows D"]:
     return x.reshape(-1, x.shape[-1])
+
+
+def multiply_rows(g: Float[Array, "rows out"], x: Float[Array, "rows in"]) -> Float[Array, "out in"]:
+    """Gᵀ X: all cores share the columns of G."""
+    y = np.empty((g.shape[1], x.shape[1]), g.dtype)
+    nanoseconds = numpy_kernels.estimate_product(*g.shape, x.shape[1])
+    share(lambda some: np.matmul(g[:, some].T, x, out=y[some]), len(y), nanoseconds)
+    return y
 
 
 def sum_rows(x: Float[Array, "rows D"]) -> Float[Array, "D"]:
@@ -101,22 +111,33 @@ def layer_norm(
     taken out of h = g ⊙ w, the cotangent of z: ∂L/∂x = (h - ⟨h⟩ - z ⟨h ⊙ z⟩) / σ. Over all rows, ∂L/∂w = Σ g
     ⊙ z and ∂L/∂b = Σ g.
     """
-    w = value_of(weight)
-    z, inverse = numpy_backend.standardise(value_of(x), eps)
-    y = z * w
-    y += value_of(bias)
+    a, w = value_of(x), value_of(weight)
+    rows, D = _rows(a), len(w)
+    mean_weight = w / D
 
     def vjp(g: Array) -> tuple[Array, Array, Array]:
-        product, mean_weight = g * z, w / len(w)
-        along_z = (product @ mean_weight)[..., None]  # ⟨h ⊙ z⟩ = ⟨(g ⊙ z) ⊙ w⟩
-        shift = (g @ mean_weight)[..., None]
-        back = g * w
-        back -= shift
-        back -= z * along_z
-        back *= inverse
-        return back, sum_rows(_rows(product)), sum_rows(_rows(g))
+        g, back = _rows(g), np.empty(rows.shape, a.dtype)
 
-    return record(y, ((x, weight, bias), vjp))
+        def work(some: slice) -> tuple[Array, Array]:
+            for_weight, for_bias = np.zeros((2, D), a.dtype)
+            for block in numpy_kernels.cut_rows(some, D):
+                z, h = np.empty_like(rows[block]), back[block]
+                inverse = numpy_kernels.standardise(rows[block], eps, z)
+                product = g[block] * z
+                for_weight += sum_rows(product)
+                for_bias += sum_rows(g[block])
+                np.multiply(g[block], w, out=h)
+                h -= (g[block] @ mean_weight)[:, None]
+                z *= (product @ mean_weight)[:, None]  # ⟨h ⊙ z⟩ = ⟨(g ⊙ z) ⊙ w⟩
+                h -= z
+                h *= inverse
+            return for_weight, for_bias
+
+        parts = share(work, len(rows), 4 * rows.size)
+        for_weight, for_bias = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        return back.reshape(a.shape), for_weight, for_bias
+
+    return record(numpy_kernels.layer_norm(a, w, value_of(bias), eps), ((x, weight, bias), vjp))
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -151,30 +172,7 @@ def attention(
     back, block by block, so that memory grows with the tokens and not with their square (Dao et al. 2022).
     """
     arrays = value_of(query), value_of(key), value_of(value), is_real
-    output, log_total = numpy_kernels.attend(*arrays)
+    output, log_total = attend(*arrays)
     return record(
-        output, ((query, key, value), lambda g: _carry_back_attention(g, output, log_total, *arrays))
+        output, ((query, key, value), lambda g: carry_back_attention(g, output, log_total, *arrays))
     )
-
-
-def _carry_back_attention(
-    g: Array, output: Array, log_total: Array, query: Array, key: Array, value: Array, is_real: Array | None
-) -> tuple[Array, Array, Array]:
-    B, heads, N, d = query.shape
-    M = key.shape[2]
-    for_query, for_key, for_value = np.empty_like(query), np.zeros_like(key), np.zeros_like(value)
-    expected = np.einsum("bhnd,bhnd->bhn", g, output)[..., None]  # (B, heads, N, 1)
-    room, key_t = numpy_kernels.make_room(query, key), numpy_kernels.transpose_keys(key)
-    for block, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
-        weights = numpy_kernels.score_block(query[block], key_t[of_keys], is_real, of_keys[0], room)
-        back = g[block] @ np.swapaxes(value[of_keys], -1, -2)
-        weights -= log_total[block]
-        np.exp(weights, out=weights)
-        back -= expected[block]
-        back *= weights
-        for_value[of_keys] += np.swapaxes(weights, -1, -2) @ g[block]
-        for_query[block] = back @ key[of_keys]
-        for_key[of_keys] += np.swapaxes(back, -1, -2) @ query[block]
-    for_query *= np.asarray(d**-0.5, query.dtype)
-    for_key *= np.asarray(d**-0.5, query.dtype)
-    return for_query, for_key, for_value

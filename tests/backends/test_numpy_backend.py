@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import erf
 
+from minitvlt.backends import numpy_attention, numpy_kernels, tape
 from minitvlt.backends import numpy_backend as xp
-from minitvlt.backends import numpy_kernels, tape
 from tests.backends.cases import CASES, IS_REAL
 
 DTYPES = ("float32", "float64")
@@ -169,33 +169,53 @@ def attend_by_loops(
     return output
 
 
-@given(st.integers(1, 80), st.sampled_from([None, IS_REAL]), st.sampled_from(DTYPES))
-def test_attention_is_plain_loops_whatever_the_blocks(
-    block: int, is_real: np.ndarray | None, dtype: str
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("safe", [0, 60], ids=["online", "bounded"])
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([0, 70, 1000]), st.sampled_from([None, IS_REAL]))
+def test_attention_is_plain_loops_whatever_the_tiles(
+    safe: int, dtype: str, queries: int, keys: int, small: int, is_real: np.ndarray | None
 ) -> None:
-    rng = np.random.default_rng(block)
+    rng = np.random.default_rng(queries)
     query, key, value = (rng.normal(size=(3, 2, n, 3)).astype(dtype) for n in (7, 5, 5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numpy_kernels, "SCORE_BLOCK", block)
-        output = xp.attention(query, key, value, is_real)
-    assert output.dtype == dtype
+        for name, size in {"QUERIES": queries, "KEYS": keys, "SMALL": small, "SAFE_SCORE": safe}.items():
+            patch.setattr(numpy_attention, name, size)
+        output, log_total = numpy_attention.attend(query, key, value, is_real)
+    assert output.dtype == log_total.dtype == dtype
     expected = attend_by_loops(query, key, value, is_real)
     np.testing.assert_allclose(
         output, expected, **({"rtol": 1e-4, "atol": 1e-6} if dtype == "float32" else {})
     )
+    scores = np.einsum("bhnd,bhmd->bhnm", query, key) / np.sqrt(3)
+    weights = np.exp(scores - log_total) * (1 if is_real is None else is_real[:, None, None, :])
+    is_any = np.ones(3) if is_real is None else is_real.any(axis=1)
+    np.testing.assert_allclose(weights.sum(-1), np.broadcast_to(is_any[:, None, None], (3, 2, 7)), rtol=1e-4)
     if is_real is not None:
         assert (output[1] == 0).all(), "no real key: exactly 0"
 
 
-@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 9), st.integers(1, 6), st.integers(1, 90))
-def test_blocks_cover_every_score_once(B: int, heads: int, N: int, M: int, block: int) -> None:
+@given(st.integers(0, 4), st.integers(1, 3), st.integers(0, 9), st.integers(0, 6), st.integers(1, 90))
+def test_heads_are_cut_so_that_each_is_worked_on_once(B: int, heads: int, N: int, M: int, small: int) -> None:
+    seen = np.zeros((B, heads), int)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numpy_kernels, "SCORE_BLOCK", block)
-        seen = np.zeros((B, heads, N), int)
-        for of_queries, of_keys in numpy_kernels.score_blocks(B, heads, N, M):
-            assert of_queries[:2] == of_keys
-            seen[of_queries] += 1
+        patch.setattr(numpy_attention, "SMALL", small)
+        for part in numpy_attention.cut_heads(B, heads, N, M):
+            seen[part] += 1
     assert (seen == 1).all()
+
+
+@given(st.integers(0, 50), st.integers(1, 60))
+def test_a_cut_covers_everything_once_in_parts_of_nearly_one_size(n: int, most: int) -> None:
+    parts = numpy_attention.cut(n, most)
+    assert [i for part in parts for i in range(n)[part]] == list(range(n))
+    sizes = {part.stop - part.start for part in parts}
+    assert not sizes or (max(sizes) <= most and max(sizes) - min(sizes) <= 1)
+
+
+@pytest.mark.parametrize(("N", "M"), [(0, 3), (2, 0), (0, 0)])
+def test_attention_of_nothing_or_to_nothing(N: int, M: int) -> None:
+    query, key = np.ones((2, 3, N, 5)), np.ones((2, 3, M, 5))
+    np.testing.assert_array_equal(xp.attention(query, key, key), np.zeros((2, 3, N, 5)))
 
 
 def test_attention_has_no_nan_where_nothing_is_real() -> None:

@@ -1,0 +1,65 @@
+"""All cores of the processor for one operation on NumPy arrays.
+
+NumPy computes element by element on one core, and hands matrix products alone to several. Where the rows of
+an operation do not depend on each other, each core here takes a stretch of them through all of it, products
+included: no core waits for another, and what it has just computed is still in its cache.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from threading import Lock
+from typing import Any
+
+WORTH = 2e5  # nanoseconds: handing work to another core and hearing of its end takes about a third of this
+
+
+def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> list[Any]:
+    """Cut the rows 0 … n - 1 into a stretch for each core and let all cores work at once.
+
+    As many cores take part as the library of matrix products may use threads (OPENBLAS_NUM_THREADS and its
+    kin). Where the stretches begin depends on that number alone, so the same machine gives the same bits.
+
+    Args:
+        work: what to do for a stretch of rows; it must not call `share` itself.
+        n: the number of rows.
+        nanoseconds: about how long one core would take; too little work is done at once by the caller.
+
+    Returns:
+        What `work` returned for each stretch, in order.
+    """
+    crew = gather(os.getpid())
+    count = min(crew.count_cores(), n) if nanoseconds > WORTH else 1
+    if count < 2:
+        return [work(slice(0, n))]
+    first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+    with crew.turn, crew.products.limit(limits=1):
+        waiting = [crew.pool.submit(work, stretch) for stretch in others]
+        try:
+            done = work(first)
+        finally:
+            wait(waiting)  # even after an error: nobody may go on writing into the arrays
+        return [done, *(future.result() for future in waiting)]
+
+
+class Crew:
+    """The threads of this process that work beside the caller's, and how many its matrix products use"""
+
+    def __init__(self) -> None:
+        from threadpoolctl import ThreadpoolController  # here, to keep the package's import short
+
+        self.products = ThreadpoolController().select(user_api="blas")
+        self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
+        self.turn = Lock()  # one operation at a time, because that number holds for the whole process
+
+    def count_cores(self) -> int:
+        """How many threads matrix products may use now; 1 where their library cannot be asked."""
+        with self.turn:
+            return max((library.num_threads or 1 for library in self.products.lib_controllers), default=1)
+
+
+@cache
+def gather(process: int) -> Crew:
+    """Make the crew of a process; after a fork the child needs one of its own, since threads stay behind."""
+    return Crew()
