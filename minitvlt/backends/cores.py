@@ -12,7 +12,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-WORTH = 2e5  # nanoseconds: handing work to another core and hearing of its end takes about a third of this
+WORTH = 1e6  # nanoseconds: to hand work to another core and hear of its end takes a tenth of this
 
 
 def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> list[Any]:
