@@ -9,11 +9,11 @@ from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, make_batch
 from minitvlt.learning.checkpoints import load, save
 from minitvlt.learning.evaluation import evaluate, measure_baseline, score_all_pairs
-from minitvlt.learning.huggingface import from_huggingface
+from minitvlt.learning.huggingface import from_huggingface, to_huggingface
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.trainer import train
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params, init
+from minitvlt.model.parameters import Params, add_classifier, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,
@@ -23,11 +23,13 @@ from minitvlt.model.pretraining import (
     pretraining_loss,
     score_matches,
 )
+from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, task_loss
 from minitvlt.model.tvlt import Output, forward
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.inversion import reconstruct_waveform
-from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
+from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
+from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 
@@ -44,7 +46,11 @@ __all__ = [
     "PretrainingOutput",
     "Recipe",
     "ShapesWorld",
+    "TaskBatch",
+    "TaskOutput",
+    "add_classifier",
     "autoencode",
+    "classify",
     "draw_batch",
     "evaluate",
     "find_speech",
@@ -61,6 +67,7 @@ __all__ = [
     "paste_visible",
     "patchify_audio",
     "patchify_video",
+    "prepare",
     "prepare_audio",
     "prepare_video",
     "pretraining_loss",
@@ -68,11 +75,14 @@ __all__ = [
     "read_clip",
     "reconstruct_waveform",
     "register_backend",
+    "resample",
     "save",
     "score_all_pairs",
     "score_matches",
     "span_masking",
+    "task_loss",
     "to_backend",
+    "to_huggingface",
     "train",
     "unpatchify_audio",
     "unpatchify_video",

@@ -17,8 +17,9 @@ class Config:
     """Everything that is fixed before the first number is computed.
 
     Sizes are in pixels, spectrogram steps and mel bins; pairs are (height, width) for frames and
-    (steps, mel bins) for spectrograms. Position tables get one row for each position that these sizes give;
-    inputs may be shorter (the first rows are used) or longer (the table is interpolated).
+    (steps, mel bins) for spectrograms. One number for a patch size means a square. Position tables get one
+    row for each position that these sizes give; inputs may be shorter (the first rows are used) or longer
+    (the table is interpolated).
 
     Raises:
         ValueError: a value outside its range, or two values that contradict each other.
@@ -28,7 +29,7 @@ class Config:
     image_size: int | tuple[int, int] = 224
     num_frames: int = 8
     num_image_channels: int = 3
-    image_patch_size: tuple[int, int] = (16, 16)
+    image_patch_size: int | tuple[int, int] = (16, 16)  # kept as a pair
     # Sound: a spectrogram of 2,048 steps lasts 23.8 s
     sample_rate: int = 44100  # samples a second
     window_length: int = 2048  # samples
@@ -36,7 +37,7 @@ class Config:
     spectrogram_length: int = 2048
     frequency_length: int = 128
     num_audio_channels: int = 1
-    audio_patch_size: tuple[int, int] = (16, 16)
+    audio_patch_size: int | tuple[int, int] = (16, 16)  # kept as a pair
     # Encoder
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -86,6 +87,8 @@ class Config:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+            elif type(value) is int and name != "image_size":
+                object.__setattr__(self, name, (value, value))
         check_config(self)
 
     @classmethod

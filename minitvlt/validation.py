@@ -4,6 +4,7 @@ Every check raises a ValueError that names the field, what was expected and what
 """
 
 import dataclasses
+from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Any
 
@@ -29,6 +30,12 @@ NON_NEGATIVE = ("initializer_range", "matching_weight", "mae_weight")
 EPSILONS = ("layer_norm_eps", "classifier_norm_eps")
 RATIOS = ("pixel_mask_ratio", "audio_mask_ratio")
 PAIRS = ("image_patch_size", "audio_patch_size")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise a ValueError unless a word is one of those that there are."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
 
 
 def check_config(config: Any) -> None:
@@ -69,8 +76,7 @@ def _check_ranges(config: Any) -> None:
                 "as the published checkpoints do."
             )
     for name, allowed in CHOICES.items():
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(config, name)!r}.")
+        check_choice(name, getattr(config, name), allowed)
     for name in RATIOS:
         if not 0 <= getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(config, name)!r}.")

@@ -26,7 +26,8 @@ def test_the_defaults_are_the_published_ones():
         ("image_size", 0, "positive whole number or"),
         ("image_size", (32, 0), "positive whole number or"),
         ("image_size", 32.0, "positive whole number or"),
-        ("image_patch_size", 16, "pair of positive whole numbers"),
+        ("image_patch_size", 0, "pair of positive whole numbers"),
+        ("image_patch_size", True, "pair of positive whole numbers"),
         ("image_patch_size", (16, 16, 3), "pair of positive whole numbers"),
         ("audio_patch_size", (-2, 128), "pair of positive whole numbers"),
         ("num_frames", 0, "positive whole number"),
@@ -102,6 +103,11 @@ def test_what_follows_from_the_sizes():
     assert config.audio_grid == (431, 1)
     assert config.clip_seconds == pytest.approx(10.0, abs=0.01)
     assert Config(image_size=32).image_shape == (32, 32)
+
+
+def test_one_number_for_a_patch_size_means_a_square():
+    config = Config.from_dict({"image_patch_size": 32, "audio_patch_size": 8})
+    assert config == Config(image_patch_size=(32, 32), audio_patch_size=(8, 8))
 
 
 def test_presets_may_be_changed_and_are_checked():

@@ -3,6 +3,7 @@
 Everything is drawn on the host from one generator, so each backend trains on the same numbers.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,19 +32,26 @@ def draw_batch(world: World, config: Config, rng: np.random.Generator, batch_siz
 
 
 def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> PretrainingBatch:
-    """Turn clips into a batch for both objectives."""
-    source, is_match = draw_mixing(rng, len(clips.audio))
+    """Turn clips into a batch for both objectives; videos that nobody mixed yet are mixed by chance."""
+    clips = clips if clips.is_match is not None else mix_videos(clips, rng)
     return PretrainingBatch(
         video=clips.video,
         audio=clips.audio,
         video_mask=clips.video_mask,
         audio_mask=clips.audio_mask,
-        mixed_video=clips.video[source],
-        mixed_video_mask=None if clips.video_mask is None else clips.video_mask[source],
-        is_match=is_match,
+        mixed_video=clips.mixed_video,
+        mixed_video_mask=clips.mixed_video_mask,
+        is_match=clips.is_match,
         video_masking=draw_video_masking(rng, config, clips),
         audio_masking=draw_audio_masking(rng, config, clips),
     )
+
+
+def mix_videos(clips: Examples, rng: np.random.Generator) -> Examples:
+    """Give half of the sounds another clip's video."""
+    source, is_match = draw_mixing(rng, len(clips.audio))
+    mask = None if clips.video_mask is None else clips.video_mask[source]
+    return replace(clips, mixed_video=clips.video[source], mixed_video_mask=mask, is_match=is_match)
 
 
 def draw_mixing(

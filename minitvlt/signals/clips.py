@@ -198,24 +198,25 @@ def check_writable(target: Path, clip: Clip) -> None:
     if clip.frames is None and clip.waveform is None:
         raise ValueError(f"{target}: the clip holds neither frames nor sound, so there is nothing to write.")
     if clip.frames is not None:
-        _check_frames(target, clip.frames)
+        check_frames(clip.frames, f"the frames for {target}")
         _check_times(target, clip.times, len(clip.frames))
     if clip.waveform is not None:
         _check_sound(target, clip)
 
 
-def _check_frames(target: Path, frames: np.ndarray) -> None:
+def check_frames(frames: np.ndarray, name: str) -> None:
+    """Raise a ValueError unless these are frames of RGB pixels, at least one of at least one pixel."""
     shape = getattr(frames, "shape", None)
     if not isinstance(frames, np.ndarray) or len(shape) != 4 or shape[-1] != 3:
         what = type(frames).__name__ if shape is None else tuple(shape)
-        raise ValueError(f"{target}: expected frames as a NumPy array of shape (T, H, W, 3), got {what}.")
+        raise ValueError(f"Expected {name} as a NumPy array of shape (T, H, W, 3), got {what}.")
     if frames.dtype != np.uint8:
         raise ValueError(
-            f"{target}: expected pixels of uint8, from 0 to 255, got {frames.dtype}: "
+            f"Expected {name} with pixels of uint8, from 0 to 255, got {frames.dtype}: "
             "bring floating-point ones to [0, 255], round and convert them."
         )
     if frames.size == 0:
-        raise ValueError(f"{target}: expected at least one frame of one pixel, got {shape}.")
+        raise ValueError(f"Expected {name} to be at least one frame of one pixel, got {shape}.")
 
 
 def _check_times(target: Path, times: np.ndarray | None, T: int) -> None:

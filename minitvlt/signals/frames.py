@@ -6,16 +6,15 @@ are cut off, and the rest is resized (bicubic), as in the released code of TVLT.
 [-1, 1]. An image is a video of one frame.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
 from minitvlt.backends import Array, namespace
+from minitvlt.validation import CHOICES, check_choice
 
 BLACK = 30  # of 255: codecs do not leave black at 0
-CROPS = ("after-resizing", "before-resizing")
 
 
 def choose_frames(count: int, total: int) -> Int[np.ndarray, " {count}"]:
@@ -77,12 +76,6 @@ def check_frames(frames: Array, axes: str) -> None:
         raise ValueError(f"Expected frames of shape {axes} with no axis empty, got {shape}.")
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raise a ValueError unless a word is one of those that there are."""
-    if value not in choices:
-        raise ValueError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
-
-
 def make_floating(pixels: Shaped[Array, "*any"]) -> Float[Array, "*any"]:
     """Turn pixels of uint8 into float32; floating-point ones stay as they are."""
     xp = namespace(pixels)
@@ -104,12 +97,10 @@ def resize(
         raise ValueError(f"Expected a size of at least one pixel, got ({height}, {width}).")
     xp = namespace(frames)
     T, H, W, C = frames.shape
-    mix_columns, mix_rows = (
-        make_resize_weights(W, width, interpolation),
-        make_resize_weights(H, height, interpolation),
-    )
+    mix_columns = make_resize_weights(W, width, interpolation)
+    mix_rows = make_resize_weights(H, height, interpolation)
     x = xp.reshape(xp.permute_dims(frames, (0, 3, 1, 2)), (T * C * H, W))  # (T * C * H, W)
-    x = make_floating(x)
+    x = make_floating(x)  # only here: to move bytes is cheaper
     x = _clip_overshoot(xp.matmul(x, xp.as_like(mix_columns.T, x)), interpolation)
     x = xp.reshape(x, (T * C, H, width))  # (T * C, H, width)
     x = _clip_overshoot(xp.matmul(xp.as_like(mix_rows, x), x), interpolation)
@@ -216,7 +207,7 @@ def transform_frames(
     (2, 3, 12, 14)
     """
     check_frames(frames, "(T, H, W, 3)")
-    check_choice("crop", crop, CROPS)
+    check_choice("crop", crop, CHOICES["frame_crop"])
     _, H, W, _ = frames.shape
     if crop == "before-resizing":
         rows, columns = find_centre_part(H, W, height, width)

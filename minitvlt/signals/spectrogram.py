@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from minitvlt.backends import Array, namespace
+from minitvlt.validation import check_choice
 
 QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
 DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
@@ -233,8 +234,7 @@ def log_mel_spectrogram(
     (3, 50, 7)
     """
     check_geometry(sample_rate, mel_bins, window_length, hop_length)
-    if padding not in PADDINGS:
-        raise ValueError(f"Expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}.")
+    check_choice("padding", padding, PADDINGS)
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
     power = compute_power(compute_stft(waveform, window_length, hop_length, padding))

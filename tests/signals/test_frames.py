@@ -281,9 +281,9 @@ def test_what_is_no_stack_of_frames_is_refused(shape):
 
 def test_unknown_ways_are_refused_with_those_that_there_are():
     frames = np.zeros((1, 5, 7, 3))
-    with pytest.raises(ValueError, match="interpolation to be one of bilinear, bicubic, got 'nearest'"):
+    with pytest.raises(ValueError, match="interpolation must be one of bilinear, bicubic, not 'nearest'"):
         resize(frames, 3, 3, "nearest")
-    with pytest.raises(ValueError, match="crop to be one of after-resizing, before-resizing, got 'never'"):
+    with pytest.raises(ValueError, match="crop must be one of after-resizing, before-resizing, not 'never'"):
         transform_frames(frames, 3, 3, crop="never")
 
 

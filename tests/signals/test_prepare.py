@@ -6,7 +6,8 @@ import scipy.signal
 
 from minitvlt.backends import to_backend
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.model.pretraining import score_matches
+from minitvlt.learning.batches import make_batch
+from minitvlt.model.pretraining import pretraining_loss, score_matches
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.clips import Clip, read_clip
 from minitvlt.signals.frames import transform_frames
@@ -69,7 +70,7 @@ def test_a_token_is_real_if_any_of_its_steps_is():
 
 
 def test_waveforms_of_equal_length_are_the_same_together_as_alone(monkeypatch):
-    monkeypatch.setattr("minitvlt.signals.prepare.SAMPLES_AT_ONCE", 5000)  # two of the long ones at a time
+    monkeypatch.setattr("minitvlt.signals.ragged.NUMBERS_AT_ONCE", 5000)  # two of the long ones at a time
     waveforms = make_waveforms(2000, 700, 2000, 2000, 700, 9000)
     audio, _ = prepare_audio(waveforms, 8000, TINY)
     for i, waveform in enumerate(waveforms):
@@ -215,6 +216,31 @@ def test_frames_and_patches_need_not_be_square():
     np.testing.assert_array_equal(mask.sum(axis=1), [2 * 12, 12])
 
 
+# ---- one alone
+
+
+def test_a_waveform_alone_is_a_batch_of_one():
+    (waveform,) = make_waveforms(3000)
+    for alone, listed in zip(
+        prepare_audio(waveform, 8000, TINY), prepare_audio([waveform], 8000, TINY), strict=True
+    ):
+        np.testing.assert_array_equal(alone, listed)
+
+
+@pytest.mark.parametrize("shape", [(2, 30, 40, 3), (30, 40, 3)])
+def test_a_video_or_an_image_alone_is_a_batch_of_one(shape):
+    (clip,) = make_clips(shape)
+    for alone, listed in zip(prepare_video(clip, TINY), prepare_video([clip], TINY), strict=True):
+        np.testing.assert_array_equal(alone, listed)
+
+
+def test_large_clips_of_one_size_are_the_same_together_as_one_by_one(monkeypatch):
+    clips = make_clips((2, 30, 40, 3), (2, 30, 40, 3), (3, 30, 40, 3), (2, 30, 40, 3))
+    together, _ = prepare_video(clips, TINY)
+    monkeypatch.setattr("minitvlt.signals.ragged.NUMBERS_AT_ONCE", 1)
+    np.testing.assert_allclose(prepare_video(clips, TINY)[0], together, atol=1e-6)
+
+
 # ---- real clips
 
 
@@ -320,19 +346,95 @@ def test_a_clip_in_a_mixed_batch_gives_what_it_gives_alone(backend, lineage):
     backend.assert_close(run(clips), np.stack(expected), atol=1e-4)
 
 
-def test_ragged_mixed_videos_have_masks_of_their_own():
-    """A sound beside its own video, and beside that of another clip: each score is that of the pair alone."""
-    clips = [make_film(3, 6000), make_film(1, 2000, seed=1), make_film(2, 700, seed=2)]
-    params = draw_params(TINY, np.random.default_rng(0))
-    audio, audio_mask = prepare_audio([clip.waveform for clip in clips], SECOND, TINY)
-    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
-        mixed, mixed_mask = prepare_video([clips[i].frames for i in order], TINY)
-        scores = score_matches(params, mixed, audio, mixed_mask, audio_mask)
-        for b, i in enumerate(order):
-            sound, _ = prepare_audio([clips[b].waveform], SECOND, TINY)
-            pictures, _ = prepare_video([clips[i].frames], TINY)
-            np.testing.assert_allclose(scores[b], score_matches(params, pictures, sound)[0], atol=1e-5)
-        assert not mixed_mask.all()
+# ---- mixed videos
+
+FILMS = [make_film(3, 6000), make_film(1, 2000, seed=1), make_film(2, 700, seed=2)]
+OTHERS = [make_film(2, 0, seed=3), None, make_film(3, 4000, 16000, seed=4)]
+
+
+def test_mixed_videos_are_chosen_clips_with_masks_of_their_own():
+    found = prepare(FILMS, SMALL, mixed=OTHERS)
+    shown = [OTHERS[0], FILMS[1], OTHERS[2]]
+    video, mask = prepare_video([clip.frames for clip in shown], SMALL)
+    np.testing.assert_array_equal(found.mixed_video, video)
+    np.testing.assert_array_equal(found.mixed_video_mask, mask)
+    np.testing.assert_array_equal(found.is_match, [False, True, False])
+    unmixed = prepare(FILMS, SMALL)
+    assert (unmixed.mixed_video, unmixed.mixed_video_mask, unmixed.is_match) == (None, None, None)
+    for name in ("video", "audio", "video_mask", "audio_mask"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(unmixed, name))
+
+
+def test_a_clip_that_is_named_itself_is_a_match():
+    found = prepare(FILMS, SMALL, mixed=[FILMS[0], FILMS[0], FILMS[2]])
+    np.testing.assert_array_equal(found.is_match, [True, False, True])
+    np.testing.assert_array_equal(prepare(FILMS[0], SMALL, mixed=FILMS[1]).is_match, [False])
+
+
+def test_each_pair_of_a_mixed_batch_scores_what_it_scores_alone():
+    params = draw_params(SMALL, np.random.default_rng(0))
+    found = prepare(FILMS, SMALL, mixed=OTHERS)
+    scores = score_matches(params, found.mixed_video, found.audio, found.mixed_video_mask, found.audio_mask)
+    for b, other in enumerate([OTHERS[0], FILMS[1], OTHERS[2]]):
+        pictures, sound = prepare(other, SMALL).video, prepare(FILMS[b], SMALL).audio
+        np.testing.assert_allclose(scores[b], score_matches(params, pictures, sound)[0], atol=1e-5)
+    assert np.ptp(scores) > 0.1
+
+
+def test_chosen_pairs_are_those_of_the_batch_for_pre_training():
+    found = prepare(FILMS, SMALL, mixed=OTHERS)
+    batch = make_batch(found, SMALL, np.random.default_rng(0))
+    for name in ("mixed_video", "mixed_video_mask", "is_match"):
+        np.testing.assert_array_equal(getattr(batch, name), getattr(found, name))
+    out = pretraining_loss(draw_params(SMALL, np.random.default_rng(0)), batch)
+    assert np.isfinite(out.loss)
+
+
+def test_mixed_videos_and_masks_are_those_of_the_published_processor():
+    from transformers import TvltFeatureExtractor, TvltImageProcessor, TvltProcessor
+
+    clips = [
+        Clip(frames, 10.0, wave, 44100)
+        for frames, wave in zip(
+            make_clips((2, 60, 80, 3), (2, 48, 48, 3)), make_waveforms(9000, 20000), strict=True
+        )
+    ]
+    others = [Clip(frames, 10.0, None, 0) for frames in make_clips((3, 61, 80, 3), (3, 90, 48, 3))]
+    theirs = TvltProcessor(
+        TvltImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}),
+        TvltFeatureExtractor(),
+    )
+    expected = theirs(
+        *([list(clip.frames) for clip in clips], [clip.waveform for clip in clips]),
+        [list(clip.frames) for clip in others],
+        44100,
+        return_tensors="np",
+    )
+    found = prepare(clips, Config(image_size=48), mixed=others)
+    for ours, name in ((found.video, "pixel_values"), (found.mixed_video, "pixel_values_mixed")):
+        np.testing.assert_allclose(ours / 2, expected[name] / 2, atol=1 / 255 + 1e-6)
+    np.testing.assert_allclose(found.audio, expected["audio_values"], atol=1e-4)
+    np.testing.assert_array_equal(found.audio_mask, expected["audio_mask"].astype(bool))
+    assert expected["pixel_mask_mixed"].all() and found.mixed_video_mask is None  # all of it is real
+
+
+@pytest.mark.parametrize(
+    ("clips", "mixed", "complaint"),
+    [
+        (FILMS, OTHERS[:2], "each of 3 clips, got 2"),
+        (FILMS, "abc", "mixed as clips, .* got 'abc'"),
+        (FILMS, [None, None, 7], "number 2 of the list is of int"),
+        (FILMS, [None, make_film(0, 300), None], "pair 1 has no pictures"),
+        ([FILMS[0], make_film(2, 0)], [None, FILMS[1]], "pair 1 has no sound"),
+        (FILMS, [None, None, Clip(None, 0.0, None, 0)], "mixed clip 2 holds neither"),
+    ],
+)
+def test_pairs_that_cannot_be_matched_are_refused_by_number(clips, mixed, complaint):
+    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
+        prepare(clips, SMALL, mixed)
+
+
+# ---- which frames
 
 
 def test_frames_are_chosen_evenly_in_time_and_not_in_number():
@@ -361,17 +463,20 @@ def test_no_more_frames_than_there_are():
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ([], "at least one clip"),
-        ([np.zeros(3)], "clip 1 is of ndarray"),
-        ([("frames", None)], "Clip 1 holds neither frames nor sound"),
+        ([], r"clips as read_clip gives them, .* got \[\]"),
+        ([np.zeros(3)], "number 1 of the list is of ndarray"),
+        ([("frames", None)], "frames, sound or both, but clip 1 holds neither"),
         ([("waveform", np.zeros(5))], "whole hertz, at least 1, got 0"),
         ([("waveform", np.zeros((2, 500)))], "the waveform of clip 1 of shape .* mix its channels"),
         (
             [("waveform", np.zeros(500, np.int16))],
             "clip 1 as float32 or float64, got int16: .* divide by 32768",
         ),
-        ([("frames", np.zeros((2, 8, 8, 3)))], "uint8, from 0 to 255, but clip 1"),
-        ([("frames", np.zeros((8, 8, 3), np.uint8))], r"frames \(T, H, W, 3\) and T times, but clip 1"),
+        ([("frames", np.zeros((2, 8, 8, 3)))], "clip 1 with pixels of uint8, from 0 to 255, got float64"),
+        (
+            [("frames", np.zeros((8, 8, 3), np.uint8))],
+            r"the frames of clip 1 .* \(T, H, W, 3\), got \(8, 8, 3\)",
+        ),
     ],
 )
 def test_a_clip_that_cannot_be_prepared_is_refused_by_number(wrong, complaint):
@@ -384,8 +489,10 @@ def test_a_clip_that_cannot_be_prepared_is_refused_by_number(wrong, complaint):
 @pytest.mark.parametrize(
     ("waveforms", "complaint"),
     [
-        ([], "empty"),
-        ([[0.0, 1.0]], "NumPy arrays"),
+        ([], r"at least one, got \[\]"),
+        ([[0.0, 1.0]], "NumPy arrays, but number 0 of the list is of list"),
+        ("film.wav", "NumPy arrays, one or a list of at least one, got 'film.wav'"),
+        (np.zeros((2, 300)), r"waveform 0 of shape \(samples,\), got \(2, 300\): mix its channels"),
         (
             [np.zeros(300, np.float32), np.zeros((2, 300), np.float32)],
             "waveform 1 of shape .*mix its channels down to one",
@@ -408,7 +515,7 @@ def test_a_rate_for_each_waveform_must_be_there():
         prepare_audio(make_waveforms(300, 400), [8000, 8000, 16000], TINY)
 
 
-@pytest.mark.parametrize("sample_rate", [0, -8000, 44100.5, [8000.0], ["8000"], True, None])
+@pytest.mark.parametrize("sample_rate", [0, -8000, 44100.5, [8000.0], ["8000"], "8000", True, None])
 def test_a_sample_rate_that_is_none_is_refused(sample_rate):
     with annotations_unchecked(), pytest.raises(ValueError, match="whole hertz"):
         prepare_audio(make_waveforms(300), sample_rate, TINY)
@@ -417,13 +524,14 @@ def test_a_sample_rate_that_is_none_is_refused(sample_rate):
 @pytest.mark.parametrize(
     ("clips", "complaint"),
     [
-        ([], "empty"),
-        (["clip.mp4"], "NumPy arrays"),
-        (make_clips((2, 24, 24, 3), (2, 24, 24, 1)), "clip 1 has"),
-        (make_clips((24, 24)), "clip 0 has"),
-        ([np.zeros((2, 24, 24, 3))], "pixels of uint8"),
+        ([], r"at least one, got \[\]"),
+        (["clip.mp4"], "NumPy arrays, but number 0 of the list is of str"),
+        (make_clips((2, 24, 24, 3), (2, 24, 24, 1)), "clip 1 as .* got"),
+        (make_clips((24, 24)), "clip 0 as .* got"),
+        (np.zeros((2, 3, 24, 24, 3), np.uint8), r"clip 0 as .* \(T, H, W, 3\), got \(2, 3, 24, 24, 3\)"),
+        ([np.zeros((2, 24, 24, 3))], "pixels of uint8, .* bring floating-point ones to"),
         (make_clips((0, 24, 24, 3)), "at least one frame"),
-        (make_clips((2, 0, 24, 3)), "at least one pixel"),
+        (make_clips((2, 0, 24, 3)), "one pixel"),
     ],
 )
 def test_a_bad_clip_is_refused_by_number(clips, complaint):

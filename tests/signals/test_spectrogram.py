@@ -337,7 +337,7 @@ def test_a_bad_waveform_is_refused(waveform, complaint):
         ({"hop_length": 0}, "hop_length"),
         ({"hop_length": 2049}, "skips samples"),
         ({"window_length": 512}, "leave one empty"),
-        ({"padding": "zeros"}, "padding to be one of reflect, constant, got 'zeros'"),
+        ({"padding": "zeros"}, "padding must be one of reflect, constant, not 'zeros'"),
     ],
 )
 def test_numbers_that_give_no_picture_are_refused(numbers, complaint):
