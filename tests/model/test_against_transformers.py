@@ -4,7 +4,6 @@ Their side runs in float64, with every parameter random, so that nothing that is
 hide a mistake; ours reads the folder that theirs saved.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,17 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minitvlt.backends import to_backend
-from minitvlt.learning.huggingface import from_huggingface
 from minitvlt.model.masking import Masking, random_masking
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, pretraining_loss, score_matches
 from minitvlt.model.tvlt import forward
 from tests.helpers.backends import Backend, on_every_backend
-from tests.helpers.models import draw_clips, draw_mask, draw_values, geometries, seeds
-
-transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
-port = pytest.importorskip("transformers.models.tvlt.modeling_tvlt", reason="this transformers holds no TVLT")
-no_init_weights = transformers.modeling_utils.no_init_weights
+from tests.helpers.models import draw_clips, draw_mask, geometries, seeds
+from tests.helpers.peers import make_pair, port
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
 VARIANTS = {
@@ -36,19 +31,6 @@ VARIANTS = {
     "neither": {"qkv_bias": False, "use_mean_pooling": True},
 }
 on_every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-
-
-def make_theirs(kind: str, settings: dict[str, Any], seed: int) -> tuple[Any, Params]:
-    """Make a model of theirs with random parameters, and ours from the folder that it saves."""
-    rng = np.random.default_rng(seed)
-    with no_init_weights():  # what it would draw is overwritten
-        theirs = getattr(port, kind)(transformers.TvltConfig(**settings))
-    with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
-            parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
-    with tempfile.TemporaryDirectory() as folder:
-        theirs.save_pretrained(folder)
-        return theirs, from_huggingface(folder)
 
 
 def assert_close(backend: Backend, ours: Any, theirs: torch.Tensor, rows: Any = ...) -> None:
@@ -64,7 +46,7 @@ def assert_close(backend: Backend, ours: Any, theirs: torch.Tensor, rows: Any = 
 @settings(max_examples=3)
 @given(geometry=geometries(), seed=seeds, sizes=st.data())
 def test_the_encoder_is_theirs(backend, variant, geometry, seed, sizes):
-    theirs, ours = make_theirs("TvltModel", geometry | variant, seed)
+    theirs, ours = make_pair("TvltModel", geometry | variant, seed)
     rng, config = np.random.default_rng(seed), ours.config
     B, T = 3, sizes.draw(st.integers(1, config.num_frames))
     s = sizes.draw(st.integers(1, config.audio_grid[0]))
@@ -165,7 +147,7 @@ def compare_pretraining(
 @settings(max_examples=2)
 @given(geometry=geometries(has_square_patches=True), seed=seeds, sizes=st.data())
 def test_pretraining_is_theirs(backend, variant, is_padded, geometry, seed, sizes):
-    theirs, ours = make_theirs("TvltForPreTraining", geometry | variant, seed)
+    theirs, ours = make_pair("TvltForPreTraining", geometry | variant, seed)
     T = sizes.draw(st.integers(1, ours.config.num_frames))
     s = sizes.draw(st.integers(1, ours.config.audio_grid[0]))
     compare_pretraining([backend], theirs.double(), ours, seed, (3, T, s), is_padded)
@@ -175,7 +157,7 @@ def test_pretraining_is_theirs(backend, variant, is_padded, geometry, seed, size
 @settings(max_examples=3)
 @given(geometry=geometries(has_square_patches=True), seed=seeds)
 def test_matching_is_theirs_with_both_modalities_padded(backend, geometry, seed):
-    theirs, ours = make_theirs("TvltForPreTraining", geometry, seed)
+    theirs, ours = make_pair("TvltForPreTraining", geometry, seed)
     rng, config = np.random.default_rng(seed), ours.config
     B, T, s = 5, config.num_frames, config.audio_grid[0]
     h, w = config.image_grid
@@ -192,6 +174,6 @@ def test_matching_is_theirs_with_both_modalities_padded(backend, geometry, seed)
 
 def test_the_base_model_is_theirs():
     """All 114 million parameters at the published sizes; a short clip, so that it takes seconds."""
-    theirs, ours = make_theirs("TvltForPreTraining", {}, seed=11)
+    theirs, ours = make_pair("TvltForPreTraining", {}, seed=11)
     backends = [Backend(name, "cpu", "float32") for name in ("numpy", "torch")]
     compare_pretraining(backends, theirs, ours, seed=13, shape=(1, 1, 5), is_padded=False)

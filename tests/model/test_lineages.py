@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
+from minitvlt.backends import map_tree
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.model.parameters import Params
+from minitvlt.learning.batches import make_batch
+from minitvlt.model.parameters import Params, add_classifier
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
+from minitvlt.model.tasks import classify
 from minitvlt.model.transformer import run_blocks, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward
-from tests.helpers.models import draw_batch, draw_params
+from minitvlt.signals.prepare import Examples
+from tests.helpers.models import draw_batch, draw_clips, draw_params
 
 SETTINGS: dict[str, Any] = {
     "image_size": (6, 9),
@@ -56,6 +61,10 @@ def test_the_presets_name_every_setting_in_which_the_lineages_differ():
     assert port == Config()
     different = {name for name, value in released.to_dict().items() if value != getattr(port, name)}
     assert different == set(ORIGINAL)
+    of_processing = {"frame_crop", "frame_interpolation", "remove_waveform_mean", "stft_padding"}
+    of_processing |= {"drop_last_step", "audio_padding_value"}  # in tests/signals/test_lineages.py
+    of_model = {"token_order", "cls_in_autoencoding", "classifier_pooler", "classifier_norm_eps"}
+    assert different == of_processing | of_model | {"audio_mask_ratio", "audio_mask_type"}
     assert Config.original(hidden_size=384, num_attention_heads=6).token_order == "audio-first"
 
 
@@ -110,3 +119,53 @@ def test_the_autoencoding_pass_of_the_lineages_differs_by_cls_alone(params, batc
     port_without_cls = change(params, cls_in_autoencoding=False)
     for ours, theirs in zip(autoencode(released, batch), autoencode(port_without_cls, batch), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def run_head(head: Any, x: np.ndarray, eps: float) -> np.ndarray:
+    """The classifier in plain NumPy; with the pooler if there is one."""
+    if head.pooler is not None:
+        x = np.tanh(x @ head.pooler.weight.T + head.pooler.bias)
+    x = x @ head.expand.weight.T + head.expand.bias
+    x = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    x = x * head.norm.weight + head.norm.bias
+    return x * (1 + erf(x / np.sqrt(2))) / 2 @ head.output.weight.T + head.output.bias
+
+
+@pytest.mark.parametrize("lineage", [Config.huggingface, Config.original])
+def test_the_classifier_has_a_pooler_in_the_released_code_and_none_in_transformers(lineage, batch):
+    params = draw_params(lineage(**SETTINGS), np.random.default_rng(2), "classifier")
+    assert (params.classifier.pooler is not None) == (lineage == Config.original)
+    made = add_classifier(params, seed=3)
+    assert (made.classifier.pooler is None) == (params.classifier.pooler is None)
+    clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+    expected = run_head(params.classifier, forward(params, *clips).cls, params.config.classifier_norm_eps)
+    np.testing.assert_allclose(classify(params, *clips), expected, rtol=1e-9)
+
+
+def test_the_eps_of_the_classifier_is_that_of_the_lineage(batch):
+    """On answers so small that the eps is seen; the LayerNorms of the encoder keep theirs."""
+    params = draw_params(Config(**SETTINGS), np.random.default_rng(2), "classifier")
+    small = dataclasses.replace(
+        params.classifier, expand=map_tree(lambda array: 1e-3 * array, params.classifier.expand)
+    )
+    params = dataclasses.replace(params, classifier=small)
+    clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+    logits = []
+    for eps in (1e-6, ORIGINAL["classifier_norm_eps"]):
+        logits.append(classify(change(params, classifier_norm_eps=eps), *clips))
+        np.testing.assert_allclose(logits[-1], run_head(small, forward(params, *clips).cls, eps), rtol=1e-9)
+    assert np.abs(logits[0] - logits[1]).max() > 0.1
+
+
+def test_by_default_transformers_hides_a_few_whole_steps_of_sound_and_the_released_code_most_patches():
+    settings = {name: SETTINGS[name] for name in SETTINGS if not name.endswith("mask_ratio")}
+    hidden = []
+    for config in (Config.huggingface(**settings), Config.original(**settings)):
+        clips = Examples(*draw_clips(config, np.random.default_rng(4), 20, 3, 5))
+        batch = make_batch(clips, config, np.random.default_rng(5))
+        hidden.append(batch.audio_masking.is_hidden.reshape(20, 5, 2))
+        assert (batch.video_masking.is_hidden.sum(axis=1) == NV - int(NV * 0.25)).all()
+    assert (hidden[0].all(axis=2) == hidden[0].any(axis=2)).all()
+    assert (hidden[0].sum(axis=(1, 2)) == 2 * (5 - int(5 * 0.85))).all()
+    assert (hidden[1].all(axis=2) != hidden[1].any(axis=2)).any()
+    assert (hidden[1].sum(axis=(1, 2)) == NA - int(NA * 0.25)).all()

@@ -1,0 +1,93 @@
+"""What both lineages do to sound and frames, said a second time: by librosa, Pillow and plain loops.
+
+Each difference between them is a field of the configuration here too, so that one alone can be switched.
+"""
+
+import librosa
+import numpy as np
+import scipy.signal
+from PIL import Image
+
+from minitvlt.config import Config
+
+
+def make_picture(waveform: np.ndarray, config: Config) -> np.ndarray:
+    """The log-mel picture (S, F) of a waveform at the model's rate, by librosa in double precision."""
+    sound = waveform.astype(np.float64)
+    if config.remove_waveform_mean:
+        sound = sound - sound.mean()
+    power = librosa.feature.melspectrogram(
+        y=sound,
+        sr=config.sample_rate,
+        n_fft=config.window_length,
+        hop_length=config.hop_length,
+        n_mels=config.frequency_length,
+        pad_mode=config.stft_padding,
+    )
+    picture = np.clip((librosa.power_to_db(power).T - 20) / 40, -2, 0) + 1
+    return (picture[:-1] if config.drop_last_step else picture)[: config.spectrogram_length]
+
+
+def pad_pictures(pictures: list[np.ndarray], config: Config) -> np.ndarray:
+    """A batch (B, 1, S, F) of a whole number of patches along time."""
+    p = config.audio_patch_size[0]
+    S = max(-(-len(picture) // p) * p for picture in pictures)
+    value = config.audio_padding_value
+    padded = [np.pad(p, ((0, S - len(p)), (0, 0)), constant_values=value) for p in pictures]
+    return np.stack(padded)[:, None]
+
+
+def cut_borders(frames: np.ndarray) -> np.ndarray:
+    """Take rows and columns off as long as all in them is black, in every frame."""
+    while frames.shape[1] > 1 and frames[:, 0].max() <= 30:
+        frames = frames[:, 1:]
+    while frames.shape[1] > 1 and frames[:, -1].max() <= 30:
+        frames = frames[:, :-1]
+    while frames.shape[2] > 1 and frames[:, :, 0].max() <= 30:
+        frames = frames[:, :, 1:]
+    while frames.shape[2] > 1 and frames[:, :, -1].max() <= 30:
+        frames = frames[:, :, :-1]
+    return frames
+
+
+def make_frames_of_model(frames: np.ndarray, config: Config) -> np.ndarray:
+    """Square frames (T, 3, side, side) in [-1, 1], by Pillow."""
+    kind = getattr(Image.Resampling, config.frame_interpolation.upper())
+    (side, _), made = config.image_shape, []
+    for frame in cut_borders(frames) if config.frame_crop == "before-resizing" else frames:
+        H, W = frame.shape[:2]
+        short = min(H, W)
+        if config.frame_crop == "before-resizing":
+            top, left = -(-(H - short) // 2), -(-(W - short) // 2)
+            square = Image.fromarray(frame[top : top + short, left : left + short])
+            pixels = np.asarray(square.resize((side, side), kind))
+        else:
+            h, w = side * H // short, side * W // short
+            whole = np.asarray(Image.fromarray(frame).resize((w, h), kind))
+            pixels = whole[(h - side) // 2 :, (w - side) // 2 :][:side, :side]
+        made.append(pixels.transpose(2, 0, 1))
+    return np.stack(made) / 127.5 - 1
+
+
+def find_real_patches(clip: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
+    """Guess by the rule of the released code: a patch is padding if all of its values are -1; (B, tokens)."""
+    B, (H, W), (p, q) = len(clip), clip.shape[-2:], patch
+    cut = clip.reshape(B, -1, clip.shape[-3], H // p, p, W // q, q)
+    return (cut != -1).any(axis=(2, 4, 6)).reshape(B, -1)
+
+
+def make_sound(samples: int, rate: int = 44100, seed: int = 0) -> np.ndarray:
+    """A rising tone in noise, loud at both ends."""
+    t = np.arange(samples) / rate
+    noise = 0.02 * np.random.default_rng(seed).standard_normal(samples)
+    return (0.4 * scipy.signal.chirp(t, 200, 1.0, 5000) + noise).astype(np.float32)
+
+
+def make_film(T: int, H: int, W: int, seed: int = 0) -> np.ndarray:
+    """Waves and coarse noise (T, H, W, 3), of which no row or column is black throughout."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:H, :W]
+    waves = 120 + 60 * np.sin(x / 3) + 60 * np.cos(y / 4)
+    noise = rng.integers(0, 256, (T, -(-H // 3), -(-W // 3), 2)).repeat(3, axis=1).repeat(3, axis=2)
+    frames = np.concatenate([np.broadcast_to(waves[..., None], (T, H, W, 1)), noise[:, :H, :W]], axis=-1)
+    return frames.astype(np.uint8)
