@@ -129,9 +129,8 @@ def _turn_upright(frame: Any) -> UInt8[np.ndarray, "H W 3"]:
     pixels = frame.to_ndarray(format="rgb24")
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
-    except (
-        ValueError
-    ):  # beside EXIF data, as in photographs, PyAV 18 gives the angle alone, without mirroring
+    except ValueError:
+        # Beside EXIF data, as in photographs, PyAV 18 gives the angle alone, without mirroring.
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
     if matrix is None:
         return pixels
@@ -155,10 +154,8 @@ def encode_media(
     keeps their size but which some browsers refuse.
     """
     av = import_av()
-    options = {
-        "movflags": "faststart",
-        "movie_timescale": str(TICKS),
-    }  # or a late sound is placed to 1/1000 s
+    options = {"movflags": "faststart"}
+    options["movie_timescale"] = str(TICKS)  # or a late sound is placed to 1/1000 s
     with av.open(str(path), "w", format="mp4", options=options) as container:
         picture_stream = None if frames is None else _add_picture_stream(container, frames, times)
         sound_stream = None if sound is None else container.add_stream("aac", rate=sound.rate, layout="mono")

@@ -55,8 +55,12 @@ def resample(
 
     >>> resample(np.zeros(441), 44100, 16000).shape
     (160,)
+
+    Raises:
+        ValueError: an empty waveform or one of several channels, whole numbers, NaN or infinity in it, or
+            sample rates that are no whole numbers of at least 1 Hz.
     """
-    check_waveform(waveform)
+    check_channel(waveform)
     check_rates(from_rate, to_rate)
     if from_rate == to_rate:
         return waveform

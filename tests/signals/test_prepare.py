@@ -58,6 +58,19 @@ def test_audio_and_mask_are_those_of_the_published_processor(lengths, config):
     np.testing.assert_allclose(audio, expected["audio_values"], atol=1e-4)
 
 
+def test_what_is_cut_off_still_counts_for_the_loudest_spot_as_in_the_published_processor():
+    """Nothing lies more than 80 dB below the loudest spot, also where the picture ends before that."""
+    from transformers import TvltFeatureExtractor
+
+    (sound,) = make_waveforms(512 * 100)
+    sound *= np.where(np.arange(len(sound)) < 512 * 60, 1e-4, 100).astype(np.float32)
+    expected = TvltFeatureExtractor(spectrogram_length=48)(sound, sampling_rate=44100)["audio_values"]
+    audio, _ = prepare_audio(sound, 44100, Config(spectrogram_length=48))
+    np.testing.assert_allclose(audio, expected, atol=1e-4)
+    before_the_cut, _ = prepare_audio(sound[: 512 * 48], 44100, Config(spectrogram_length=48))
+    assert np.abs(before_the_cut - audio)[:, :, :40].max() > 0.1
+
+
 def test_a_token_is_real_if_any_of_its_steps_is():
     waveforms = make_waveforms(
         256 * 9, 256 * 8, 1
@@ -459,31 +472,40 @@ def test_no_more_frames_than_there_are():
 
 # ---- bad input
 
+FILM = make_film(3, 0).frames
+
 
 @pytest.mark.parametrize(
-    ("wrong", "complaint"),
+    ("fields", "complaint"),
     [
-        ([], r"clips as read_clip gives them, .* got \[\]"),
-        ([np.zeros(3)], "number 1 of the list is of ndarray"),
-        ([("frames", None)], "frames, sound or both, but clip 1 holds neither"),
-        ([("waveform", np.zeros(5))], "whole hertz, at least 1, got 0"),
-        ([("waveform", np.zeros((2, 500)))], "the waveform of clip 1 of shape .* mix its channels"),
-        (
-            [("waveform", np.zeros(500, np.int16))],
-            "clip 1 as float32 or float64, got int16: .* divide by 32768",
-        ),
-        ([("frames", np.zeros((2, 8, 8, 3)))], "clip 1 with pixels of uint8, from 0 to 255, got float64"),
-        (
-            [("frames", np.zeros((8, 8, 3), np.uint8))],
-            r"the frames of clip 1 .* \(T, H, W, 3\), got \(8, 8, 3\)",
-        ),
+        ({}, "frames, sound or both, but clip 1 holds neither"),
+        ({"waveform": np.zeros(5)}, "whole hertz, at least 1, got 0"),
+        ({"waveform": np.zeros((2, 500))}, "the waveform of clip 1 of shape .* mix its channels"),
+        ({"waveform": np.zeros(500, np.int16)}, "clip 1 as float32 or float64, got int16: .* by 32768"),
+        ({"frames": np.zeros((2, 8, 8, 3))}, "clip 1 with pixels of uint8, from 0 to 255, got float64"),
+        ({"frames": np.zeros((8, 8, 3), np.uint8)}, r"frames of clip 1 .*, got \(8, 8, 3\)"),
+        ({"frames": FILM, "times": np.array([0.0, 1.0])}, "a later time for each frame of clip 1"),
+        ({"frames": FILM, "times": np.array([0.0, 2.0, 1.0])}, "a later time for each frame of clip 1"),
+        ({"frames": FILM, "times": np.array([0.0, np.nan, 1.0])}, "a later time for each frame of clip 1"),
     ],
 )
-def test_a_clip_that_cannot_be_prepared_is_refused_by_number(wrong, complaint):
-    silent_clip = {"frames": None, "frame_rate": 1.0, "waveform": None, "sample_rate": 0}
+def test_a_clip_that_cannot_be_prepared_is_refused_by_number(fields, complaint):
+    empty = {"frames": None, "frame_rate": 1.0, "waveform": None, "sample_rate": 0}
     with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        clips = [Clip(**silent_clip | dict([one])) if isinstance(one, tuple) else one for one in wrong]
-        prepare([make_film(2, 0), *clips] if clips else [], SMALL)
+        prepare([make_film(2, 0), Clip(**empty | fields)], SMALL)
+
+
+@pytest.mark.parametrize(
+    ("clips", "complaint"),
+    [
+        ([], r"clips as read_clip gives them, .* got \[\]"),
+        (None, "clips as read_clip gives them, .* got None"),
+        ([make_film(2, 0), np.zeros(3)], "number 1 of the list is of ndarray"),
+    ],
+)
+def test_what_is_no_list_of_clips_is_refused(clips, complaint):
+    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
+        prepare(clips, SMALL)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from minitvlt.signals.waveforms import Sound, find_samples, join_sounds, mix_channels, read_wav, write_wav
+from minitvlt.signals.waveforms import (
+    Sound,
+    find_samples,
+    join_sounds,
+    mix_channels,
+    read_wav,
+    resample,
+    write_wav,
+)
 from tests.helpers.annotations import annotations_unchecked
 
 SOMEWHERE = Path("somewhere.mp4")
@@ -180,3 +188,18 @@ def test_what_no_wav_file_can_hold_is_refused_and_nothing_is_written(tmp_path, w
     with annotations_unchecked(), pytest.raises(ValueError, match=words):
         write_wav(tmp_path / "bad.wav", waveform, rate)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("waveform", "rates", "words"),
+    [
+        (np.zeros((2, 300)), (8000, 16000), r"got \(2, 300\): mix its channels down to one"),
+        (np.zeros(0), (8000, 16000), "at least one sample"),
+        (np.zeros(3, np.int16), (8000, 8000), "divide by 32768"),
+        (np.zeros(3), (8000, 16000.5), r"whole hertz, at least 1, got 8000 and 16000\.5"),
+        (np.zeros(3), (0, 8000), "whole hertz, at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(waveform, rates, words):
+    with annotations_unchecked(), pytest.raises(ValueError, match=words):
+        resample(waveform, *rates)
