@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minitvlt.signals.clips import Clip, choose_frames_in_time, read_clip, write_clip
+from minitvlt.signals.clips import Clip, choose_frames_in_time, make_clip, read_clip, write_clip
 from minitvlt.signals.frames import choose_frames
 from minitvlt.signals.media import AAC_RATES
 from minitvlt.signals.waveforms import write_wav
@@ -555,6 +555,31 @@ def test_a_wav_file_that_is_cut_off_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match=r"s\.wav.*cut off"):
         read_clip(path)
+
+
+@needs_av
+def test_a_bare_stream_of_pictures_without_times_is_refused(tmp_path):
+    path = write_media(tmp_path / "s.h264", make_frames(10, 32, 34))
+    with pytest.raises(
+        ValueError, match=r"s\.h264: its frames carry no times; put it into another container"
+    ):
+        read_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("times", "heights", "words"),
+    [
+        ((0.1, 0.2, 0.15), (4, 4, 4), r"s\.mp4: the times of its frames run backwards"),
+        ((0.1, 0.2, 0.2), (4, 4, 4), "run backwards"),
+        ((0.1, 0.2, 0.3), (4, 4, 6), r"s\.mp4: the size of its pictures changes"),
+    ],
+)
+def test_pictures_that_make_no_film_are_refused(times, heights, words):
+    pictures = [
+        (time, np.zeros((height, 5, 3), np.uint8)) for time, height in zip(times, heights, strict=True)
+    ]
+    with pytest.raises(ValueError, match=words):
+        make_clip(Path("s.mp4"), 0.0, pictures, None)
 
 
 # WAV files, with and without PyAV
