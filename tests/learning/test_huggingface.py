@@ -135,7 +135,8 @@ def test_both_file_formats_hold_the_same(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "parts"), zip(KINDS, [set(), {"decoder", "matching"}, {"classifier"}], strict=True)
+    ("kind", "parts"),
+    list(zip(KINDS, [set(), {"decoder", "matching"}, {"classifier"}], strict=True)),
 )
 def test_each_class_has_its_parts(kind, parts, tmp_path):
     save_theirs(kind, tmp_path)
