@@ -9,8 +9,11 @@ from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, make_batch
 from minitvlt.learning.checkpoints import load, save
 from minitvlt.learning.evaluation import evaluate, measure_baseline, score_all_pairs
+from minitvlt.learning.formats import load_any
 from minitvlt.learning.huggingface import from_huggingface, to_huggingface
+from minitvlt.learning.mae import from_mae
 from minitvlt.learning.optimizer import Recipe
+from minitvlt.learning.original import from_original, to_original
 from minitvlt.learning.trainer import train
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params, add_classifier, init
@@ -58,8 +61,11 @@ __all__ = [
     "forward",
     "frame_masking",
     "from_huggingface",
+    "from_mae",
+    "from_original",
     "init",
     "load",
+    "load_any",
     "log_mel_spectrogram",
     "make_batch",
     "map_tree",
@@ -83,6 +89,7 @@ __all__ = [
     "task_loss",
     "to_backend",
     "to_huggingface",
+    "to_original",
     "train",
     "unpatchify_audio",
     "unpatchify_video",

@@ -9,6 +9,7 @@ from typing import Any
 
 from minitvlt.backends import walk
 from minitvlt.config import Config
+from minitvlt.files import check_new
 from minitvlt.learning.checkpoints import save
 from minitvlt.learning.formats import FORMATS, Checkpoint, read_any
 from minitvlt.learning.huggingface import to_huggingface
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--to",
         dest="target_format",
-        choices=FORMATS,
+        choices=WRITERS,  # not mae, which has no place for sound
         help="default: minitvlt for .safetensors, original for .ckpt, .pth, .pt and .bin, transformers for a "
         "name without an ending",
     )
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Read, say what there is, write, and read again what was written."""
     source, target = arguments.source, arguments.target
     target_format = choose_target_format(target, arguments.target_format)
-    check_target(target)
+    check_new(target)
     found = read_any(source, arguments.source_format, **collect_settings(arguments))
     was_guessed = " (guessed)" if arguments.source_format is None else ""
     print(f"Read {source} as a checkpoint of {FORMATS[found.format]}{was_guessed}: {describe(found)}.")
@@ -75,23 +76,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 def choose_target_format(target: Path, chosen: str | None) -> str:
     """Take the format that was asked for, or the one that the ending of the target stands for."""
-    if chosen == "mae":
-        raise ValueError(
-            "A checkpoint of ViT MAE pre-training has no place for sound, and its images are normalised in "
-            "another way: this conversion does not exist. Choose --to minitvlt, transformers or original."
-        )
     if chosen is None and target.suffix not in ENDINGS:
         raise ValueError(
             f"The ending of {target} stands for no format: expected {', '.join(filter(None, ENDINGS))} or "
             "none, or choose by --to."
         )
     return chosen or ENDINGS[target.suffix]
-
-
-def check_target(target: Path) -> None:
-    """Refuse a target that is there already, before any work is done; an empty folder may be filled."""
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(f"{target} is there already, and nothing is overwritten: choose another target.")
 
 
 def collect_settings(arguments: argparse.Namespace) -> dict[str, Any]:

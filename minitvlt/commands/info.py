@@ -1,16 +1,18 @@
 """Print what a checkpoint holds: whose format it has, its configuration, its parts, and every array.
 
-Files of minitvlt, of transformers, of the released TVLT code and of ViT MAE pre-training are read, always safely.
+Files of minitvlt, of transformers, of the released TVLT code and of ViT MAE pre-training are understood, and
+of any other program the named arrays are listed. No code in a file ever runs.
 """
 
 import argparse
 from math import prod
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 
 from minitvlt.backends import Array, flatten
 from minitvlt.config import Config
-from minitvlt.learning.formats import FORMATS, read_any
+from minitvlt.learning.formats import FORMATS, guess_format, read_any
+from minitvlt.learning.tensor_files import read_tensors
 
 EXAMPLE = "example:\n  minitvlt info run/model.safetensors"
 
@@ -24,15 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the format, the configuration, the parts, then the arrays and their number."""
+    path = arguments.checkpoint
+    format = guess_format(path)
+    if format is None:
+        print(f"{path}: named arrays of a program that is not known here\n\narrays")
+        print_arrays(read_tensors(path))
+        return
     heads = {
         "num_attention_heads": arguments.heads,
         "decoder_num_attention_heads": arguments.decoder_heads,
     }
     given = {name: value for name, value in heads.items() if value is not None}
-    found = read_any(arguments.checkpoint, **given)
+    found = read_any(path, format, **given)
     config, arrays = found.params.config, flatten(found.params)
     held = {name: array for name, array in arrays.items() if name not in found.drawn}
-    print(f"{arguments.checkpoint}: a checkpoint of {FORMATS[found.format]}\n")
+    print(f"{path}: a checkpoint of {FORMATS[format]}\n")
     print_config(config)
     print("\nparts")
     for part in dict.fromkeys(name.partition(".")[0] for name in held):
@@ -63,9 +71,9 @@ def describe_part(part: str, config: Config) -> str:
     }[part]
 
 
-def print_arrays(arrays: dict[str, Float[Array, "..."]]) -> None:
+def print_arrays(arrays: dict[str, Shaped[Array, "..."]]) -> None:
     """Print name, type and shape of each array, then how many there are."""
-    width = max(map(len, arrays))
+    width = max(map(len, arrays), default=0)
     for name, array in arrays.items():
-        print(f"  {name:{width}}  {array.dtype}  {' × '.join(map(str, array.shape))}")
+        print(f"  {name:{width}}  {array.dtype}  {' × '.join(map(str, array.shape)) or 'one number'}")
     print(f"\n{len(arrays)} arrays, {sum(prod(array.shape) for array in arrays.values()):,} numbers")

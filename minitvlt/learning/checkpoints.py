@@ -5,7 +5,7 @@ The format holds numbers and text, never code: reading a file from anywhere is s
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def load(path: str | os.PathLike[str]) -> Params:
 
 
 def build_params(config: Config, arrays: Mapping[str, Shaped[np.ndarray, "..."]], source: str) -> Params:
-    """Make a tree of named NumPy arrays, which may lack the decoder and the matching head as a whole.
+    """Make a tree of named NumPy arrays, which may lack every part but the encoder as a whole.
 
     Args:
         config: says which arrays there must be, and their shapes.
@@ -78,16 +78,36 @@ def build_params(config: Config, arrays: Mapping[str, Shaped[np.ndarray, "..."]]
     Raises:
         ValueError: arrays that do not fit the configuration, see `load`.
     """
-    check_sizes(config, arrays, source)
-    like = outline(config, {name.partition(".")[0] for name in arrays})
+    like = lay_out(config, {name.partition(".")[0] for name in arrays}, arrays, source)
     check_shapes(arrays, like, source)
     for name, array in arrays.items():
-        if not np.issubdtype(array.dtype, np.floating):
-            raise ValueError(f"{source}: {name} is {array.dtype}: expected floating-point numbers.")
-        if not np.isfinite(array).all():
-            count = array.size - int(np.isfinite(array).sum())
-            raise ValueError(f"{source}: {count} of the {array.size} values of {name} are NaN or infinite.")
+        check_numbers(array, f"{source}: {name}")
     return unflatten(like, dict(arrays))
+
+
+def lay_out(
+    config: Config, parts: Collection[str], arrays: Mapping[str, Shaped[Array, "..."]], source: str
+) -> Params:
+    """Lay out the tree of a configuration, as `outline` does, unless these arrays are too few to fill it.
+
+    Raises:
+        ValueError: a configuration that no memory holds, or far more layers than numbers.
+    """
+    widths = [(config.num_hidden_layers, config.hidden_size, config.intermediate_size)]
+    if "decoder" in parts:
+        decoder = (config.decoder_num_hidden_layers, config.decoder_hidden_size)
+        widths.append((*decoder, config.decoder_intermediate_size))
+    numbers = sum(array.size for array in arrays.values())
+    for layers, *each in widths:
+        if layers * sum(each) > numbers:
+            raise ValueError(
+                f"{source} holds {numbers} numbers, too few for {layers} layers of the widths "
+                f"{each[0]} and {each[1]}, as its configuration says."
+            )
+    try:
+        return outline(config, parts)
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise ValueError(f"{source} cannot hold what its configuration asks for: {error}.") from None
 
 
 def check_shapes(arrays: Mapping[str, Array], like: Params, source: str) -> None:
@@ -101,27 +121,31 @@ def check_shapes(arrays: Mapping[str, Array], like: Params, source: str) -> None
         ]
         raise ValueError(f"{source} does not fit its configuration: {', and, unexpectedly, '.join(found)}.")
     for name, blank in expected.items():
-        wanted, shape = tuple(blank.shape), tuple(arrays[name].shape)
-        if name.endswith(OF_ANY_LENGTH) and len(shape) == 2 and shape[0] > 0:
-            wanted = (shape[0], wanted[1])
-        if shape != wanted:
-            raise ValueError(f"{source}: {name} has the shape {shape}, but its configuration says {wanted}.")
+        rows = 0 if name.endswith(OF_ANY_LENGTH) else None
+        check_shape(arrays[name], blank.shape, rows, f"{source}: {name}")
+
+
+def check_shape(array: Array, wanted: tuple[int, ...], rows: int | None, name: str) -> None:
+    """Compare the shape of an array with the one wanted, where the axis `rows` may have any length but 0."""
+    shape = tuple(array.shape)
+    if rows is not None and len(shape) == len(wanted) and shape[rows] > 0:
+        wanted = (*wanted[:rows], shape[rows], *wanted[rows + 1 :])
+    if shape != wanted:
+        raise ValueError(f"{name} has the shape {shape}, but its configuration says {wanted}.")
+
+
+def check_numbers(array: Array, name: str) -> None:
+    """Raise a ValueError unless an array holds finite floating-point numbers."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} is {array.dtype}: expected floating-point numbers.")
+    count = array.size - int(np.isfinite(array).sum())
+    if count:
+        raise ValueError(f"{name}: {count} of {array.size} values are NaN or infinite.")
 
 
 def _shorten(names: list[str], most: int = 5) -> str:
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
-
-
-def check_sizes(config: Config, arrays: Mapping[str, Array], source: str) -> None:
-    """Refuse a configuration that is larger than the file by far, before a tree of its size is laid out."""
-    blocks = config.num_hidden_layers * (config.hidden_size + config.intermediate_size)
-    numbers = sum(array.size for array in arrays.values())
-    if blocks > numbers:
-        raise ValueError(
-            f"{source} holds {numbers} numbers, too few for {config.num_hidden_layers} layers of the widths "
-            f"{config.hidden_size} and {config.intermediate_size}, as its configuration says."
-        )
 
 
 def save_arrays(

@@ -1,55 +1,48 @@
 """What names and shapes of arrays say about a model whose file says nothing else."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from math import isqrt
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+from minitvlt.config import Config
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+HEAD_WIDTHS = {"": 64, "decoder_": 32}  # of the published base models: no shape says how many heads there are
 
 
-def strip_prefix(names: Collection[str], anchor: str, source: str) -> dict[str, str]:
-    """Map bare names to the names in a file, whose wrapper may have put something before them.
+def strip_prefix(arrays: Arrays, anchor: str, source: str) -> Arrays:
+    """Take off names what a wrapper put before them, such as `transformer.`: all that stands before `anchor`.
 
-    What stands before `anchor` is the prefix; names without it count as they are.
+    Names without that prefix stay as they are.
 
-    >>> strip_prefix(["net.norm.bias", "net.cls", "step"], "norm.bias", "a file")
-    {'norm.bias': 'net.norm.bias', 'cls': 'net.cls', 'step': 'step'}
+    >>> list(strip_prefix({"net.norm.bias": np.ones(2), "step": np.ones(1)}, "norm.bias", "a file"))
+    ['norm.bias', 'step']
 
     Raises:
         ValueError: no such name, the same one behind several prefixes, or two names that become one.
     """
-    prefixes = sorted(
-        name.removesuffix(anchor) for name in names if name == anchor or name.endswith("." + anchor)
-    )
+    prefixes = [name.removesuffix(anchor) for name in arrays if f".{name}".endswith(f".{anchor}")]
     if len(prefixes) != 1:
-        some = f"{len(prefixes)} of them, behind {prefixes}" if prefixes else f"names such as {_some(names)}"
+        some = f"{len(prefixes)} of them, behind {prefixes}" if prefixes else f"only {', '.join(arrays):.100}"
         raise ValueError(f"{source}: expected one {anchor}, bare or behind a prefix, but there are {some}.")
-    full: dict[str, str] = {}
-    for name in names:
-        bare = name.removeprefix(prefixes[0])
-        if bare in full:
-            raise ValueError(f"{source} holds {bare} twice, as {full[bare]} and as {name}: keep one of them.")
-        full[bare] = name
-    return full
-
-
-def _some(names: Collection[str], most: int = 3) -> str:
-    return ", ".join(sorted(names)[:most]) or "none"
-
-
-def check_complete(wanted: Iterable[str], there: Collection[str], source: str) -> None:
-    """Refuse a file that lacks arrays; all of them are named."""
-    missing = [name for name in wanted if name not in there]
-    if missing:
-        raise ValueError(f"{source} lacks {', '.join(missing)}.")
+    bare: Arrays = {}
+    for name, array in arrays.items():
+        short = name.removeprefix(prefixes[0])
+        if short in bare:
+            raise ValueError(
+                f"{source} holds {short} twice, with and without {prefixes[0]}: keep one of them."
+            )
+        bare[short] = array
+    return bare
 
 
 def get_shape(arrays: Arrays, name: str, axes: int, source: str) -> tuple[int, ...]:
     """Return the shape of a named array, which must be there, with that many axes and not empty."""
-    check_complete([name], arrays, source)
+    if name not in arrays:
+        raise ValueError(f"{source} lacks {name}.")
     shape = arrays[name].shape
     if len(shape) != axes or 0 in shape:
         raise ValueError(
@@ -58,20 +51,28 @@ def get_shape(arrays: Arrays, name: str, axes: int, source: str) -> tuple[int, .
     return shape
 
 
-def deduce_layers(arrays: Arrays, beginning: str, source: str) -> dict[str, int]:
-    """Count layers and the width of their MLPs; `beginning` is "" for the encoder, "decoder_" for the decoder."""
-    start = f"{beginning}blocks."
-    indices = {name.removeprefix(start).partition(".")[0] for name in arrays if name.startswith(start)}
-    return {
-        f"{beginning}num_hidden_layers": len(indices),
-        f"{beginning}intermediate_size": get_shape(arrays, f"{start}0.mlp.fc1.weight", 2, source)[0],
+def deduce_blocks(arrays: Arrays, source: str, has_decoder: bool) -> dict[str, Any]:
+    """Tell widths and layers of the encoder, and of the decoder, by the names that both programs give."""
+    deduced = {
+        "hidden_size": get_shape(arrays, "cls_token", 3, source)[2],
+        "qkv_bias": True,
+        "final_norm": True,
     }
+    if has_decoder:
+        deduced["decoder_hidden_size"] = get_shape(arrays, "decoder_embed.weight", 2, source)[0]
+    for beginning in ["", "decoder_"] if has_decoder else [""]:
+        start = f"{beginning}blocks."
+        indices = {name.removeprefix(start).partition(".")[0] for name in arrays if name.startswith(start)}
+        deduced[f"{beginning}num_hidden_layers"] = len(indices)
+        width = get_shape(arrays, f"{start}0.mlp.fc1.weight", 2, source)[0]
+        deduced[f"{beginning}intermediate_size"] = width
+    return deduced
 
 
 def deduce_image_size(
     rows: int, patch: tuple[int, int], settings: Mapping[str, Any], source: str
 ) -> int | tuple[int, int]:
-    """Tell the size of frames from the rows of their position table: square, unless `settings` say otherwise."""
+    """Tell the size of frames by the rows of their position table: square, unless `settings` say other."""
     if "image_size" in settings:
         return settings["image_size"]
     side = isqrt(rows)
@@ -83,14 +84,39 @@ def deduce_image_size(
     return side * patch[0] if patch[0] == patch[1] else (side * patch[0], side * patch[1])
 
 
-def guess_heads(width: int, head_width: int, field: str, settings: Mapping[str, Any], source: str) -> int:
-    """Guess the number of heads, which no shape says, by the width of one in the published base model."""
-    if field in settings:
-        return settings[field]
+def make_config(
+    preset: Callable[..., Config],
+    guessed: Mapping[str, Any],
+    deduced: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    source: str,
+) -> Config:
+    """Make a configuration of what arrays say (`deduced`), what the user says, and guesses about the rest.
+
+    Raises:
+        ValueError: settings that contradict the arrays or are none, or heads that nobody can guess.
+    """
+    check_settings(deduced, settings, source)
+    heads = {
+        f"{beginning}num_attention_heads": guess_heads(deduced, beginning, source)
+        for beginning in HEAD_WIDTHS
+        if f"{beginning}hidden_size" in deduced and f"{beginning}num_attention_heads" not in settings
+    }
+    try:
+        return preset(**heads | dict(guessed) | dict(deduced) | dict(settings))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def guess_heads(deduced: Mapping[str, Any], beginning: str, source: str) -> int:
+    """Guess the number of heads by the width of one in the published base models."""
+    width, head_width = deduced[f"{beginning}hidden_size"], HEAD_WIDTHS[beginning]
     if width % head_width:
+        field = f"{beginning}num_attention_heads"
+        option = "--decoder-heads" if beginning else "--heads"
         raise ValueError(
             f"{source}: {field} cannot be guessed for the width {width}, which is not a multiple of "
-            f"{head_width} as in the published model: give it (--heads, --decoder-heads)."
+            f"{head_width} as in the published model: give it ({option})."
         )
     return width // head_width
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from minitvlt.learning import mae, original
 from minitvlt.learning.checkpoints import load, load_arrays
-from minitvlt.learning.huggingface import from_huggingface
+from minitvlt.learning.huggingface import from_huggingface, is_hub_name
 from minitvlt.learning.mae import read_mae
 from minitvlt.learning.original import from_original
-from minitvlt.learning.tensor_files import read_tensors
+from minitvlt.learning.tensor_files import is_safetensors, read_tensors
 from minitvlt.model.parameters import Params
 
 # What a format is called on the command line, and in sentences.
@@ -19,6 +19,13 @@ FORMATS = {
     "transformers": "transformers",
     "original": "the released TVLT code",
     "mae": "ViT MAE pre-training",
+}
+# By which name of an array, bare or behind a prefix, each is told.
+ANCHORS = {
+    "minitvlt": "encoder.video_patches.weight",
+    "original": original.ANCHOR,
+    "mae": mae.ANCHOR,
+    "transformers": "pixel_embeddings.patch_embeddings.projection.weight",
 }
 
 
@@ -52,8 +59,9 @@ def read_any(path: str | os.PathLike[str], format: str | None = None, **settings
         format: a key of FORMATS; None to guess it.
         settings: for files that hold arrays alone, "original" and "mae": see `from_original`, `from_mae`.
     """
-    if format is None:
-        format = guess_format(path)
+    if format is None and (format := guess_format(path)) is None:
+        names, known = ", ".join(sorted(read_tensors(path))) or "nothing", ", ".join(ANCHORS.values())
+        raise ValueError(f"{path} is of no known program: it holds {names:.100}, and none of {known}.")
     if format not in FORMATS:
         raise ValueError(f"Unknown format {format!r}: expected one of {', '.join(FORMATS)}.")
     if format in ("minitvlt", "transformers") and settings:
@@ -67,37 +75,25 @@ def read_any(path: str | os.PathLike[str], format: str | None = None, **settings
     return Checkpoint(read(path, **settings), format)
 
 
-def guess_format(path: str | os.PathLike[str]) -> str:
-    """Tell whose checkpoint this is, a key of FORMATS, by what the file holds.
+def guess_format(path: str | os.PathLike[str]) -> str | None:
+    """Tell whose checkpoint this is, a key of FORMATS, by what the file holds; None for another program's.
 
     Raises:
-        ValueError: nothing there, a damaged file, or names that no known program gives.
+        ValueError: nothing there, or a damaged file.
     """
     file = Path(path)
     if file.is_dir():
         return "transformers"
     if not file.exists():
-        if len(file.parts) == 2 and not file.is_absolute() and not file.suffix and not file.parent.exists():
-            return "transformers"  # somebody/something on the hub
+        if is_hub_name(path) and not file.parent.exists():
+            return "transformers"
         raise ValueError(f"Expected a checkpoint, but {path} is not there.")
-    if is_safetensors(file):
-        names, metadata = load_arrays(file)
-        if "config" in metadata:
-            return "minitvlt"
-    else:
-        names = read_tensors(file)
-    endings = {"encoder.video_patches.weight": "minitvlt", original.ANCHOR: "original", mae.ANCHOR: "mae"}
-    for name in names:
-        for ending, format in endings.items():
-            if name == ending or name.endswith("." + ending):
-                return format
-    if any("pixel_embeddings." in name for name in names):
-        raise ValueError(f"{path} is of transformers, which keeps settings beside it: give their folder.")
-    some = ", ".join(sorted(names)[:3])
-    raise ValueError(f"{path} is of no known format: expected {', '.join(endings)} or so, it holds {some} …")
-
-
-def is_safetensors(file: Path) -> bool:
-    """Tell by the name or by the beginning, which is the length of a JSON object and then that object."""
-    with open(file, "rb") as stream:
-        return file.suffix == ".safetensors" or stream.read(9)[8:] == b"{"
+    names, metadata = load_arrays(file) if is_safetensors(file) else (read_tensors(file), {})
+    if "config" in metadata:
+        return "minitvlt"
+    found = (
+        format
+        for format, anchor in ANCHORS.items()
+        if any(f".{name}".endswith(f".{anchor}") for name in names)
+    )
+    return next(found, None)

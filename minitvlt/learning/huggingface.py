@@ -5,10 +5,7 @@ A checkpoint there is a folder: `config.json`, and the arrays as `model.safetens
 
 import os
 import re
-import secrets
-import shutil
 import warnings
-from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,22 +14,16 @@ from jaxtyping import Float
 from safetensors.numpy import save_file
 
 from minitvlt.backends import flatten, to_backend
-from minitvlt.config import Config
-from minitvlt.learning.checkpoints import build_params, check_shapes, check_sizes
-from minitvlt.learning.huggingface_config import (
-    check_sayable,
-    choose_class,
-    describe_config,
-    list_what_models_miss,
-    read_config,
-)
-from minitvlt.learning.layouts import Layout, find_parts, give_arrays, take_arrays
+from minitvlt.files import write_folder, write_json
+from minitvlt.learning.checkpoints import check_shapes
+from minitvlt.learning.huggingface_config import choose_class, describe_config, read_config
+from minitvlt.learning.huggingface_limits import check_sayable, list_differences
+from minitvlt.learning.layouts import Layout, give_arrays, take_params, to_single
 from minitvlt.learning.preprocessor import (
     FILE_NAME,
     describe_preprocessor,
     list_what_preprocessors_miss,
     read_preprocessor,
-    write_json,
 )
 from minitvlt.learning.tensor_files import read_tensors
 from minitvlt.model.parameters import Params, outline
@@ -106,12 +97,7 @@ def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
     config = read_config(folder / "config.json")
     path = _find_weights(folder)
     theirs = {_complete_name(name): array for name, array in read_tensors(path).items()}
-    check_sizes(config, theirs, str(path))
-    arrays = take_arrays(LAYOUT, _outline(config, theirs, path), theirs, str(path))
-    if theirs:
-        names = ", ".join(sorted(theirs))
-        warnings.warn(f"{path} holds more than is read: {names:.500}.", stacklevel=2)
-    params = build_params(config, arrays, str(path))
+    params = take_params(LAYOUT, config, theirs, str(path))
     if (folder / FILE_NAME).exists():
         params = replace(params, config=read_preprocessor(folder / FILE_NAME, config))
     return params
@@ -122,8 +108,7 @@ def find_folder(folder_or_name: str | os.PathLike[str]) -> Path:
     folder = Path(folder_or_name)
     if folder.is_dir():
         return folder
-    is_name = isinstance(folder_or_name, str) and HUB_NAME.fullmatch(folder_or_name)
-    if folder.exists() or not is_name or folder.suffix in FILE_SUFFIXES:
+    if folder.exists() or not is_hub_name(folder_or_name):
         state = "that is a file" if folder.exists() else f"there is no folder {folder}"
         raise ValueError(f"Expected a folder with config.json and model.safetensors, but {state}.")
     try:
@@ -134,14 +119,26 @@ def find_folder(folder_or_name: str | os.PathLike[str]) -> Path:
             "it is a repository of the Hugging Face Hub: pip install huggingface_hub."
         ) from None
     try:
-        return Path(
-            snapshot_download(folder_or_name, allow_patterns=["config.json", FILE_NAME, *WEIGHT_FILES])
-        )
+        for weights in WEIGHT_FILES:  # the second only if the first is not there: they hold the same
+            found = snapshot_download(folder_or_name, allow_patterns=["config.json", FILE_NAME, weights])
+            if (Path(found) / weights).exists():
+                break
+        return Path(found)
     except Exception as error:  # of the network, of the hub, of the disk: all mean the same here
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"There is no folder {folder}, and it could not be downloaded from the hub: {reason:.300}"
         ) from None
+
+
+def is_hub_name(name: str | os.PathLike[str]) -> bool:
+    """Tell whether a word can name a repository of the hub, and reads like no path to a file.
+
+    >>> is_hub_name("somebody/tvlt-1.0"), is_hub_name("somebody/model.ckpt"), is_hub_name("./somebody/model")
+    (True, False, False)
+    """
+    is_name = isinstance(name, str) and HUB_NAME.fullmatch(name) is not None
+    return is_name and Path(name).suffix not in FILE_SUFFIXES
 
 
 def _find_weights(folder: Path) -> Path:
@@ -154,17 +151,6 @@ def _find_weights(folder: Path) -> Path:
 def _complete_name(name: str) -> str:
     """Give the encoder of a bare TvltModel the names that it has within the larger models."""
     return f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name
-
-
-def _outline(config: Config, theirs: Collection[str], path: Path) -> Params:
-    """Lay out the tree for these names; sizes that no memory holds are refused."""
-    parts = find_parts(LAYOUT, theirs)
-    try:
-        if "decoder" in parts and config.decoder_num_hidden_layers > len(theirs):
-            raise OverflowError(f"{config.decoder_num_hidden_layers} layers of {len(theirs)} arrays")
-        return outline(config, parts)
-    except (MemoryError, OverflowError, ValueError) as error:
-        raise ValueError(f"{path} cannot hold what its configuration asks for: {error}.") from None
 
 
 def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
@@ -200,7 +186,7 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
         save_file(arrays, new / WEIGHT_FILES[0], {"format": "pt"})
 
     target = write_folder(folder, write)
-    differences = list_what_models_miss(params) + list_what_preprocessors_miss(params.config)
+    differences = list_differences(params) + list_what_preprocessors_miss(params.config)
     if differences:
         text = "; ".join(differences)
         warnings.warn(f"transformers will not do all with {folder} as it is done here: {text}.", stacklevel=2)
@@ -209,33 +195,6 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
 
 def _give_arrays(params: Params) -> dict[str, Float[np.ndarray, "..."]]:
     """Lay out the arrays under the names that the class of transformers has, in float32."""
-    is_bare, arrays = choose_class(params) == "TvltModel", {}
-    for name, array in give_arrays(LAYOUT, params).items():
-        with np.errstate(over="ignore"):
-            single = np.ascontiguousarray(array, np.float32)
-        if not np.isfinite(single).all():
-            raise ValueError(f"{name} holds values that are NaN, infinite, or too large for float32.")
-        arrays[name.removeprefix("tvlt.") if is_bare else name] = single
-    return arrays
-
-
-def write_folder(folder: str | os.PathLike[str], write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a temporary folder beside `folder`, then put it in its place in one step.
-
-    Raises:
-        ValueError: `folder` is there already and not empty.
-    """
-    target = Path(folder).resolve()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(f"Expected a new or an empty folder to write to, but {folder} holds something.")
-    temporary = target.with_name(f".{target.name[:40]}-{secrets.token_hex(4)}")
-    temporary.mkdir(parents=True)
-    try:
-        write(temporary)
-        if target.exists():
-            target.rmdir()  # some systems put nothing in the place of a folder, even of an empty one
-        temporary.rename(target)
-    except BaseException:  # also when interrupted from the keyboard
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return Path(folder)
+    prefix = "tvlt." if choose_class(params) == "TvltModel" else ""
+    named = {name.removeprefix(prefix): array for name, array in give_arrays(LAYOUT, params).items()}
+    return {name: np.ascontiguousarray(to_single(array, name)) for name, array in named.items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minitvlt.config import Config
-from minitvlt.learning.preprocessor import read_json
+from minitvlt.files import read_json
 from minitvlt.model.parameters import Params
 
 # What TvltConfig does not know; it passes over names that it does not know, so here they come back.
@@ -104,100 +104,3 @@ def choose_class(params: Params) -> str:
     if params.decoder is not None or params.matching is not None:
         return "TvltForPreTraining"
     return "TvltModel"
-
-
-def check_sayable(params: Params) -> None:
-    """Raise a ValueError that says why no class of transformers computes what these parameters do."""
-    reasons = [reason for is_so, reason in _list_obstacles(params) if is_so]
-    if reasons:
-        raise ValueError(f"No class of transformers holds this model: {'; '.join(reasons)}.")
-
-
-def _list_obstacles(params: Params) -> list[tuple[bool, str]]:
-    config, has_classifier, has_decoder = (
-        params.config,
-        params.classifier is not None,
-        params.decoder is not None,
-    )
-    has_task = has_decoder or params.matching is not None
-    rows = params.encoder.audio_positions.frequency.shape[0]
-    p, q = config.image_patch_size
-    return [
-        (
-            has_classifier and has_task,
-            "it has a classifier as well as parts for pre-training; drop one kind with "
-            "dataclasses.replace(params, classifier=None) or (params, decoder=None, matching=None)",
-        ),
-        (
-            params.ranking is not None,
-            "it has a ranking head; drop it with dataclasses.replace(params, ranking=None)",
-        ),
-        (has_classifier and config.pooling != "cls", f"its classifier reads the {config.pooling} of tokens"),
-        (has_classifier and config.classifier_pooler, "its classifier has a pooler"),
-        (
-            has_classifier and config.classifier_norm_eps != config.layer_norm_eps,
-            f"classifier_norm_eps {config.classifier_norm_eps} and layer_norm_eps {config.layer_norm_eps} "
-            "are one there",
-        ),
-        (has_decoder and config.joint_decoder, "its decoder runs on both modalities jointly"),
-        (has_decoder and p != q, f"its decoder gives patches of {p}×{q} pixels, and theirs squares alone"),
-        (has_decoder and not _are_tables_alike(params), "encoder and decoder have tables of unlike lengths"),
-        (
-            rows != config.audio_grid[1],
-            f"it has {rows} frequency positions, and {config.audio_grid[1]} rows of patches",
-        ),
-    ]
-
-
-def _are_tables_alike(params: Params) -> bool:
-    return all(
-        getattr(getattr(params.encoder, positions), table).shape[0]
-        == getattr(getattr(params.decoder, positions), table).shape[0]
-        for positions, table in (
-            ("video_positions", "time"),
-            ("audio_positions", "time"),
-            ("audio_positions", "frequency"),
-        )
-    )
-
-
-def list_what_models_miss(params: Params) -> list[str]:
-    """Say where a model of transformers with these weights will do otherwise than ours does."""
-    return [difference for is_so, difference in _list_differences(params) if is_so]
-
-
-def _list_differences(params: Params) -> list[tuple[bool, str]]:
-    config, encoder, has_decoder = params.config, params.encoder, params.decoder is not None
-    weights = [config.mae_weight] * has_decoder + [config.matching_weight] * (params.matching is not None)
-    frames, steps = encoder.video_positions.time.shape[0], encoder.audio_positions.time.shape[0]
-    return [
-        (
-            config.token_order != "video-first",
-            "it puts the tokens of video before those of sound (their values are the same)",
-        ),
-        (
-            has_decoder and not config.cls_in_autoencoding,
-            "it has cls among the tokens when hidden patches are filled in",
-        ),
-        (any(weight != 1 for weight in weights), "it adds the losses without weights"),
-        (
-            has_decoder and config.audio_mask_type == "speech-span",
-            'it knows no "speech-span" masking of sound: "patch_level" is written for it',
-        ),
-        (
-            has_decoder and config.audio_mask_type != "frame-level",
-            'its training fails with "patch_level" masking of sound (use "frame-level" there)',
-        ),
-        (
-            params.classifier is not None and config.loss_type not in ("classification", "regression"),
-            f'it computes no loss for loss_type="{config.loss_type}"',
-        ),
-        (
-            config.num_frames > frames,
-            f"it takes {frames} frames at most, as many as there are positions, not {config.num_frames}",
-        ),
-        (
-            config.audio_grid[0] > steps,
-            f"it takes {steps} steps of sound patches at most, not {config.audio_grid[0]}",
-        ),
-    ]

@@ -5,14 +5,16 @@ which patches are laid out, (p, q, C). They keep tokens as (1, 1, D) and positio
 both come without the axes of size 1.
 """
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from minitvlt.backends import walk
+from minitvlt.backends import flatten, unflatten, walk
 from minitvlt.config import Config
+from minitvlt.learning.checkpoints import OF_ANY_LENGTH, check_numbers, check_shape, lay_out
 from minitvlt.model.parameters import Params
 
 
@@ -30,7 +32,7 @@ class Layout:
 
 def name_there(layout: Layout, name: str) -> list[str]:
     """Translate a name of ours; several names where they keep in several arrays what is one here."""
-    ours = next(part for part in layout.parts if name == part or name.startswith(part + "."))
+    ours = next(part for part in layout.parts if begins_with(name, part))
     rest, theirs = name[len(ours) + 1 :], layout.parts[ours]
     if ours.endswith(".blocks"):
         index, _, rest = rest.partition(".")
@@ -40,71 +42,106 @@ def name_there(layout: Layout, name: str) -> list[str]:
     return [theirs.replace("{}", kind) for kind in layout.kinds] if "{}" in theirs else [theirs]
 
 
+def begins_with(name: str, part: str) -> bool:
+    """Tell whether a dotted name is that of a part or of something in it.
+
+    >>> begins_with("blocks.10.norm", "blocks.10"), begins_with("blocks.10.norm", "blocks.1")
+    (True, False)
+    """
+    return name == part or name.startswith(part + ".")
+
+
 def find_parts(layout: Layout, names: Collection[str]) -> set[str]:
     """Tell to which of our parts (encoder, decoder, …) names of theirs belong."""
     return {
         ours.partition(".")[0]
         for ours, theirs in layout.parts.items()
-        if any(name == theirs or name.startswith(theirs.partition("{}")[0]) for name in names)
+        if any(begins_with(name, theirs) for name in names)
     }
 
 
-def take_arrays(
-    layout: Layout, like: Params, theirs: dict[str, Shaped[np.ndarray, "..."]], source: str
-) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Take the arrays of a tree like `like` out of theirs, laid out as ours, under our names.
+def take_params(
+    layout: Layout, config: Config, theirs: dict[str, Shaped[np.ndarray, "..."]], source: str
+) -> Params:
+    """Make a float32 tree of their arrays, which may lack every part but the encoder as a whole.
 
     Args:
         layout: their names.
-        like: says which arrays there are.
-        theirs: what is taken is removed, so that what is left over remains.
+        config: says which arrays there must be, and their shapes.
+        theirs: what is taken is removed; what has no place here remains, and is named in a warning.
+        source: where they come from, for messages.
+
+    Raises:
+        ValueError: a configuration far larger than the arrays, or what `take_arrays` refuses.
+    """
+    like = lay_out(config, find_parts(layout, theirs) | {"encoder"}, theirs, source)
+    params = unflatten(like, take_arrays(layout, config, flatten(like), theirs, source))
+    warn_of_unused(theirs, source)
+    return params
+
+
+def warn_of_unused(names: Collection[str], source: str) -> None:
+    """Name, in one warning, what a file holds beside what was read."""
+    if names:
+        some = ", ".join(sorted(names))
+        warnings.warn(f"{source} holds more than is read: {some:.1000}.", stacklevel=4)
+
+
+def take_arrays(
+    layout: Layout,
+    config: Config,
+    blanks: Mapping[str, Float[np.ndarray, "..."]],
+    theirs: dict[str, Shaped[np.ndarray, "..."]],
+    source: str,
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Take arrays like `blanks` out of theirs, laid out as ours, under our names, in float32.
+
+    Args:
+        layout: their names.
+        config: says how large patches are.
+        blanks: which arrays to take, with the shapes that they have here; some tables may have other lengths.
+        theirs: what is taken is removed.
         source: where they come from, for error messages.
 
     Raises:
-        ValueError: arrays that are missing, that do not belong together, or that hold other things than
-            finite floating-point numbers.
+        ValueError: arrays that are missing, of another shape, or that hold other things than finite
+            floating-point numbers. The message has their names.
     """
-    return {name: _take_array(layout, name, blank.ndim, theirs, source) for name, blank in walk(like)}
-
-
-def _take_array(
-    layout: Layout, name: str, axes: int, theirs: dict[str, np.ndarray], source: str
-) -> Shaped[np.ndarray, "..."]:
-    names = name_there(layout, name)
-    missing = [each for each in names if each not in theirs]
+    names = {name: name_there(layout, name) for name in blanks}
+    missing = [each for group in names.values() for each in group if each not in theirs]
     if missing:
-        raise ValueError(f"{source} lacks {', '.join(missing)}, which its configuration asks for.")
-    parts = [theirs.pop(each) for each in names]
-    shapes = [part.shape for part in parts]
-    if len(set(shapes)) > 1 or shapes[0] == ():
-        raise ValueError(f"{source}: expected {', '.join(names)} with axes, alike in shape, got {shapes}.")
-    for each, part in zip(names, parts, strict=True):
-        check_numbers(part, f"{source}: {each}")
-    return lay_out_here(np.concatenate(parts, axis=0), axes)
+        raise ValueError(f"{source} lacks {', '.join(missing):.1000}.")
+    taken = {}
+    for name, blank in blanks.items():
+        first, *rest = lay_out_there(config, name, blank).shape
+        wanted, rows = (first // len(names[name]), *rest), 1 if name.endswith(OF_ANY_LENGTH) else None
+        parts = []
+        for each in names[name]:
+            array = theirs.pop(each)
+            check_shape(array, wanted, rows, f"{source}: {each}")
+            parts.append(to_single(array, f"{source}: {each}"))
+        taken[name] = lay_out_here(parts[0] if len(parts) == 1 else np.concatenate(parts), blank.ndim)
+    return taken
 
 
-def check_numbers(array: np.ndarray, name: str) -> None:
-    """Raise a ValueError unless an array holds finite floating-point numbers."""
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name} is {array.dtype}: expected floating-point numbers.")
-    if not np.isfinite(array).all():
-        count = array.size - int(np.isfinite(array).sum())
-        raise ValueError(f"{name}: {count} of {array.size} values are NaN or infinite.")
-
-
-def lay_out_here(array: Shaped[np.ndarray, "..."], axes: int) -> Shaped[np.ndarray, "..."]:
-    """Bring one of their arrays to float32 and to the number of axes that it has here."""
-    if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # what float32 cannot hold is refused later, by name
-            array = array.astype(np.float32, copy=False)
-    if array.ndim == 4 and axes == 2:
-        return array.transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
-    while array.ndim > axes and array.shape[0] == 1:
-        array = array[0]
+def to_single(array: Shaped[np.ndarray, "*shape"], name: str) -> Float[np.ndarray, "*shape"]:
+    """Bring an array to float32, in which its numbers must be finite; `name` is for error messages."""
+    if np.issubdtype(array.dtype, np.floating) and array.dtype != np.float32:
+        name = f"{name}, in float32"
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    check_numbers(array, name)
     return array
 
 
-def give_arrays(layout: Layout, params: Params) -> dict[str, Shaped[np.ndarray, "..."]]:
+def lay_out_here(array: Float[np.ndarray, "..."], axes: int) -> Float[np.ndarray, "..."]:
+    """Bring one of their arrays to the number of axes that it has here."""
+    if array.ndim == 4:
+        return array.transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
+    return array.reshape(array.shape[array.ndim - axes :])  # without the first axes, which have size 1
+
+
+def give_arrays(layout: Layout, params: Params) -> dict[str, Float[np.ndarray, "..."]]:
     """Lay out NumPy parameters as theirs, under their names; the way back from `take_arrays`."""
     theirs = {}
     for name, array in walk(params):

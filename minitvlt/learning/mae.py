@@ -7,21 +7,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from minitvlt.backends import flatten
+from minitvlt.backends import flatten, unflatten
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import build_params, check_sizes
+from minitvlt.learning.checkpoints import lay_out
 from minitvlt.learning.deduction import (
     Arrays,
-    check_complete,
     check_settings,
+    deduce_blocks,
     deduce_image_size,
-    deduce_layers,
     get_shape,
-    guess_heads,
+    make_config,
     strip_prefix,
 )
-from minitvlt.learning.layouts import Layout, find_parts, lay_out_here, name_there
-from minitvlt.learning.original import BLOCK_PARTS, HEAD_WIDTHS, warn_of_unused
+from minitvlt.learning.layouts import Layout, begins_with, find_parts, take_arrays, warn_of_unused
+from minitvlt.learning.original import BLOCK_PARTS
 from minitvlt.learning.tensor_files import read_tensors
 from minitvlt.model.parameters import Params, init
 
@@ -54,22 +53,20 @@ def from_mae(
 ) -> Params:
     """Start from a ViT that was pre-trained as a masked autoencoder on images: float32 NumPy arrays.
 
-    Encoder and decoder blocks, norms and the way into the decoder are taken as they are, and so is the video
-    head, whose pixels run in the order used here; it goes on predicting normalised pixels until it learns
-    otherwise. Row 0 of the file's position table belongs to cls and is added to it, once and for all; the other rows
-    are the table of places. The projection of patches takes over the normalisation by ImageNet's mean and deviation:
-    pixels in [-1, 1] give the tokens that normalised ones gave there.
+    Encoder and decoder blocks, norms, the token of hidden patches and the way into the decoder are taken as
+    they are, and so is the video head, whose pixels run in the order used here; it goes on predicting
+    normalised pixels until it learns otherwise. Row 0 of the file's position table belongs to cls and is
+    added to it, once and for all; the other rows are the table of places. The projection of patches takes
+    over the normalisation by ImageNet's mean and deviation: pixels in [-1, 1] give the same tokens.
 
-    The one mask token starts both of ours: the decoder has learnt to read it as "hidden". (In the released
-    code the names differ, a non-strict load skips it, and both start as noise.)
-
-    Drawn anew, as the paper's code draws it: the projection of sound uniform after Xavier; tables of frames and of
-    frequencies, the tokens that tell the modalities apart, head of sound and matching head normal with deviation
+    Drawn anew, as the paper's code draws it: the projection of sound (weights uniform after Xavier, biases
+    uniform within 1 / sqrt(inputs)); tables of frames and of frequencies, the tokens that tell the modalities
+    apart, that of hidden sound, the head of sound and the matching head normal with deviation
     `config.initializer_range`; tables of times zero. So is the decoder where the file has none. `read_mae`
-    also returns the names of all that was drawn. Arrays of the file that have no place here are named in one warning.
+    also returns the names of all that was drawn. Arrays that have no place here are named in one warning.
 
     Args:
-        path: a file that torch.save wrote, or a safetensors file with the same names, bare or behind a prefix.
+        path: a file that torch.save wrote, or a safetensors file, with names that are bare or have a prefix.
         config: must agree with the file; None is `Config.paper` with the sizes that the file says.
         seed: a whole number, or the generator to draw from.
         settings: fields for `Config.paper` that shapes cannot say, such as `num_attention_heads`.
@@ -89,113 +86,79 @@ def read_mae(
 ) -> tuple[Params, list[str]]:
     """Do what `from_mae` does, and also return the names of the parameters that were drawn anew."""
     source = str(path)
-    tensors = read_tensors(path)
-    full_names = strip_prefix(tensors, ANCHOR, source)
-    theirs = {bare: tensors[name] for bare, name in full_names.items()}
+    theirs = strip_prefix(read_tensors(path), ANCHOR, source)
     config = _choose_config(theirs, config, settings, source)
-    check_sizes(config, theirs, source)
-    drawn = draw_as_released(config, seed)
-    given = _take_given(theirs, drawn, source)
-    params = build_params(config, drawn | given, source)
-    warn_of_unused([full_names[name] for name in theirs], source)
-    return params, [name for name in drawn if name not in given]
+    given = _take_given(config, theirs, source)
+    warn_of_unused(theirs, source)
+    start = init(config, rng := np.random.default_rng(seed))
+    drawn = flatten(start) | draw_sound_as_released(start, rng)
+    return unflatten(start, drawn | given), [name for name in drawn if name not in given]
 
 
 def _choose_config(theirs: Arrays, config: Config | None, settings: dict[str, Any], source: str) -> Config:
-    has_decoder = "decoder" in find_parts(LAYOUT, theirs)
-    if config is not None:
-        if settings:
-            raise ValueError(f"Give either a configuration or settings ({', '.join(settings)}), not both.")
-        deduced = _deduce(theirs, has_decoder and config.task_mae, {"image_size": config.image_size}, source)
-        check_settings(deduced, {name: getattr(config, name) for name in deduced}, source)
-        return config
-    deduced = _deduce(theirs, has_decoder, settings, source)
-    heads = {}
-    for beginning, head_width in HEAD_WIDTHS.items():
-        field, width = f"{beginning}num_attention_heads", deduced.get(f"{beginning}hidden_size")
-        if width is not None:
-            heads[field] = guess_heads(width, head_width, field, settings, source)
-    check_settings(deduced, settings, source)
-    try:
-        return Config.paper(**heads | deduced | settings)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-
-
-def _deduce(theirs: Arrays, has_decoder: bool, settings: dict[str, Any], source: str) -> dict[str, Any]:
-    D, channels, *patch = get_shape(theirs, ANCHOR, 4, source)
+    if config is not None and settings:
+        raise ValueError(f"Give either a configuration or settings ({', '.join(settings)}), not both.")
+    said = settings if config is None else config.to_dict()
+    _, channels, *patch = get_shape(theirs, ANCHOR, 4, source)
     if channels != 3:
         raise ValueError(f"{source}: {ANCHOR} is for {channels} channels: expected red, green and blue.")
-    rows = get_shape(theirs, "pos_embed", 3, source)[1] - 1
-    size = deduce_image_size(rows, tuple(patch), settings, source)
+    rows = get_shape(theirs, "pos_embed", 3, source)[1] - 1  # the first row is that of cls
     deduced = {
-        "hidden_size": D,
-        "image_patch_size": tuple(patch),
-        "image_size": size,
         "num_image_channels": 3,
+        "image_patch_size": tuple(patch),
+        "image_size": deduce_image_size(rows, tuple(patch), said, source),
+        **deduce_blocks(theirs, source, _has_decoder(theirs) and said.get("task_mae", True)),
     }
-    deduced |= {"qkv_bias": True, "final_norm": True, **deduce_layers(theirs, "", source)}
-    if has_decoder:
-        deduced["decoder_hidden_size"] = get_shape(theirs, "decoder_embed.weight", 2, source)[0]
-        deduced |= deduce_layers(theirs, "decoder_", source)
-    return deduced
+    if config is None:
+        return make_config(Config.paper, {}, deduced, settings, source)
+    check_settings(deduced, said, source)
+    return config
 
 
-def draw_as_released(config: Config, seed: int | np.random.Generator) -> dict[str, Float[np.ndarray, "..."]]:
-    """Draw named parameters that start as in the released code, as far as they concern sound and time."""
-    rng = np.random.default_rng(seed)
-    drawn = flatten(init(config, rng))
-    name = "encoder.audio_patches.weight"
-    bound = sqrt(6 / sum(drawn[name].shape))  # Xavier: inputs and outputs count alike
-    drawn[name] = rng.uniform(-bound, bound, drawn[name].shape).astype(np.float32)
-    for name in ("encoder.audio_positions.time", "decoder.audio_positions.time"):
-        if name in drawn:
-            drawn[name] = np.zeros_like(drawn[name])
-    return drawn
+def _has_decoder(theirs: Arrays) -> bool:
+    return "decoder" in find_parts(LAYOUT, theirs)
 
 
-def _take_given(
-    theirs: dict[str, np.ndarray], drawn: Arrays, source: str
-) -> dict[str, Float[np.ndarray, "..."]]:
-    """Take what a MAE can give out of `theirs`, laid out and named as here."""
-    has_decoder = "decoder" in find_parts(LAYOUT, theirs)
-    names = {
-        name: name_there(LAYOUT, name)[0]
-        for name in drawn
-        if any(name == part or name.startswith(part + ".") for part in PARTS)
-        and (has_decoder or not name.startswith("decoder."))
-    }
-    check_complete(names.values(), theirs, source)
-    taken = {there: theirs.pop(there) for there in names.values()}
-    _move_cls_position(taken, source)
-    _fold_normalisation(taken, source)
-    given = {name: lay_out_here(taken[there], drawn[name].ndim) for name, there in names.items()}
-    if "decoder.video_mask_token" in given:
-        given["decoder.audio_mask_token"] = given["decoder.video_mask_token"].copy()
-    return given
+def _take_given(config: Config, theirs: Arrays, source: str) -> dict[str, Float[np.ndarray, "..."]]:
+    """Take out of `theirs` what it can give to a model of this configuration, laid out and named as here."""
+    parts = ["decoder"] if _has_decoder(theirs) and config.task_mae else []
+    blanks = flatten(lay_out(config, parts, theirs, source))
+    blanks = {name: blank for name, blank in blanks.items() if any(begins_with(name, part) for part in PARTS)}
+    tables = [name for name in blanks if name.endswith("positions.space")]
+    for name in tables:
+        rows, D = blanks[name].shape
+        blanks[name] = np.broadcast_to(blanks[name][:1], (rows + 1, D))
+    given = take_arrays(LAYOUT, config, blanks, theirs, source)
+    given["encoder.cls"] = given["encoder.cls"] + given["encoder.video_positions.space"][0]
+    patches = [f"encoder.video_patches.{name}" for name in ("weight", "bias")]
+    given |= dict(zip(patches, fold_normalisation(*(given[name] for name in patches)), strict=True))
+    return given | {name: given[name][1:] for name in tables}
 
 
-def _move_cls_position(taken: dict[str, np.ndarray], source: str) -> None:
-    """Add row 0 of the position table to cls, whose place it is; the decoder here has no cls."""
-    D = get_shape(taken, "pos_embed", 3, source)[2]
-    if taken["cls_token"].shape != (1, 1, D):
-        raise ValueError(
-            f"{source}: cls_token has the shape {taken['cls_token'].shape}: expected (1, 1, {D})."
-        )
-    taken["cls_token"] = taken["cls_token"] + taken["pos_embed"][:, :1]
-    for name in {"pos_embed", "decoder_pos_embed"} & set(taken):
-        get_shape(taken, name, 3, source)
-        taken[name] = taken[name][:, 1:]
-
-
-def _fold_normalisation(taken: dict[str, np.ndarray], source: str) -> None:
+def fold_normalisation(
+    weight: Float[np.ndarray, "D values"], bias: Float[np.ndarray, "D"]
+) -> tuple[Float[np.ndarray, "D values"], Float[np.ndarray, "D"]]:
     """Let the projection of patches do to pixels x in [-1, 1] what was done to them before it.
 
     ((x + 1) / 2 - mean) / deviation = x / (2 deviation) + (1/2 - mean) / deviation
     """
-    weight, bias = taken[ANCHOR].astype(np.float64), taken["patch_embed.proj.bias"].astype(np.float64)
-    if bias.shape != weight.shape[:1]:
-        raise ValueError(f"{source}: patch_embed.proj.bias has the shape {bias.shape}: expected one axis.")
-    shift = (0.5 - IMAGENET_MEAN) / IMAGENET_DEVIATION
-    taken["patch_embed.proj.bias"] = bias + weight.sum((2, 3)) @ shift
-    taken[ANCHOR] = weight / (2 * IMAGENET_DEVIATION)[:, None, None]
+    D = weight.shape[0]
+    by_channel = weight.reshape(D, -1, 3).astype(np.float64)
+    scaled = (by_channel / (2 * IMAGENET_DEVIATION)).reshape(D, -1)
+    shift = by_channel.sum(axis=1) @ ((0.5 - IMAGENET_MEAN) / IMAGENET_DEVIATION)
+    return scaled.astype(np.float32), (bias + shift).astype(np.float32)
+
+
+def draw_sound_as_released(params: Params, rng: np.random.Generator) -> dict[str, Float[np.ndarray, "..."]]:
+    """Draw the parameters that start in another way in the released code than here, all of them for sound."""
+    weight = params.encoder.audio_patches.weight
+    D, inputs = weight.shape
+    xavier = sqrt(6 / (D + inputs))
+    drawn = {
+        "encoder.audio_patches.weight": rng.uniform(-xavier, xavier, (D, inputs)).astype(np.float32),
+        "encoder.audio_patches.bias": rng.uniform(-1, 1, D).astype(np.float32) / np.float32(sqrt(inputs)),
+        "encoder.audio_positions.time": np.zeros_like(params.encoder.audio_positions.time),
+    }
+    if params.decoder is not None:
+        drawn["decoder.audio_positions.time"] = np.zeros_like(params.decoder.audio_positions.time)
+    return drawn

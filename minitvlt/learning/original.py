@@ -4,32 +4,28 @@ Written by torch.save, bare or by a training program that wraps them; or as safe
 """
 
 import os
-import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minitvlt.backends import to_backend, walk
+from minitvlt.backends import to_backend
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import build_params, check_sizes
 from minitvlt.learning.deduction import (
+    HEAD_WIDTHS,
     Arrays,
-    check_complete,
-    check_settings,
+    deduce_blocks,
     deduce_image_size,
-    deduce_layers,
     get_shape,
-    guess_heads,
+    make_config,
     strip_prefix,
 )
-from minitvlt.learning.layouts import Layout, find_parts, give_arrays, name_there, take_arrays
+from minitvlt.learning.layouts import Layout, find_parts, give_arrays, take_params
 from minitvlt.learning.tensor_files import read_tensors, write_tensors
-from minitvlt.model.parameters import Params, outline
+from minitvlt.model.parameters import Params
 
 ANCHOR = "patch_embed_v.proj.weight"  # a name that every checkpoint of the released code has
 CLASSIFIERS = ("classifier", "vqa_classifier")
-LONGEST = 2048  # steps: longer spectrograms are cut, although the table of times goes on
-HEAD_WIDTHS = {"": 64, "decoder_": 32}
+LONGEST = 1024  # steps: the released code cuts spectrograms there, although the table of times goes on
 
 PARTS = {
     "encoder.cls": "cls_token",
@@ -85,39 +81,32 @@ def from_original(path: str | os.PathLike[str], classifier: str | None = None, *
 
     Shapes say widths, layers, patches, the size of frames, the number of mel bins and of labels. What they do
     not say is as in the published base model: heads of 64 in the encoder and of 32 in the decoder, 8 frames,
-    2048 steps or as many as the table has; everything else as `Config.original` says. Position tables keep
-    their length (64 frames, 1020 times). A classifier of 1 number is a regression, one of 6 independent labels, the
-    one for visual questions takes soft labels. Arrays that have no place here are named in one warning.
+    1024 steps of sound (11.9 s) or as many as the table has; everything else as `Config.original` says.
+    Position tables keep their length (64 frames, 1020 times). A classifier of 1 number is a regression, one
+    of 6 independent labels, the one for visual questions takes soft labels. Arrays that have no place here
+    are named in one warning.
 
     Args:
-        path: a file that torch.save wrote, or a safetensors file with the same names.
+        path: a file that torch.save wrote, or a safetensors file, with names that are bare or have a prefix.
         classifier: which one to read, "classifier" or "vqa_classifier", where the file has both.
-        settings: fields of the configuration that shapes cannot say.
+        settings: fields of the configuration that shapes cannot say, or that shall be other than guessed.
 
     Raises:
-        ValueError: no such file, one that is damaged or of another program, arrays that are missing, settings
-            that contradict the arrays.
+        ValueError: no such file, one that is damaged or of another program, arrays that are missing or do not
+            fit, settings that contradict the arrays.
     """
     source = str(path)
-    tensors = read_tensors(path)
-    full_names = strip_prefix(tensors, ANCHOR, source)
-    theirs = {bare: tensors[name] for bare, name in full_names.items()}
+    theirs = strip_prefix(read_tensors(path), ANCHOR, source)
     chosen = _choose_classifier(theirs, classifier, source)
     layout = make_layout(chosen or CLASSIFIERS[0])
     parts = find_parts(layout, theirs)
-    config = _deduce_config(theirs, parts, chosen, settings, source)
-    check_sizes(config, theirs, source)
-    like = outline(config, parts)
-    check_complete((name_there(layout, name)[0] for name, _ in walk(like)), theirs, source)
-    params = build_params(config, take_arrays(layout, like, theirs, source), source)
-    warn_of_unused([full_names[name] for name in theirs], source)
-    return params
-
-
-def warn_of_unused(names: Collection[str], source: str) -> None:
-    """Name, in one warning, what a file holds beside what was read."""
-    if names:
-        warnings.warn(f"{source} holds more than is read: {', '.join(sorted(names))}.", stacklevel=3)
+    deduced = _deduce_inputs(theirs, settings, source) | deduce_blocks(theirs, source, "decoder" in parts)
+    if chosen is not None:
+        labels = get_shape(theirs, f"{chosen}.4.weight", 2, source)[0]
+        deduced |= {"num_labels": labels, "classifier_pooler": True}
+    guessed = _guess_task(parts, chosen, deduced) | _guess_length(theirs, deduced, source)
+    config = make_config(Config.original, guessed, deduced, settings, source)
+    return take_params(layout, config, theirs, source)
 
 
 def _choose_classifier(theirs: Arrays, chosen: str | None, source: str) -> str | None:
@@ -130,28 +119,6 @@ def _choose_classifier(theirs: Arrays, chosen: str | None, source: str) -> str |
     if chosen is not None and chosen not in there:
         raise ValueError(f"{source} holds no classifier {chosen!r}: it has {' and '.join(there) or 'none'}.")
     return chosen or (there[0] if there else None)
-
-
-def _deduce_config(
-    theirs: Arrays, parts: Collection[str], classifier: str | None, settings: Mapping[str, Any], source: str
-) -> Config:
-    deduced = _deduce_inputs(theirs, settings, source) | _deduce_layers(theirs, parts, source)
-    defaults = _guess_settings(theirs, deduced, settings, source)
-    if {"decoder", "matching"} & set(parts):
-        defaults |= {"task_mae": "decoder" in parts, "task_matching": "matching" in parts}
-    if classifier is not None:
-        deduced |= {"num_labels": get_shape(theirs, f"{classifier}.4.weight", 2, source)[0]}
-        deduced |= {"classifier_pooler": True}
-        kinds = {1: "regression", 6: "labels"}
-        guess = kinds.get(deduced["num_labels"], "classification")
-        defaults["loss_type"] = "soft-labels" if classifier == "vqa_classifier" else guess
-    elif "ranking" in parts:
-        defaults["loss_type"] = "ranking"
-    check_settings(deduced, settings, source)
-    try:
-        return Config.original(**defaults | deduced | settings)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
 
 
 def _deduce_inputs(theirs: Arrays, settings: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -169,29 +136,23 @@ def _deduce_inputs(theirs: Arrays, settings: Mapping[str, Any], source: str) -> 
     }
 
 
-def _deduce_layers(theirs: Arrays, parts: Collection[str], source: str) -> dict[str, Any]:
-    deduced = {
-        "hidden_size": get_shape(theirs, "cls_token", 3, source)[2],
-        "qkv_bias": True,
-        "final_norm": True,
-    }
-    deduced |= deduce_layers(theirs, "", source)
-    if "decoder" in parts:
-        deduced["decoder_hidden_size"] = get_shape(theirs, "decoder_embed.weight", 2, source)[0]
-        deduced |= deduce_layers(theirs, "decoder_", source)
-    return deduced
-
-
-def _guess_settings(
-    theirs: Arrays, deduced: Mapping[str, Any], settings: Mapping[str, Any], source: str
-) -> dict[str, Any]:
-    steps, step = get_shape(theirs, "pos_embed_a", 3, source)[1], deduced["audio_patch_size"][0]
-    guessed = {"spectrogram_length": min(steps, max(LONGEST // step, 1)) * step}
-    for beginning, head_width in HEAD_WIDTHS.items():
-        field, width = f"{beginning}num_attention_heads", deduced.get(f"{beginning}hidden_size")
-        if width is not None:
-            guessed[field] = guess_heads(width, head_width, field, settings, source)
+def _guess_task(parts: set[str], classifier: str | None, deduced: Mapping[str, Any]) -> dict[str, Any]:
+    guessed: dict[str, Any] = {}
+    if {"decoder", "matching"} & parts:
+        guessed = {"task_mae": "decoder" in parts, "task_matching": "matching" in parts}
+    if classifier == "vqa_classifier":
+        guessed["loss_type"] = "soft-labels"
+    elif classifier is not None:
+        kinds = {1: "regression", 6: "labels"}  # of sentiment, and of emotions
+        guessed["loss_type"] = kinds.get(deduced["num_labels"], "classification")
+    elif "ranking" in parts:
+        guessed["loss_type"] = "ranking"
     return guessed
+
+
+def _guess_length(theirs: Arrays, deduced: Mapping[str, Any], source: str) -> dict[str, Any]:
+    rows, step = get_shape(theirs, "pos_embed_a", 3, source)[1], deduced["audio_patch_size"][0]
+    return {"spectrogram_length": min(rows, max(LONGEST // step, 1)) * step}
 
 
 def to_original(params: Params, path: str | os.PathLike[str]) -> Path:

@@ -3,13 +3,12 @@
 One file there serves two processors, TvltFeatureExtractor for sound and TvltImageProcessor for frames.
 """
 
-import json
-import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 from minitvlt.config import Config
+from minitvlt.files import read_json
 
 FILE_NAME = "preprocessor_config.json"
 SAME_MEANING = {  # their name -> ours
@@ -23,23 +22,6 @@ SAME_MEANING = {  # their name -> ours
 OURS_ALONE = ("remove_waveform_mean", "stft_padding", "drop_last_step", "frame_crop")
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # the numbers that Pillow gives them
 HOPS_A_SECOND = 86  # where the file says nothing: the hop is the sample rate divided by this, rounded down
-MEL_EDGE = 22050  # hertz: their mel filters end here, whatever the sample rate
-
-
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that holds named values; a ValueError that names it for any other."""
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"Expected {path} with {what} as JSON: {error}.") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"Expected {path} with {what} as named values, got {type(values).__name__}.")
-    return values
-
-
-def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write named values as JSON, in the order of their names."""
-    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def read_preprocessor(path: Path, config: Config) -> Config:
@@ -60,14 +42,19 @@ def read_preprocessor(path: Path, config: Config) -> Config:
         _check_model(values, config)
         changes = {ours: values[theirs] for theirs, ours in SAME_MEANING.items() if theirs in values}
         changes |= {name: values[name] for name in OURS_ALONE if name in values}
-        changes |= _read_hop(values) | _read_interpolation(values)
+        if "hop_length" in values:  # what the file's writer used
+            changes["hop_length"] = values["hop_length"]
+        elif "sampling_rate" in values or "hop_length_to_sampling_rate" in values:
+            changes["hop_length"] = _compute_their_hop(values)
+        if _is_known(values.get("resample")):
+            changes["frame_interpolation"] = INTERPOLATIONS[values["resample"]]
         result = config.replace(**changes)
-        differences = list_differences_in_sound(values) + list_differences_in_frames(values, config)
+        differences = list_differences(values, result)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if differences:
         text = "; ".join(differences)
-        warnings.warn(f"What {path} says is not all done alike here: {text}.", stacklevel=2)
+        warnings.warn(f"What {path} says is not all done alike here: {text}.", stacklevel=3)
     return result
 
 
@@ -93,13 +80,6 @@ def _check_model(values: dict[str, Any], config: Config) -> None:
             raise ValueError(f"crop_size is {crop}, but the model takes frames of {config.image_shape}.")
 
 
-def _read_whole_number(values: dict[str, Any], name: str, default: int) -> int:
-    value = values.get(name, default)
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{name} must be a positive whole number, not {value!r:.60}.")
-    return value
-
-
 def _read_size(values: dict[str, Any], name: str) -> int | tuple[int, int]:
     """Read one number for the shortest edge or a square, or height and width, in any way they write these."""
     value = values[name]
@@ -108,99 +88,62 @@ def _read_size(values: dict[str, Any], name: str) -> int | tuple[int, int]:
     elif isinstance(value, dict) and set(value) == {"height", "width"}:
         value = [value["height"], value["width"]]
     sizes = value if isinstance(value, list) else [value]
-    if len(sizes) > 2 or not sizes or any(type(size) is not int or size < 1 for size in sizes):
+    if len(sizes) not in (1, 2) or any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError(f"{name} must be a number of pixels, or height and width, not {values[name]!r:.60}.")
     return sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])
 
 
-def _read_hop(values: dict[str, Any]) -> dict[str, Any]:
-    """Find the hop: what the file's writer used, or else what the sample rate gives."""
-    if "hop_length" in values:
-        return {"hop_length": values["hop_length"]}
-    if "sampling_rate" in values or "hop_length_to_sampling_rate" in values:
-        return {"hop_length": _compute_their_hop(values)}
-    return {}
-
-
 def _compute_their_hop(values: dict[str, Any]) -> int:
-    rate = _read_whole_number(values, "sampling_rate", Config.sample_rate)
-    return rate // _read_whole_number(values, "hop_length_to_sampling_rate", HOPS_A_SECOND)
+    rate = values.get("sampling_rate", Config.sample_rate)
+    hops = values.get("hop_length_to_sampling_rate", HOPS_A_SECOND)
+    if any(type(number) is not int or number < 1 for number in (rate, hops)):
+        raise ValueError(
+            "sampling_rate and hop_length_to_sampling_rate must be positive whole numbers, not "
+            f"{rate!r:.60} and {hops!r:.60}."
+        )
+    return rate // hops
 
 
-def _read_interpolation(values: dict[str, Any]) -> dict[str, Any]:
-    number = values.get("resample")
-    is_known = type(number) is int and number in INTERPOLATIONS
-    return {"frame_interpolation": INTERPOLATIONS[number]} if is_known else {}
+def _is_known(interpolation: Any) -> bool:
+    return type(interpolation) is int and interpolation in INTERPOLATIONS
 
 
-def list_differences_in_sound(values: dict[str, Any]) -> list[str]:
-    """Say where our spectrograms will differ from those that their processor makes with these settings."""
+def list_differences(values: dict[str, Any], config: Config) -> list[str]:
+    """Say where our processing with a configuration differs from theirs with the values of their file."""
     differences = []
-    if "hop_length" in values and values["hop_length"] != _compute_their_hop(values):
-        theirs, ours = _compute_their_hop(values), values["hop_length"]
-        differences.append(f"transformers computes a hop of {theirs} samples from it, and passes over {ours}")
-    if values.get("sampling_rate", Config.sample_rate) != Config.sample_rate:
-        differences.append(
-            f"mel filters end at {MEL_EDGE} Hz in transformers, and at half the sample rate here"
-        )
+    their_hop = _compute_their_hop(values)
+    if config.hop_length != their_hop:
+        differences.append(f"the hop is {their_hop} samples in transformers, and {config.hop_length} here")
+    if config.sample_rate != Config.sample_rate:
+        differences.append("mel filters end at 22050 Hz in transformers, and at half the sample rate here")
+    (H, W), C = config.image_shape, config.num_image_channels
+    if "size" in values and not H == W == (size := _read_size(values, "size")):
+        differences.append(f"frames are resized to {size} in transformers, and to just cover {(H, W)} here")
+    if "resample" in values and not _is_known(values["resample"]):
+        differences.append(f"resample={values['resample']!r:.60}, which is {config.frame_interpolation} here")
+    done_here = dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), (True,))
+    done_here |= {"rescale_factor": (1 / 255,)}
+    done_here |= dict.fromkeys(("image_mean", "image_std"), ([0.5] * C, 0.5))
+    for name, allowed in done_here.items():
+        if name in values and values[name] not in allowed:
+            differences.append(f"{name}={values[name]!r:.60}, which is {allowed[0]} here")
     return differences
-
-
-def list_differences_in_frames(values: dict[str, Any], config: Config) -> list[str]:
-    """Say where our frames will differ from those that their processor makes with these settings."""
-    differences, (H, W) = [], config.image_shape
-    if not values.get("do_resize", True):
-        differences.append("frames are not resized in transformers, but here")
-    elif "size" in values and not (H == W == _read_size(values, "size")):
-        size = _read_size(values, "size")
-        differences.append(
-            f"frames are resized to {size} in transformers, and here until they just cover {(H, W)}"
-        )
-    if not values.get("do_center_crop", True):
-        differences.append(f"frames are not cropped in transformers, and here to {(H, W)}")
-    if "resample" in values and not _read_interpolation(values):
-        differences.append(
-            f"frames are interpolated by Pillow's method {values['resample']!r:.20} in transformers, and "
-            f"{config.frame_interpolation} here"
-        )
-    low, high = find_pixel_range(values)
-    if not (math.isclose(low, -1, rel_tol=1e-6) and math.isclose(high, 1, rel_tol=1e-6)):
-        differences.append(
-            f"pixels from 0 to 255 become {low:.4g} to {high:.4g} in transformers, and -1 to 1 here"
-        )
-    return differences
-
-
-def find_pixel_range(values: dict[str, Any]) -> tuple[float, float]:
-    """Compute what 0 and 255 become in their processor; of several channels, the one furthest from -1 and 1.
-
-    >>> find_pixel_range({"do_normalize": False})
-    (0.0, 1.0)
-    """
-    factor = _read_numbers(values, "rescale_factor", 1 / 255)[0] if values.get("do_rescale", True) else 1.0
-    means, deviations = [0.0], [1.0]
-    if values.get("do_normalize", True):
-        means, deviations = _read_numbers(values, "image_mean", 0.5), _read_numbers(values, "image_std", 0.5)
-    count = max(len(means), len(deviations))
-    pairs = zip((means * count)[:count], (deviations * count)[:count], strict=True)
-    ranges = [(-mean / deviation, (255 * factor - mean) / deviation) for mean, deviation in pairs]
-    return max(ranges, key=lambda ends: abs(ends[0] + 1) + abs(ends[1] - 1))
-
-
-def _read_numbers(values: dict[str, Any], name: str, default: float) -> list[float]:
-    value = values.get(name, default)
-    numbers = value if isinstance(value, list) and value else [value]
-    if not all((type(each) in (int, float) and 1e-9 < abs(each) < 1e9) or each == 0.0 for each in numbers):
-        raise ValueError(f"{name} must be numbers of ordinary size, not {value!r:.60}.")
-    if name == "image_std" and 0.0 in numbers:
-        raise ValueError(f"{name} must not be 0: pixels are divided by it.")
-    return [float(each) for each in numbers]
 
 
 def describe_preprocessor(config: Config) -> dict[str, Any]:
     """Give the content of a `preprocessor_config.json` that both processors, and we, read."""
-    (H, W), C = config.image_shape, config.num_image_channels
-    sound = {
+    ours = {name: getattr(config, name) for name in OURS_ALONE}
+    return {
+        "processor_class": "TvltProcessor",
+        **{theirs: getattr(config, ours) for theirs, ours in SAME_MEANING.items()},
+        **_describe_sound(config),
+        **_describe_frames(config),
+        **{name: value for name, value in ours.items() if value != getattr(Config, name)},
+    }
+
+
+def _describe_sound(config: Config) -> dict[str, Any]:
+    return {
         "feature_extractor_type": "TvltFeatureExtractor",
         "feature_size": config.frequency_length,
         "hop_length": config.hop_length,
@@ -209,7 +152,11 @@ def describe_preprocessor(config: Config) -> dict[str, Any]:
         "patch_size": list(config.audio_patch_size),
         "return_attention_mask": True,
     }
-    frames = {
+
+
+def _describe_frames(config: Config) -> dict[str, Any]:
+    (H, W), C = config.image_shape, config.num_image_channels
+    return {
         "image_processor_type": "TvltImageProcessor",
         "do_resize": True,
         "size": {"shortest_edge": max(H, W)},
@@ -222,17 +169,12 @@ def describe_preprocessor(config: Config) -> dict[str, Any]:
         "image_mean": [0.5] * C,
         "image_std": [0.5] * C,
     }
-    both = {theirs: getattr(config, ours) for theirs, ours in SAME_MEANING.items()}
-    rest = {
-        name: getattr(config, name) for name in OURS_ALONE if getattr(config, name) != getattr(Config, name)
-    }
-    return {"processor_class": "TvltProcessor", **both, **sound, **frames, **rest}
 
 
 def list_what_preprocessors_miss(config: Config) -> list[str]:
     """Say where their processors, with the file that we write for them, will differ from our processing."""
     values = describe_preprocessor(config)
-    differences = list_differences_in_sound(values) + list_differences_in_frames(values, config)
+    differences = list_differences(values, config)
     differences += [
         f"{name}={values[name]!r} is unknown to its processors" for name in OURS_ALONE if name in values
     ]

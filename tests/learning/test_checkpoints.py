@@ -183,7 +183,7 @@ DAMAGES: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
     ),
     "NaN": (
         lambda arrays, _: arrays[WEIGHT].__setitem__((0, slice(2)), np.nan),
-        f"2 of the 70 values of {WEIGHT} are NaN or infinite",
+        f"{WEIGHT}: 2 of 70 values are NaN or infinite",
     ),
 }
 

@@ -100,7 +100,7 @@ def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-# ------------------------------------------------------------------------------------------------ what is read
+# --------------------------------------------------------------------------------------------- what is read
 
 
 @on_every_class
@@ -208,7 +208,7 @@ def test_the_frames_to_choose_are_the_preprocessors_and_the_tables_the_models(tm
     assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
 
 
-# ---------------------------------------------------------------------------------------------- what is written
+# ------------------------------------------------------------------------------------------ what is written
 
 
 @on_every_class
@@ -227,7 +227,7 @@ def test_theirs_come_back_with_the_same_bytes(kind, changes, tmp_path):
     to_huggingface(from_huggingface(tmp_path / "theirs"), tmp_path / "ours")
     back = load_theirs(kind, tmp_path / "ours")
     assert_same_bytes(theirs, back)
-    again, before = back.config.to_dict(), theirs.config.to_dict()
+    again, before = back.config.to_dict(), load_theirs(kind, tmp_path / "theirs").config.to_dict()
     assert {name for name in again if again[name] != before.get(name)} <= {"_name_or_path", "torch_dtype"}
     assert again["architectures"] == [kind]
 
@@ -358,11 +358,11 @@ UNSAYABLE: dict[str, tuple[Callable[[], Params], str]] = {
     ),
     "NaN": (
         lambda: map_tree(lambda x: x * np.float32(np.nan), make_ours()),
-        "tvlt.cls_embedding holds values that are NaN",
+        "tvlt.cls_embedding: 10 of 10 values are NaN",
     ),
     "too large for float32": (
         lambda: map_tree(lambda x: x.astype(np.float64) * 1e300, make_ours(KINDS[0])),
-        "cls_embedding holds .* too large for float32",
+        "cls_embedding, in float32: 10 of 10 values are NaN or infinite",
     ),
     "another configuration": (
         lambda: replace(make_ours(), config=Config(**SQUARE | {"intermediate_size": 8})),
@@ -386,7 +386,7 @@ def test_oblong_patches_without_a_decoder_are_theirs_too(tmp_path):
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
-# -------------------------------------------------------------------------------------- a folder, whole or not
+# ----------------------------------------------------------------------------------- a folder, whole or not
 
 
 def test_a_folder_that_is_empty_is_filled(tmp_path, monkeypatch):
@@ -401,7 +401,7 @@ def test_a_folder_that_is_empty_is_filled(tmp_path, monkeypatch):
 def test_what_lies_in_a_folder_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for place in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match="a new or an empty folder"):
+        with pytest.raises(ValueError, match="choose a new or an empty place"):
             to_huggingface(make_ours(), place)
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -434,7 +434,7 @@ def test_writing_and_reading_take_no_torch(tmp_path):
         assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
 
 
-# ------------------------------------------------------------------------------------------------------ the hub
+# -------------------------------------------------------------------------------------------------- the hub
 
 
 def install_hub(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
@@ -520,7 +520,7 @@ def test_a_failed_download_is_one_clear_error(error, message, monkeypatch):
         from_huggingface("somebody/some-model")
 
 
-# --------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------ what is refused
 
 SETTINGS = {
     "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),
@@ -528,16 +528,16 @@ SETTINGS = {
     "a whole number as patch": ({"image_patch_size": 2}, "image_patch_size must be a pair"),
     "another model": ({"model_type": "vit"}, 'type "tvlt"'),
     "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
-    "another width": ({"intermediate_size": 8}, r"expand.weight has the shape \(7, 10\), .* \(8, 10\)"),
-    "another frame": ({"image_size": 8}, r"video_positions.space has the shape \(6, 10\)"),
+    "another width": (
+        {"intermediate_size": 8},
+        r"layer.0.intermediate.dense.weight has the shape \(7, 10\), .* \(8, 10\)",
+    ),
+    "another frame": ({"image_size": 8}, r"pos_embed_v has the shape \(1, 6, 10\), .* \(1, 16, 10\)"),
     "another loss": ({"loss_type": "hinge"}, "loss_type must be one of"),
     "NaN": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must lie between"),
     "endless layers": ({"num_hidden_layers": 10**12}, "too few for"),
-    "an endless decoder": ({"decoder_num_hidden_layers": 10**12}, "cannot hold what its configuration asks"),
-    "a wide decoder": (
-        {"decoder_hidden_size": 3 * 10**15},
-        "cannot hold what its configuration asks|has the shape",
-    ),
+    "an endless decoder": ({"decoder_num_hidden_layers": 10**12}, "too few for"),
+    "a wide decoder": ({"decoder_hidden_size": 3 * 10**15}, "too few for"),
     "a huge frame": ({"image_size": 2 * 10**15}, "cannot hold what its configuration asks|has the shape"),
     "an endless width": ({"hidden_size": 10**400}, "too few for"),
 }
@@ -554,14 +554,14 @@ def test_settings_that_do_not_fit_are_named(changes, message, tmp_path):
 
 KEY = "encoder.layer.0.attention.attention.key.weight"
 ARRAYS = {
-    "another shape": (np.ones((10, 9), np.float32), rf"tvlt\.{KEY}.*alike in shape"),
-    "a number": (np.float32(1.5), rf"tvlt\.{KEY}.*alike in shape"),
-    "nothing": (np.ones((0, 10), np.float32), rf"tvlt\.{KEY}.*alike in shape"),
+    "another shape": (np.ones((10, 9), np.float32), rf"tvlt\.{KEY} has the shape \(10, 9\), .* \(10, 10\)"),
+    "a number": (np.float32(1.5), rf"tvlt\.{KEY} has the shape \(\), .* \(10, 10\)"),
+    "nothing": (np.ones((0, 10), np.float32), rf"tvlt\.{KEY} has the shape \(0, 10\)"),
     "whole numbers": (np.ones((10, 10), np.int64), rf"tvlt\.{KEY} is int64: expected floating-point"),
     "words": (np.ones((10, 10), bool), rf"tvlt\.{KEY} is bool: expected floating-point"),
     "NaN": (np.full((10, 10), np.nan, np.float32), rf"tvlt\.{KEY}: 100 of 100 values are NaN"),
-    "infinity": (np.diag(np.full(10, np.inf)), rf"tvlt\.{KEY}: 10 of 100 values are NaN or inf"),
-    "too large": (np.full((10, 10), 1e300), r"100 of the 300 values of .*qkv.weight are NaN or infinite"),
+    "infinity": (np.diag(np.full(10, np.inf)), rf"tvlt\.{KEY}, in float32: 10 of 100 values are NaN or inf"),
+    "too large": (np.full((10, 10), 1e300), rf"tvlt\.{KEY}, in float32: 100 of 100 values are NaN or inf"),
 }
 
 
