@@ -3,6 +3,7 @@ the first three. What is read, left over and drawn anew is said; nothing is over
 """
 
 import argparse
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"Drawn anew, as it does not hold them: {', '.join(found.drawn)}.")
     WRITERS[target_format](found.params, target)
     untold = list_untold(found.params) if target_format == "original" else {}
-    changed = list_changes(found.params.config, read_any(target, target_format, **untold).params.config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to say was said when it was written
+        again = read_any(target, target_format, **untold).params
+    changed = list_changes(found.params.config, again.config)
     print(f"Wrote {target} as a checkpoint of {FORMATS[target_format]}.")
     if untold:
         print(f"Whoever reads it must be told: {_join(untold)}.")

@@ -100,7 +100,7 @@ def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-# --------------------------------------------------------------------------------------------- what is read
+# ----------------------------------------------------------------------------------------------- what is read
 
 
 @on_every_class
@@ -208,7 +208,7 @@ def test_the_frames_to_choose_are_the_preprocessors_and_the_tables_the_models(tm
     assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
 
 
-# ------------------------------------------------------------------------------------------ what is written
+# -------------------------------------------------------------------------------------------- what is written
 
 
 @on_every_class
@@ -386,7 +386,7 @@ def test_oblong_patches_without_a_decoder_are_theirs_too(tmp_path):
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
-# ----------------------------------------------------------------------------------- a folder, whole or not
+# ------------------------------------------------------------------------------------- a folder, whole or not
 
 
 def test_a_folder_that_is_empty_is_filled(tmp_path, monkeypatch):
@@ -434,7 +434,7 @@ def test_writing_and_reading_take_no_torch(tmp_path):
         assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
 
 
-# -------------------------------------------------------------------------------------------------- the hub
+# ---------------------------------------------------------------------------------------------------- the hub
 
 
 def install_hub(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
@@ -520,7 +520,7 @@ def test_a_failed_download_is_one_clear_error(error, message, monkeypatch):
         from_huggingface("somebody/some-model")
 
 
-# ------------------------------------------------------------------------------------------ what is refused
+# -------------------------------------------------------------------------------------------- what is refused
 
 SETTINGS = {
     "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),

@@ -1,0 +1,217 @@
+"""The released TVLT code and ViT MAE, said a second time: their names and shapes, and what they compute.
+
+Nothing here comes from the package, so that a wrong name there finds no echo.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tests.helpers.models import draw_values
+
+# A model in which no two sizes are equal that could be mistaken for each other.
+SIZES: dict[str, Any] = {
+    "width": 10,
+    "layers": 2,
+    "mlp": 7,
+    "decoder_width": 8,
+    "decoder_layers": 1,
+    "decoder_mlp": 5,
+    "patch": (2, 2),
+    "grid": (3, 3),  # of patches in a frame
+    "frames": 5,
+    "audio_patch": (2, 3),
+    "steps": 7,
+    "bins": 4,
+    "labels": 3,
+}
+HEADS = {"num_attention_heads": 2, "decoder_num_attention_heads": 4}  # which no shape says
+PARTS = ("decoder", "matching_score", "rank_output", "classifier")
+
+
+def list_blocks(name: str, layers: int, D: int, mlp: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of transformer blocks, alike in both programs."""
+    block = {
+        "norm1.weight": (D,),
+        "norm1.bias": (D,),
+        "attn.qkv.weight": (3 * D, D),
+        "attn.qkv.bias": (3 * D,),
+        "attn.proj.weight": (D, D),
+        "attn.proj.bias": (D,),
+        "norm2.weight": (D,),
+        "norm2.bias": (D,),
+        "mlp.fc1.weight": (mlp, D),
+        "mlp.fc1.bias": (mlp,),
+        "mlp.fc2.weight": (D, mlp),
+        "mlp.fc2.bias": (D,),
+    }
+    return {f"{name}.{i}.{part}": shape for i in range(layers) for part, shape in block.items()}
+
+
+def list_linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def list_released(parts: tuple[str, ...] = PARTS, **changes: Any) -> dict[str, tuple[int, ...]]:
+    """Name every tensor of a checkpoint of the released code, and its shape."""
+    s = SIZES | changes
+    D, (p, q), (a, b) = s["width"], s["patch"], s["audio_patch"]
+    shapes = {
+        "cls_token": (1, 1, D),
+        "patch_embed_v.proj.weight": (D, 3, p, q),
+        "patch_embed_v.proj.bias": (D,),
+        "patch_embed_a.proj.weight": (D, 1, a, b),
+        "patch_embed_a.proj.bias": (D,),
+        **_list_tables("", D, s),
+        **list_blocks("blocks", s["layers"], D, s["mlp"]),
+        "norm.weight": (D,),
+        "norm.bias": (D,),
+    }
+    for part in parts:
+        shapes |= _list_decoder(s) if part == "decoder" else _list_head(part, D, s["labels"])
+    return shapes
+
+
+def _list_tables(beginning: str, D: int, s: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {
+        f"{beginning}type_embed_v": (1, 1, D),
+        f"{beginning}pos_embed_v": (1, s["grid"][0] * s["grid"][1], D),
+        f"{beginning}temporal_embed": (1, s["frames"], D),
+        f"{beginning}type_embed_a": (1, 1, D),
+        f"{beginning}pos_embed_a": (1, s["steps"], D),
+        f"{beginning}freq_embed": (1, s["bins"], D),
+    }
+
+
+def _list_decoder(s: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    E, (p, q), (a, b) = s["decoder_width"], s["patch"], s["audio_patch"]
+    return {
+        **list_linear("decoder_embed", E, s["width"]),
+        **_list_tables("decoder_", E, s),
+        "mask_token_v": (1, 1, E),
+        "mask_token_a": (1, 1, E),
+        **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
+        "decoder_norm.weight": (E,),
+        "decoder_norm.bias": (E,),
+        **list_linear("mae_score_video.decoder", p * q * 3, E),
+        **list_linear("mae_score_audio.decoder", a * b, E),
+    }
+
+
+def _list_head(part: str, D: int, labels: int) -> dict[str, tuple[int, ...]]:
+    if part in ("matching_score", "rank_output"):
+        return list_linear(f"{part}.pooler.dense", D, D) | list_linear(f"{part}.fc", 1, D)
+    return {
+        **list_linear(f"{part}.0.dense", D, D),
+        **list_linear(f"{part}.1", 2 * D, D),
+        f"{part}.2.weight": (2 * D,),
+        f"{part}.2.bias": (2 * D,),
+        **list_linear(f"{part}.4", labels, 2 * D),
+    }
+
+
+def list_mae(has_decoder: bool = True, **changes: Any) -> dict[str, tuple[int, ...]]:
+    """Name every tensor of a checkpoint of ViT MAE pre-training, and its shape."""
+    s = SIZES | changes
+    D, E, (p, q), rows = s["width"], s["decoder_width"], s["patch"], 1 + s["grid"][0] * s["grid"][1]
+    shapes = {
+        "cls_token": (1, 1, D),
+        "pos_embed": (1, rows, D),
+        "patch_embed.proj.weight": (D, 3, p, q),
+        "patch_embed.proj.bias": (D,),
+        **list_blocks("blocks", s["layers"], D, s["mlp"]),
+        "norm.weight": (D,),
+        "norm.bias": (D,),
+    }
+    decoder = {
+        **list_linear("decoder_embed", E, D),
+        "mask_token": (1, 1, E),
+        "decoder_pos_embed": (1, rows, E),
+        **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
+        "decoder_norm.weight": (E,),
+        "decoder_norm.bias": (E,),
+        **list_linear("decoder_pred", p * q * 3, E),
+    }
+    return shapes | decoder if has_decoder else shapes
+
+
+def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Draw random float32 values for named shapes, none of them zero or one."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: torch.from_numpy(draw_values(name, shape, rng).astype(np.float32))
+        for name, shape in shapes.items()
+    }
+
+
+# What they compute, from their own names, without padding.
+
+
+def run_released(
+    tensors: Mapping[str, torch.Tensor], video: torch.Tensor, audio: torch.Tensor, heads: int
+) -> torch.Tensor:
+    """Encode a clip as the released code does: cls, then sound, then frames; all of them normalised."""
+    D, T = tensors["cls_token"].shape[-1], video.shape[1]
+    audio_patch, patch = (tensors[f"patch_embed_{each}.proj.weight"].shape[2:] for each in ("a", "v"))
+    sound = F.conv2d(audio, *_get_linear(tensors, "patch_embed_a.proj"), stride=audio_patch)  # (B, D, s, f)
+    s = sound.shape[2]
+    sound = (
+        sound + tensors["pos_embed_a"][0, :s].T[None, :, :, None] + tensors["freq_embed"][0].T[None, :, None]
+    )
+    sound = sound.flatten(2).transpose(1, 2) + tensors["type_embed_a"]
+    frames = []
+    for t in range(T):
+        frame = F.conv2d(video[:, t], *_get_linear(tensors, "patch_embed_v.proj"), stride=patch)
+        frame = frame.flatten(2).transpose(1, 2) + tensors["pos_embed_v"] + tensors["type_embed_v"]
+        frames.append(frame + tensors["temporal_embed"][:, t : t + 1])
+    x = torch.cat([tensors["cls_token"].expand(len(video), 1, D), sound, *frames], dim=1)
+    return F.layer_norm(
+        run_blocks(tensors, "blocks", x, heads), (D,), *_get_linear(tensors, "norm"), eps=1e-6
+    )
+
+
+def run_blocks(tensors: Mapping[str, torch.Tensor], name: str, x: torch.Tensor, heads: int) -> torch.Tensor:
+    """Run all blocks of that name, one after the other."""
+    B, N, D = x.shape
+    layers = len({each.split(".")[1] for each in tensors if each.startswith(f"{name}.")})
+    for i in range(layers):
+        block = f"{name}.{i}"
+        y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm1"), eps=1e-6)
+        q, k, v = F.linear(y, *_get_linear(tensors, f"{block}.attn.qkv")).chunk(3, dim=-1)
+        q, k, v = (each.reshape(B, N, heads, D // heads).transpose(1, 2) for each in (q, k, v))
+        weights = (q @ k.transpose(2, 3) / (D // heads) ** 0.5).softmax(dim=-1)
+        y = (weights @ v).transpose(1, 2).reshape(B, N, D)
+        x = x + F.linear(y, *_get_linear(tensors, f"{block}.attn.proj"))
+        y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm2"), eps=1e-6)
+        y = F.gelu(F.linear(y, *_get_linear(tensors, f"{block}.mlp.fc1")))
+        x = x + F.linear(y, *_get_linear(tensors, f"{block}.mlp.fc2"))
+    return x
+
+
+def run_head(tensors: Mapping[str, torch.Tensor], part: str, x: torch.Tensor) -> torch.Tensor:
+    """Run a matching or ranking head, or a classifier, on encoded tokens: it reads the first."""
+    if part in ("matching_score", "rank_output"):
+        pooled = torch.tanh(F.linear(x[:, 0], *_get_linear(tensors, f"{part}.pooler.dense")))
+        return F.linear(pooled, *_get_linear(tensors, f"{part}.fc"))[:, 0]
+    pooled = torch.tanh(F.linear(x[:, 0], *_get_linear(tensors, f"{part}.0.dense")))
+    wide = F.linear(pooled, *_get_linear(tensors, f"{part}.1"))
+    wide = F.layer_norm(wide, wide.shape[-1:], *_get_linear(tensors, f"{part}.2"), eps=1e-5)
+    return F.linear(F.gelu(wide), *_get_linear(tensors, f"{part}.4"))
+
+
+def run_mae(tensors: Mapping[str, torch.Tensor], image: torch.Tensor, heads: int) -> torch.Tensor:
+    """Encode an image in [0, 1] as ViT MAE does without hiding anything: cls, then the patches."""
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    image = (image - mean[:, None, None]) / deviation[:, None, None]
+    patch = tensors["patch_embed.proj.weight"].shape[2:]
+    x = F.conv2d(image, *_get_linear(tensors, "patch_embed.proj"), stride=patch).flatten(2).transpose(1, 2)
+    x = torch.cat([tensors["cls_token"].expand(len(image), 1, -1), x], dim=1) + tensors["pos_embed"]
+    x = run_blocks(tensors, "blocks", x, heads)
+    return F.layer_norm(x, x.shape[-1:], *_get_linear(tensors, "norm"), eps=1e-6)
+
+
+def _get_linear(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
