@@ -371,7 +371,10 @@ def test_a_scripted_model_is_refused(at_work):
         read_tensors("model.ckpt")
 
 
-@pytest.mark.parametrize("read", [load_any, lambda path: read_any(path, "minitvlt"), read_tensors], ids=str)
+READERS = {"any": load_any, "ours": lambda path: read_any(path, "minitvlt"), "tensors": read_tensors}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_a_pickle_that_calls_itself_safetensors_is_not_unpickled(read, at_work):
     torch.save(Payload(os.mkdir, "ran"), "model.safetensors")
     with pytest.raises(ValueError, match="is damaged, or no safetensors file"):
