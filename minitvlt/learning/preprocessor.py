@@ -117,7 +117,8 @@ def list_differences(values: dict[str, Any], config: Config) -> list[str]:
     if config.sample_rate != Config.sample_rate:
         differences.append("mel filters end at 22050 Hz in transformers, and at half the sample rate here")
     (H, W), C = config.image_shape, config.num_image_channels
-    if "size" in values and not H == W == (size := _read_size(values, "size")):
+    size = _read_size(values, "size") if "size" in values else None
+    if size is not None and not H == W == size:
         differences.append(f"frames are resized to {size} in transformers, and to just cover {(H, W)} here")
     if "resample" in values and not _is_known(values["resample"]):
         differences.append(f"resample={values['resample']!r:.60}, which is {config.frame_interpolation} here")

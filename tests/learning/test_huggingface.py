@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import types
 import warnings
@@ -21,12 +22,15 @@ from safetensors import safe_open
 from minitvlt.backends import flatten, map_tree, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load, load_arrays, save, save_arrays
-from minitvlt.learning.huggingface import LAYOUT, from_huggingface, to_huggingface
+from minitvlt.learning.huggingface import LAYOUT, WEIGHT_FILES, from_huggingface, to_huggingface
 from minitvlt.learning.layouts import name_there
 from minitvlt.model.parameters import Params
+from minitvlt.model.pretraining import score_matches
+from minitvlt.model.tasks import classify
+from minitvlt.model.tvlt import forward
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close, on_every_backend
-from tests.helpers.models import draw_params, draw_values
+from tests.helpers.models import draw_clips, draw_mask, draw_params, draw_values
 
 transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
 
@@ -232,6 +236,55 @@ def test_theirs_come_back_with_the_same_bytes(kind, changes, tmp_path):
     assert again["architectures"] == [kind]
 
 
+def compute_theirs(theirs: Any, *inputs: np.ndarray | None) -> np.ndarray:
+    """What a model of theirs gives for clips: tokens, or scores of matching, or logits."""
+    tensors = [None if each is None else torch.from_numpy(each) for each in inputs]
+    with torch.no_grad():
+        if isinstance(theirs, transformers.TvltModel):
+            return theirs.eval()(*tensors).last_hidden_state.numpy()
+        if isinstance(theirs, transformers.TvltForPreTraining):
+            return theirs.eval().matching_head(theirs.tvlt(*tensors).last_hidden_state)[:, 0].numpy()
+        return theirs.eval()(*tensors).logits.numpy()
+
+
+def compute_ours(ours: Params, *inputs: np.ndarray | None) -> np.ndarray:
+    """The same of ours, of the same kind."""
+    if ours.classifier is not None:
+        return classify(ours, *inputs)
+    return forward(ours, *inputs).sequence if ours.matching is None else score_matches(ours, *inputs)
+
+
+@on_every_class
+@pytest.mark.parametrize("is_padded", [False, True], ids=["whole", "padded"])
+@pytest.mark.parametrize("changes", [{}, {"use_mean_pooling": True, "layer_norm_eps": 1e-5}], ids=str)
+def test_from_theirs_to_ours_to_theirs_the_outputs_stay(kind, is_padded, changes, tmp_path):
+    theirs = save_theirs(kind, tmp_path / "theirs", image_size=6, **changes)
+    ours = from_huggingface(tmp_path / "theirs")
+    back = load_theirs(kind, to_huggingface(ours, tmp_path / "ours"))
+    rng = np.random.default_rng(2)
+    inputs = [each.astype(np.float32) for each in draw_clips(ours.config, rng, 3, 3, 5)]
+    masks = [draw_mask(rng, 3, 3, 9), draw_mask(rng, 3, 5, 2)] if is_padded else [None, None]
+    expected, found = compute_theirs(theirs, *inputs, *masks), compute_ours(ours, *inputs, *masks)
+    real = np.ones(expected.shape[:2], bool)
+    if is_padded and kind == "TvltModel":
+        real[:, 1:] = np.concatenate(masks, axis=1)
+    real = real if kind == "TvltModel" else ...
+    np.testing.assert_allclose(found[real], expected[real], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(compute_theirs(back, *inputs, *masks), expected)
+
+
+@on_every_class
+def test_from_ours_to_theirs_to_ours_the_outputs_stay(kind, tmp_path):
+    ours = make_ours(kind)
+    theirs = load_theirs(kind, to_huggingface(ours, tmp_path / "folder"))
+    back = from_huggingface(tmp_path / "folder")
+    clips = draw_clips(ours.config, np.random.default_rng(2), 2, 3, 4)
+    inputs = [each.astype(np.float32) for each in clips]
+    expected = compute_ours(ours, *inputs)
+    np.testing.assert_allclose(compute_theirs(theirs, *inputs), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(compute_ours(back, *inputs), expected)
+
+
 @on_every_class
 @on_every_backend
 def test_ours_come_back_from_every_backend(kind, backend, tmp_path):
@@ -427,8 +480,6 @@ def test_writing_and_reading_take_no_torch(tmp_path):
         "from minitvlt.learning.huggingface import from_huggingface, to_huggingface\n"
         "to_huggingface(from_huggingface('one'), 'two')"
     )
-    import subprocess
-
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     for file in (tmp_path / "one").iterdir():
         assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
@@ -449,14 +500,40 @@ def test_a_name_of_the_hub_is_downloaded(tmp_path, monkeypatch):
     asked = []
 
     def download(name: str, allow_patterns: list[str]) -> str:
-        asked.append((name, sorted(allow_patterns)))
+        asked.append((name, allow_patterns))
         return str(tmp_path)
 
     install_hub(monkeypatch, download)
     monkeypatch.chdir(tmp_path)
     assert_same(from_huggingface("some_body/tvlt-1.0"), from_huggingface(tmp_path))
-    files = ["config.json", "model.safetensors", "preprocessor_config.json", "pytorch_model.bin"]
-    assert asked == [("some_body/tvlt-1.0", files)]
+    files = ["config.json", "preprocessor_config.json"]
+    assert asked == [("some_body/tvlt-1.0", [*files, "model.safetensors"])]
+
+    save_theirs("TvltModel", tmp_path, is_safe=False)
+    (tmp_path / "model.safetensors").unlink()
+    from_huggingface("some_body/tvlt-1.0")
+    assert asked[1:] == [("some_body/tvlt-1.0", [*files, name]) for name in WEIGHT_FILES]
+
+
+def test_the_hubs_own_library_finds_what_it_keeps(tmp_path):
+    """Without a network: a repository that it downloaded before, in a fresh process."""
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: no peer")
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--somebody--tvlt"
+    save_theirs("TvltModel", kept / "snapshots" / revision)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(revision)
+    code = (
+        "from minitvlt import from_huggingface; print(from_huggingface('somebody/tvlt').config.hidden_size)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout == "10\n", ran.stderr
 
 
 def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
