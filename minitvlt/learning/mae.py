@@ -90,7 +90,8 @@ def read_mae(
     config = _choose_config(theirs, config, settings, source)
     given = _take_given(config, theirs, source)
     warn_of_unused(theirs, source)
-    start = init(config, rng := np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    start = init(config, rng)
     drawn = flatten(start) | draw_sound_as_released(start, rng)
     return unflatten(start, drawn | given), [name for name in drawn if name not in given]
 

@@ -376,6 +376,28 @@ def test_settings_that_contradict_the_arrays_are_refused(settings, message, tens
     assert str(tmp_path / "model.ckpt") in str(caught.value)
 
 
+AXES = {
+    "no axes": ("cls_token", (), r"cls_token has the shape \(\): expected 3 axes"),
+    "a table without rows": (
+        "pos_embed_a",
+        (1, 0, 10),
+        r"pos_embed_a has the shape \(1, 0, 10\): expected 3",
+    ),
+    "a linear projection": ("patch_embed_v.proj.weight", (10, 12), r"\(10, 12\): expected 4 axes"),
+    "no first block": ("blocks.0.mlp.fc1.weight", None, r"lacks blocks\.0\.mlp\.fc1\.weight"),
+    "text instead of sound": ("patch_embed_a.proj.weight", None, r"lacks patch_embed_a\.proj\.weight"),
+}
+
+
+@pytest.mark.parametrize(("name", "shape", "message"), AXES.values(), ids=AXES)
+def test_shapes_that_say_nothing_are_refused(name, shape, message, tensors, tmp_path):
+    del tensors[name]
+    if shape is not None:
+        tensors[name] = torch.ones(shape)
+    with pytest.raises(ValueError, match=message):
+        read(tensors, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("parts", "labels", "expected"),
     [
