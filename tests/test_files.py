@@ -1,11 +1,11 @@
-"""A file is replaced whole or not at all."""
+"""A file is replaced, and a folder appears, whole or not at all; and JSON is read with care."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from minitvlt.files import write_atomically
+from minitvlt.files import check_new, read_json, write_atomically, write_folder, write_json
 
 
 def test_writes_a_new_file_and_makes_its_folder(tmp_path: Path) -> None:
@@ -76,3 +76,74 @@ def test_permissions_are_those_of_an_ordinary_or_of_the_replaced_file(tmp_path: 
     new.chmod(0o640)
     write_atomically(new, lambda path: path.write_text("y"))
     assert new.stat().st_mode & 0o777 == 0o640
+
+
+# ---------------------------------------------------------------------------------------------------- folders
+
+
+def fill(folder: Path) -> None:
+    (folder / "a").write_text("one")
+    (folder / "b").write_text("two")
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "empty"])
+def test_a_folder_is_filled(is_there: bool, tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    if is_there:
+        target.mkdir()
+    assert write_folder(target, fill) == target
+    assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "one", "b": "two"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_nobody_sees_half_of_a_folder(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def write(folder: Path) -> None:
+        fill(folder)
+        seen.append((tmp_path / "folder").exists())
+
+    write_folder(tmp_path / "folder", write)
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_failure_leaves_no_folder(error: BaseException, tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise error
+
+    with pytest.raises(type(error)):
+        write_folder(tmp_path / "folder", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path, tmp_path / "file"):
+        with pytest.raises(ValueError, match="nothing is overwritten: choose a new or an empty place"):
+            write_folder(place, fill)
+        with pytest.raises(ValueError, match="holds something"):
+            check_new(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# ------------------------------------------------------------------------------------------------------- JSON
+
+
+def test_named_values_come_back_in_order(tmp_path: Path) -> None:
+    write_json({"b": [1, None], "a": "é"}, tmp_path / "x.json")
+    assert list(read_json(tmp_path / "x.json", "settings").items()) == [("a", "é"), ("b", [1, None])]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"3", b"\xff\xfe", b"[" * 100_000],
+    ids=["empty", "half", "list", "number", "bytes", "deep"],
+)
+def test_what_are_no_named_values_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"Expected .*x\.json with the settings as (JSON|named values)"):
+        read_json(tmp_path / "x.json", "the settings")
+    with pytest.raises(ValueError, match=r"Expected .*no\.json with the settings as JSON"):
+        read_json(tmp_path / "no.json", "the settings")

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from safetensors.numpy import save_file
 
 from minitvlt.backends import flatten, to_backend
-from minitvlt.files import write_folder, write_json
+from minitvlt.files import write_atomically, write_folder, write_json
 from minitvlt.learning.checkpoints import check_shapes
 from minitvlt.learning.huggingface_config import choose_class, describe_config, read_config
 from minitvlt.learning.huggingface_limits import check_sayable, list_differences
@@ -183,7 +183,8 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
     def write(new: Path) -> None:
         write_json(settings, new / "config.json")
         write_json(processing, new / FILE_NAME)
-        save_file(arrays, new / WEIGHT_FILES[0], {"format": "pt"})
+        # safetensors makes files that only their owner can read; write_atomically does not
+        write_atomically(new / WEIGHT_FILES[0], lambda path: save_file(arrays, path, {"format": "pt"}))
 
     target = write_folder(folder, write)
     differences = list_differences(params) + list_what_preprocessors_miss(params.config)

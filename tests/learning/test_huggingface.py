@@ -451,6 +451,13 @@ def test_a_folder_that_is_empty_is_filled(tmp_path, monkeypatch):
         assert_same(from_huggingface(folder), make_ours())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
+def test_whoever_can_read_one_file_can_read_them_all(tmp_path):
+    (tmp_path / "ordinary").touch()
+    files = [tmp_path / "ordinary", *to_huggingface(make_ours(), tmp_path / "folder").iterdir()]
+    assert len({file.stat().st_mode for file in files}) == 1
+
+
 def test_what_lies_in_a_folder_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for place in (tmp_path, tmp_path / "notes.txt"):
