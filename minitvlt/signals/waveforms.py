@@ -1,5 +1,6 @@
 """Sound as numbers: samples of any type to one channel of float32, other rates, pieces joined, WAV files."""
 
+import io
 import math
 import os
 import warnings
@@ -165,6 +166,12 @@ def write_wav(
         ValueError: an empty waveform or one of several channels, NaN or infinity in it, or a sample rate that
             is no whole number from 1 Hz to 2,147 MHz.
     """
+    content = encode_wav(waveform, sample_rate)
+    return write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def encode_wav(waveform: Float[np.ndarray, " samples"], sample_rate: int) -> bytes:
+    """The WAV file that `write_wav` writes, in memory."""
     check_channel(waveform)
     check_rates(sample_rate)
     if sample_rate > HIGHEST_WAV_RATE:
@@ -172,4 +179,6 @@ def write_wav(
     from scipy.io import wavfile
 
     samples = np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
-    return write_atomically(path, lambda temporary: wavfile.write(temporary, int(sample_rate), samples))
+    stream = io.BytesIO()
+    wavfile.write(stream, int(sample_rate), samples)
+    return stream.getvalue()

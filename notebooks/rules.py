@@ -1,0 +1,119 @@
+"""What holds for every notebook, whether it is run or not: each rule is a function with its reason."""
+
+import base64
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+MOST_LINES, MOST_OUTPUT, HIGHEST_PICTURE = 15, 40, 720  # lines of a cell, lines of an output, pixels
+LARGEST_FILE = 1_000_000  # bytes
+SHORTEST_TEXT = 20  # letters of an alt text
+QUESTIONS = 5
+PARTS = ("**You will be able to**", "**Time to run:**", "**Before this:**", "## Recap", "## Where to go on")
+TAG = re.compile(r"<(?:img|audio|video)\b[^>]*>")
+LINK = re.compile(r'\]\(([^)\s]+)\)|href="([^"]+)"')
+
+
+def find_faults(path: Path) -> list[str]:
+    """Look at a notebook as it lies here, without running it."""
+    if not path.is_file():
+        return [f"there is no {path.name}: run python notebooks/build.py {path.stem}"]
+    notebook, faults = nbformat.read(path, 4), []
+    for number, cell in enumerate(notebook.cells, 1):
+        faults += [f"cell {number} {fault}" for rule in RULES for fault in rule(cell)]
+        faults += [f"cell {number} {fault}" for fault in find_broken_links(cell, notebook, path.parent)]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    faults += [f"lacks {part!r}, which every notebook has" for part in PARTS if part not in text]
+    if text.count("<details>") < QUESTIONS:
+        faults.append(f"asks fewer than {QUESTIONS} questions with an answer to unfold (<details>)")
+    if path.stat().st_size > LARGEST_FILE:
+        faults.append(f"has {path.stat().st_size} bytes, more than {LARGEST_FILE}: show smaller pictures")
+    return faults
+
+
+def find_long_cells(cell: NotebookNode) -> Iterator[str]:
+    """A cell is read at one glance."""
+    count = len(cell.source.splitlines())
+    if count > MOST_LINES:
+        yield f"has {count} lines, more than {MOST_LINES}: cut it in two"
+
+
+def find_long_outputs(cell: NotebookNode) -> Iterator[str]:
+    """An output fits on a screen."""
+    for text in list_shown(cell):
+        count = len(text.splitlines())
+        if count > MOST_OUTPUT:
+            yield f"shows {count} lines, more than the {MOST_OUTPUT} of a screen: show a part"
+        for height in find_heights(text):
+            if height > HIGHEST_PICTURE:
+                yield f"shows a picture {height} pixels high, more than the {HIGHEST_PICTURE} of a screen"
+
+
+def find_heights(html: str) -> Iterator[int]:
+    """How high pictures stand on the screen, from the width that is asked for and the sides of the PNG."""
+    for tag in TAG.findall(html):
+        width, picture = (
+            re.search(r'width="(\d+)"', tag),
+            re.search(r"image/png;base64,([A-Za-z0-9+/]{32})", tag),
+        )
+        if picture:
+            across, down = struct.unpack(">II", base64.b64decode(picture[1])[16:24])
+            yield round((int(width[1]) if width else across) * down / across)
+
+
+def find_noise(cell: NotebookNode) -> Iterator[str]:
+    """A warning or an error on the page is a fault of ours, not a lesson."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "error" or output.get("name") == "stderr":
+            yield f"shows an error or a warning: {output.get('text', output.get('evalue', '')).strip()[:200]}"
+
+
+def find_missing_alt_texts(cell: NotebookNode) -> Iterator[str]:
+    """Whoever cannot see a picture reads what stands for it."""
+    for output in cell.get("outputs", []):
+        if any(kind.startswith("image/") for kind in output.get("data", {})):
+            yield "shows a picture without an alt text: minitvlt.notebook.show(figure, alt)"
+    for text in [cell.source] if cell.cell_type == "markdown" else list_shown(cell):
+        alts = [alt for alt, _ in re.findall(r"!\[(.*?)\]\((.*?)\)", text)]
+        for tag in TAG.findall(text):
+            alt = re.search(r'(?:alt|aria-label)="([^"]*)"', tag)
+            alts.append(alt[1] if alt else "")
+        yield from (
+            "shows a picture without an alt text that describes it"
+            for alt in alts
+            if len(alt) < SHORTEST_TEXT
+        )
+
+
+RULES = (find_long_cells, find_long_outputs, find_noise, find_missing_alt_texts)
+
+
+def list_shown(cell: NotebookNode) -> list[str]:
+    """The outputs of a cell as they are seen: of several forms the richest."""
+    shown = []
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        richest = next(
+            (data[kind] for kind in ("text/html", "text/markdown", "text/plain") if kind in data), ""
+        )
+        shown.append(output.get("text", richest))
+    return shown
+
+
+def find_broken_links(cell: NotebookNode, notebook: NotebookNode, folder: Path) -> Iterator[str]:
+    """A link leads to a file that is there, or to a heading of the same notebook; the web is not asked."""
+    texts = [each.source for each in notebook.cells if each.cell_type == "markdown"]
+    headings = {
+        line.lstrip("# ").replace(" ", "-") for text in texts for line in text.splitlines() if line[:1] == "#"
+    }
+    for text in [cell.source] if cell.cell_type == "markdown" else list_shown(cell):
+        for found in LINK.finditer(text):
+            link = found[1] or found[2]
+            file, _, heading = link.partition("#")
+            is_there = (folder / file).exists() if file else heading in headings
+            if "://" not in link and not link.startswith("data:") and not is_there:
+                yield f"has a link to {link}, which is not there"
