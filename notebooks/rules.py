@@ -57,7 +57,7 @@ def find_heights(html: str) -> Iterator[int]:
     """How high pictures stand on the screen, from the width that is asked for and the sides of the PNG."""
     for tag in TAG.findall(html):
         width, picture = (
-            re.search(r'width="(\d+)"', tag),
+            re.search(r' width="(\d+)"', tag),
             re.search(r"image/png;base64,([A-Za-z0-9+/]{32})", tag),
         )
         if picture:

@@ -21,11 +21,18 @@ from minitvlt.model.parameters import Params, outline
 
 METADATA_KEY = "minitvlt"  # one entry for everything: the format keeps several in no fixed order
 
+PACKAGED = Path(__file__).parents[1] / "checkpoints"  # models that come with the package, each under its name
+
 # Tables that serve clips of any length, so their own length is not the configuration's business.
 OF_ANY_LENGTH = ("positions.time", "positions.frequency")
 
 
-def save(tree: Params, path: str | os.PathLike[str], metadata: dict[str, Any] | None = None) -> Path:
+def save(
+    tree: Params,
+    path: str | os.PathLike[str],
+    metadata: dict[str, Any] | None = None,
+    dtype: str | None = None,
+) -> Path:
     """Write parameters, or gradients of them, and their configuration to one file, on any backend.
 
     The file appears whole or not at all, and replaces one that was there.
@@ -34,6 +41,7 @@ def save(tree: Params, path: str | os.PathLike[str], metadata: dict[str, Any] | 
         tree: what `init`, `load` or `value_and_grad` return.
         path: usually with the suffix `.safetensors`.
         metadata: anything else that JSON can hold; `load_arrays` gives it back.
+        dtype: the precision in the file; "float16" halves it. None keeps that of the arrays.
 
     Returns:
         The path.
@@ -41,7 +49,9 @@ def save(tree: Params, path: str | os.PathLike[str], metadata: dict[str, Any] | 
     if not isinstance(tree, Params):
         raise ValueError(f"Expected parameters or gradients of them, got {type(tree).__name__}.")
     return save_arrays(
-        flatten(to_backend(tree, "numpy")), path, {**(metadata or {}), "config": tree.config.to_dict()}
+        flatten(to_backend(tree, "numpy", dtype=dtype)),
+        path,
+        {**(metadata or {}), "config": tree.config.to_dict()},
     )
 
 
@@ -51,10 +61,17 @@ def load(path: str | os.PathLike[str]) -> Params:
     Decoder and matching head are there if the file has them. Position tables of another length than the
     configuration's are kept as they are.
 
+    Args:
+        path: of the file, or the name of a model that comes with the package, given in float32:
+            "shapes-small" has learnt the embedded world, with the configuration `Config.tiny()`.
+
     Raises:
         ValueError: no such file, a damaged one, one without a configuration, or arrays that do not fit it:
             missing, unknown, of another shape, not floating-point, or not finite. The message names them.
     """
+    packaged = PACKAGED / f"{Path(path).name}.safetensors"
+    if os.fspath(path) == packaged.stem and packaged.is_file() and not Path(path).exists():
+        return to_backend(load(packaged), "numpy", dtype="float32")
     arrays, metadata = load_arrays(path)
     if not isinstance(metadata.get("config"), dict):
         raise ValueError(

@@ -205,7 +205,7 @@ def show_html(html: str) -> Callable[[nbformat.NotebookNode], None]:
 def make_tag(pixels: int) -> str:
     """A picture with an alt text, so high on the screen."""
     figure, _ = new_axes(size=(2, pixels / 110))
-    return show(figure, "An empty picture of some height.").html.replace('width="', 'data-width="')
+    return show(figure, "An empty picture of some height.").html.replace(' width="', ' data-width="')
 
 
 FAULTS = {
