@@ -131,6 +131,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
             kernel_name="python3",
             record_timing=False,
             store_widget_state=False,
+            extra_arguments=["--log-level=ERROR"],
             resources=resources,
         ).execute()
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its version

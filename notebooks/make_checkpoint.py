@@ -3,11 +3,12 @@
     python notebooks/make_checkpoint.py run
 
 trains in the folder `run` (some ten minutes on two cores; stopped and called again, it goes on) and writes
-`minitvlt/checkpoints/shapes-small.safetensors`, in float16, with `shapes-small.json` beside it: the command and
-the scores of this very file on 512 held-out clips.
+`minitvlt/checkpoints/shapes-small.safetensors`, in float16, with `shapes-small.json` beside it: the command
+and the scores of this very file on 512 held-out clips.
 """
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +34,11 @@ def main() -> int:
     if status:
         return status
     save(load(folder / "model.safetensors"), PACKAGED / f"{NAME}.safetensors", dtype="float16")
-    command = "python notebooks/make_checkpoint.py run"
-    measured = {"command": command, "training": ["minitvlt", *TRAINING], "scores": asdict(score(load(NAME)))}
+    measured = {
+        "command": "python notebooks/make_checkpoint.py run",
+        "training": shlex.join(["minitvlt", *TRAINING]),
+        "scores": asdict(score(load(NAME))),
+    }
     (PACKAGED / f"{NAME}.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return 0

@@ -14,7 +14,6 @@ LARGEST_FILE = 1_000_000  # bytes
 SHORTEST_TEXT = 20  # letters of an alt text
 QUESTIONS = 5
 PARTS = ("**You will be able to**", "**Time to run:**", "**Before this:**", "## Recap", "## Where to go on")
-TAG = re.compile(r"<(?:img|audio|video)\b[^>]*>")
 LINK = re.compile(r'\]\(([^)\s]+)\)|href="([^"]+)"')
 
 
@@ -55,14 +54,11 @@ def find_long_outputs(cell: NotebookNode) -> Iterator[str]:
 
 def find_heights(html: str) -> Iterator[int]:
     """How high pictures stand on the screen, from the width that is asked for and the sides of the PNG."""
-    for tag in TAG.findall(html):
-        width, picture = (
-            re.search(r' width="(\d+)"', tag),
-            re.search(r"image/png;base64,([A-Za-z0-9+/]{32})", tag),
-        )
+    for tag in re.findall(r"<img\b[^>]*>", html):
+        picture = re.search(r"image/png;base64,([A-Za-z0-9+/]{32})", tag)
         if picture:
             across, down = struct.unpack(">II", base64.b64decode(picture[1])[16:24])
-            yield round((int(width[1]) if width else across) * down / across)
+            yield round(int(find_attribute("width", tag) or across) * down / across)
 
 
 def find_noise(cell: NotebookNode) -> Iterator[str]:
@@ -77,19 +73,34 @@ def find_missing_alt_texts(cell: NotebookNode) -> Iterator[str]:
     for output in cell.get("outputs", []):
         if any(kind.startswith("image/") for kind in output.get("data", {})):
             yield "shows a picture without an alt text: minitvlt.notebook.show(figure, alt)"
-    for text in [cell.source] if cell.cell_type == "markdown" else list_shown(cell):
-        alts = [alt for alt, _ in re.findall(r"!\[(.*?)\]\((.*?)\)", text)]
-        for tag in TAG.findall(text):
-            alt = re.search(r'(?:alt|aria-label)="([^"]*)"', tag)
-            alts.append(alt[1] if alt else "")
-        yield from (
-            "shows a picture without an alt text that describes it"
-            for alt in alts
-            if len(alt) < SHORTEST_TEXT
-        )
+    for text in list_readable(cell):
+        alts = re.findall(r"!\[(.*?)\]\(", text)
+        alts += [find_attribute("alt", tag) for tag in re.findall(r"<img\b[^>]*>", text)]
+        if any(len(alt) < SHORTEST_TEXT for alt in alts):
+            yield "shows a picture without an alt text that describes it"
 
 
-RULES = (find_long_cells, find_long_outputs, find_noise, find_missing_alt_texts)
+def find_nameless_players(cell: NotebookNode) -> Iterator[str]:
+    """Whoever cannot see a player has to be told what it plays."""
+    for text in list_readable(cell):
+        if not all(
+            find_attribute("aria-label", tag) for tag in re.findall(r"<(?:audio|video)\b[^>]*>", text)
+        ):
+            yield "shows a player without a label: minitvlt.notebook.play(waveform, rate, label)"
+
+
+def find_attribute(name: str, tag: str) -> str:
+    """The value of an attribute, empty if there is none."""
+    found = re.search(f' {name}="([^"]*)"', tag)
+    return found[1] if found else ""
+
+
+RULES = (find_long_cells, find_long_outputs, find_noise, find_missing_alt_texts, find_nameless_players)
+
+
+def list_readable(cell: NotebookNode) -> list[str]:
+    """What a reader meets of a cell beside code."""
+    return [cell.source] if cell.cell_type == "markdown" else list_shown(cell)
 
 
 def list_shown(cell: NotebookNode) -> list[str]:
@@ -110,7 +121,7 @@ def find_broken_links(cell: NotebookNode, notebook: NotebookNode, folder: Path) 
     headings = {
         line.lstrip("# ").replace(" ", "-") for text in texts for line in text.splitlines() if line[:1] == "#"
     }
-    for text in [cell.source] if cell.cell_type == "markdown" else list_shown(cell):
+    for text in list_readable(cell):
         for found in LINK.finditer(text):
             link = found[1] or found[2]
             file, _, heading = link.partition("#")

@@ -231,7 +231,7 @@ FAULTS = {
     ),
     "a sound without a label": (
         show_html('<audio controls src="x.wav"></audio>'),
-        "cell 5 shows a picture without an alt text that describes it",
+        "cell 5 shows a player without a label",
     ),
     "a long cell": (write_text("1 + 1", "\n" * 15), "cell 4 has 16 lines, more than 15: cut it in two"),
     "a long output": (show_html("<br>\n" * 41), "cell 5 shows 41 lines, more than the 40 of a screen"),
