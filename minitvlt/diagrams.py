@@ -154,7 +154,7 @@ def arrange_clip(
     is_beside = T <= 4
     left = 0.9 + T * (width + 0.1) if is_beside else 0.9
     top = TITLE if is_beside else 2 * TITLE + height
-    depth = max(height, 1.7) if T and is_beside else 1.7
+    depth = max(height, 1.45)
     bottom = top + depth + 0.65 if audio is not None else TITLE + height + 0.15
     figure = Picture(figsize=(across, bottom))
     frames = [place(figure, 0.1 + t * (width + 0.1), TITLE, width, height) for t in range(T)]

@@ -33,7 +33,7 @@ import numpy as np
 
 from minitvlt.diagrams import draw_cells, draw_heat, mark_senses, new_axes, use_style
 from minitvlt.notebook import show, show_source
-from minitvlt.plotting import AUDIO_COLOUR, VIDEO_COLOUR, plot_frames
+from minitvlt.plotting import AUDIO_COLOUR, VIDEO_COLOUR
 
 use_style()
 toy = np.arange(48.0).reshape(1, 2, 1, 4, 6)
@@ -154,19 +154,34 @@ for name, one in (("this model", config), ("the published model", mt.Config())):
 #
 # $$e_n = W x_n + b$$
 #
-# Each row of $W$ is a small picture itself: the token's number is large where the patch looks like it. Here
-# are sixteen of the 64 that the small model has learnt for video. Grey is "does not matter".
+# The small model began with random numbers in $W$ (`mt.init` with the same seed makes them again), so the
+# difference is what it has learnt to look for. `np.linalg.svd` writes this difference as a sum of patterns,
+# the strongest first.
 
 # %%
-weight = params.encoder.video_patches.weight  # (D, values)
-p, q = config.image_patch_size
-filters = weight[:16].reshape(16, p, q, 3)
-figure, axes = new_axes(2, 8, (11, 3))
-for one, picture in zip(axes, filters, strict=True):
-    one.imshow(0.5 + picture / (2 * np.abs(filters).max()))
+encoder, start = params.encoder, mt.init(config, seed=0).encoder
+print("W for video:", encoder.video_patches.weight.shape, "  for sound:", encoder.audio_patches.weight.shape)
+patterns = {}
+for sense in ("video_patches", "audio_patches"):
+    learnt = getattr(encoder, sense).weight - getattr(start, sense).weight
+    patterns[sense] = np.linalg.svd(learnt)[2][:8]
+
+# %% [markdown]
+# The upper row shows the eight strongest patterns for patches of video, the lower one those for sound (red
+# and blue for more and less; time to the right, pitch upwards). In the first video patterns, upper and lower
+# rows differ: the model cares at which height the edge of a shape lies. Colours come later. The patterns for
+# sound are horizontal lines, which is to say pitches. Height and pitch is what the two senses have in common.
+
+# %%
+figure, axes = new_axes(2, 8, (11, 3.1))
+for number in range(8):
+    video, sound = patterns["video_patches"][number], patterns["audio_patches"][number]
+    axes[number].imshow(0.5 + video.reshape(12, 12, 3) / (2 * np.abs(video).max()))
+    axes[8 + number].imshow(sound.reshape(8, 8).T, origin="lower", cmap="RdBu_r")
+for number, one in enumerate(axes):
     one.set(xticks=[], yticks=[])
-    one.spines[:].set(visible=True, color=VIDEO_COLOUR)
-show(figure, "Sixteen small coloured pictures: soft edges, corners and patches of colour on grey.")
+    one.spines[:].set(visible=True, linewidth=2, color=VIDEO_COLOUR if number < 8 else AUDIO_COLOUR)
+show(figure, "Eight patterns of video with light and dark bands, and eight of sound with horizontal lines.")
 
 # %% [markdown]
 # ## Where it came from
@@ -183,9 +198,9 @@ show(figure, "Sixteen small coloured pictures: soft edges, corners and patches o
 # %%
 from minitvlt.model.tvlt import embed_audio, embed_video, place_audio, place_video
 
-encoder = params.encoder
 video_places = place_video(encoder.video_positions, config, config.num_frames, config.image_grid)
-by_hand = mt.patchify_video(clips.video, (p, q)) @ weight.T + encoder.video_patches.bias + video_places
+W, bias = encoder.video_patches.weight, encoder.video_patches.bias
+by_hand = mt.patchify_video(clips.video, config.image_patch_size) @ W.T + bias + video_places
 tokens = embed_video(encoder, config, clips.video)
 print("video tokens:", tokens.shape, "  by hand the same:", np.allclose(tokens, by_hand, atol=1e-5))
 print("sound tokens:", embed_audio(encoder, config, clips.audio).shape)
@@ -203,12 +218,16 @@ figure, (axes,) = new_axes(size=(6.5, 5.4))
 draw_heat(axes, unit @ unit.T, vmin=-1, vmax=1)
 mark_senses(axes, (12, 6), ("video", "sound"))
 axes.set_title("cosine of position vectors")
-show(figure, "A square of 18 by 18 cosines: video tokens resemble each other, and so do sound tokens.")
+show(
+    figure, "A square of 18 by 18 cosines: bright where two places lie at the same height or the same pitch."
+)
 
 # %% [markdown]
-# Two bright blocks: the modality vectors outweigh the rest, so the model tells the senses apart at a glance.
-# Within the video block, three by three squares of four tokens are the frames; the diagonals beside the main
-# one are patches at the same place in another frame.
+# The video block is made of bright two-by-two squares: the two patches of the upper row of a frame look
+# alike, and so do the two of the lower row, while upper and lower are far apart. Frames hardly differ. In the
+# sound block it is low and high that are told apart, and time hardly counts. So the model learnt well which
+# places matter here: how high a shape flies and how high it sings tell about each other; left, right, early
+# and late do not.
 
 # %% [markdown]
 # ## Try it
