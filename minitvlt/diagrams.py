@@ -154,7 +154,7 @@ def arrange_clip(
     is_beside = T <= 4
     left = 0.9 + T * (width + 0.1) if is_beside else 0.9
     top = TITLE if is_beside else 2 * TITLE + height
-    depth = max(height, 1.45)
+    depth = height if is_beside and height > 1.2 else 1.45
     bottom = top + depth + 0.65 if audio is not None else TITLE + height + 0.15
     figure = Picture(figsize=(across, bottom))
     frames = [place(figure, 0.1 + t * (width + 0.1), TITLE, width, height) for t in range(T)]
@@ -197,10 +197,13 @@ def spread_weights(
     return weights.reshape(*frames, H // p, W // q).repeat(p, axis=-2).repeat(q, axis=-1)
 
 
-def draw_heat(axes: Axes, values: Float[np.ndarray, "rows columns"], **limits: Any) -> None:
-    """Draw a matrix as colours, light for large numbers, with its scale beside it."""
+def draw_heat(
+    axes: Axes, values: Float[np.ndarray, "rows columns"], has_scale: bool = True, **limits: Any
+) -> None:
+    """Draw a matrix as colours, light for large numbers, and their scale beside it."""
     image = axes.imshow(values, cmap=HEAT, aspect="equal", **limits)
-    axes.figure.colorbar(image, ax=axes, shrink=0.85)
+    if has_scale:
+        axes.figure.colorbar(image, ax=axes, shrink=0.85)
 
 
 def mark_senses(axes: Axes, lengths: Sequence[int], names: Sequence[str] = ("cls", "video", "sound")) -> None:

@@ -107,7 +107,7 @@ scores.shape, scores.dtype
 # the sound that a video would choose. The title counts the right choices; one in sixteen, 0.06, would be
 # luck.
 
-# %%
+# %% tags=["thumbnail"]
 figure = plot_matching(scores, frames=clips.video[:, 1], spectrograms=clips.audio[:, 0])
 show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal of true pairs.")
 

@@ -244,7 +244,7 @@ for level in (-80.0, -60.0, -20.0, 20.0):
 # `log_mel_spectrogram` does all of this. It drops the last step, as the published model's processor does, so
 # that a clip of 96 hops has 96 steps.
 
-# %%
+# %% tags=["thumbnail"]
 picture = mt.log_mel_spectrogram(x, R, F, M, h)
 print("shape:", picture.shape, "  the steps above give the same:", np.allclose(picture, y[:-1], atol=1e-5))
 figure = plot_spectrogram(picture, sample_rate=R, hop_length=h)

@@ -47,7 +47,7 @@ print("film:", toy.shape, "  tokens:", tokens.shape)
 # frame by frame, row by row, from left to right; inside a row of numbers the pixels of a patch run in the
 # same way.
 
-# %%
+# %% tags=["thumbnail"]
 which = mt.unpatchify_video(np.repeat(np.arange(8.0)[None, :, None], 6, axis=2), patch, (2, 4, 6))
 figure, axes = new_axes(1, 3, (11, 4), titles=("frame 1", "frame 2", "tokens, one a row"))
 for t in range(2):
@@ -144,7 +144,7 @@ print("token 5 is its rectangle, laid out:", np.array_equal(sound_rows[0, s * (F
 for name, one in (("this model", config), ("the published model", mt.Config())):
     (h, w), (s, f) = one.image_grid, one.audio_grid
     video, sound = one.num_frames * h * w, s * f
-    print(f"{name}: {one.num_frames} × {h} × {w} = {video} and {s} × {f} = {sound}, together {video + sound}")
+    print(f"{name}: {one.num_frames} × {h} × {w} + {s} × {f} = {video} + {sound} = {video + sound}")
 
 # %% [markdown]
 # ## From a row of numbers to a token

@@ -107,7 +107,7 @@ print("the decoder reads\n", restored[0].T)
 # pixels in patches of 16 by 16, and a spectrogram of 96 steps and 64 bins, cut likewise. Three quarters of
 # both are hidden, as in the paper; hidden patches are hatched.
 
-# %%
+# %% tags=["thumbnail"]
 from minitvlt.diagrams import plot_masked_clip
 
 config = mt.Config.tiny(
@@ -158,7 +158,10 @@ side_by_side(whole, part)
 # that only other moments, or the video, can help. **Span masking** is the paper's: where somebody speaks is
 # hidden first, since silence is easy to guess.
 
-# To see the difference, we let the shape be silent for the first two and the last of its six moments. `find_speech` is as simple as the paper's detector: a moment counts as speech if it is louder than the middle between the quietest and the loudest.
+# %% [markdown]
+# To see the difference, we let the shape be silent for the first two and the last of its six moments.
+# `find_speech` is as simple as the paper's detector: a moment counts as speech if it is louder than the
+# middle between the quietest and the loudest.
 
 # %%
 spoken = clip.audio.copy()
@@ -217,9 +220,8 @@ for name in ("keep", "keep_is_real", "is_hidden"):
 for video_ratio, audio_ratio in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
     tokens = 1 + int(1568 * (1 - video_ratio)) + int(1024 * (1 - audio_ratio))
     maps, attention = tokens / 2593, (tokens / 2593) ** 2
-    print(
-        f"hide {video_ratio:.2f} and {audio_ratio:.2f}: {tokens} tokens, maps {maps:.0%}, attention {attention:.0%}"
-    )
+    hidden = f"hide {video_ratio:.2f} and {audio_ratio:.2f}"
+    print(f"{hidden}: {tokens:4} tokens, cost of maps {maps:4.0%}, of attention {attention:4.0%}")
 
 # %% [markdown]
 # The first line is matching, which always reads all. The second is the default of the published code in

@@ -54,37 +54,21 @@ show_source(run_block, run_attention, run_mlp)
 
 # %% [markdown]
 # The picture shows both moves with the shapes that come out of each step; the whole is repeated for every
-# block.
+# block. Attention works in several heads, each with `d` of the `D` numbers, and with queries, keys and values
+# (q, k, v); the MLP widens each token from `D` numbers to `width` and bends them with a function called GELU.
+# All of it is explained below.
 
 # %%
 from minitvlt.diagrams import draw_flow, new_axes, use_style
 
 use_style()
-figure, (first, second) = new_axes(2, 1, (11, 3.6), titles=("every token gathers", "every token thinks"))
-N, D, heads, width = "N", "D", "heads", "4 D"
-draw_flow(
-    first,
-    [
-        ("x", "(B, N, D)"),
-        ("norm", "(B, N, D)"),
-        ("q, k, v", "3 × (B, heads, N, d)"),
-        ("weights", "(B, heads, N, N)"),
-        ("× v", "(B, heads, N, d)"),
-        ("map, + x", "(B, N, D)"),
-    ],
-)
-draw_flow(
-    second,
-    [
-        ("x", "(B, N, D)"),
-        ("norm", "(B, N, D)"),
-        ("widen", "(B, N, width)"),
-        ("GELU", "(B, N, width)"),
-        ("narrow", "(B, N, D)"),
-        ("+ x", "(B, N, D)"),
-    ],
-)
-show(figure, "Two rows of boxes with arrows: the steps of attention and of the MLP, with their shapes.")  # fmt: skip
+gather = "x: B N D | norm: B N D | q, k, v: 3 × B heads N d | weights: B heads N N"
+gather += " | × v: B heads N d | map, + x: B N D"
+think = "x: B N D | norm: B N D | widen: B N width | GELU: B N width | narrow: B N D | + x: B N D"
+figure, axes = new_axes(2, 1, (11, 3.6), titles=("every token gathers", "every token thinks"))
+for one, steps in zip(axes, (gather, think), strict=True):
+    draw_flow(one, [tuple(step.split(": ")) for step in steps.split(" | ")])
+show(figure, "Two rows of boxes with arrows: the steps of attention and of the MLP, with their shapes.")
 
 # %% [markdown]
 # ## The norm
@@ -123,7 +107,11 @@ print("query, key and value:", query.shape, "each: clips, heads, tokens, numbers
 # makes weights of them that are positive and add up to 1, and the answer is the mean of the values, so
 # weighted:
 #
-# $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \qquad a_{ij} = \frac{e^{s_{ij}}}{\sum_{l} e^{s_{il}}}, \qquad o_i = \sum_j a_{ij} v_j$$
+# $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}$$
+#
+# $$a_{ij} = \frac{e^{s_{ij}}}{\sum_{l} e^{s_{il}}}$$
+#
+# $$o_i = \sum_j a_{ij} v_j$$
 
 # %%
 d = query.shape[-1]
@@ -141,13 +129,13 @@ print("and as forward returned them:", np.allclose(weights, out.attention[0], at
 # weights, on average, with and without the division.
 
 # %%
+from minitvlt.backends.numpy_backend import gelu, softmax
+
 rng = np.random.default_rng(0)
 for size in (4, 16, 64, 256):
     s = rng.normal(size=(200, size)) @ rng.normal(size=(100, size)).T  # 200 queries, 100 keys
-    largest = [
-        np.exp(t - np.logaddexp.reduce(t, axis=1)[:, None]).max(axis=1).mean() for t in (s, s / size**0.5)
-    ]
-    print(f"d = {size:3}: without {largest[0]:.2f}, with {largest[1]:.2f}")
+    without, divided = (softmax(t).max(axis=1).mean() for t in (s, s / np.sqrt(size)))
+    print(f"d = {size:3}: without {without:.2f}, with {divided:.2f}")
 
 # %% [markdown]
 # ## The rest of the block
@@ -162,19 +150,19 @@ for size in (4, 16, 64, 256):
 # and by the MLP.
 
 # %%
-from minitvlt.backends.numpy_backend import gelu
-
-line = np.linspace(-4, 4, 161, dtype=np.float32)
 after_attention = x + run_attention(normed, block.attention, config.num_attention_heads)
 after = after_attention + run_mlp(run_norm(after_attention, block.mlp_norm, eps), block.mlp)
 print("a block is both moves:", np.allclose(after, out.hidden[1], atol=1e-4))
+
+# %%
+line = np.linspace(-4, 4, 161, dtype=np.float32)
 figure, (left, right) = new_axes(1, 2, (11, 3), titles=("GELU", "how far the tokens of one clip move"))
 left.plot(line, gelu(line), color="black")
 left.set(xlabel="x", ylabel="GELU(x)")
 right.plot(np.linalg.norm(after_attention - x, axis=-1)[0], "o-", color="black", label="attention")
 right.plot(np.linalg.norm(after - after_attention, axis=-1)[0], "s--", color="gray", label="MLP")
-right.set(xlabel="token", ylabel="length of the change", ylim=(0, None))
-right.legend()
+right.set(xlabel="token", ylabel="length of the change", ylim=(0, 34), xticks=range(0, 19, 3))
+right.legend(ncols=2, loc="upper center")
 show(
     figure, "Left: GELU, nearly zero for negative x, nearly x for positive. Right: two curves over 19 tokens."
 )
@@ -190,8 +178,8 @@ from minitvlt.diagrams import draw_heat, mark_senses
 
 maps = out.attention[-1][0]  # (heads, N, N)
 figure, axes = new_axes(1, 4, (11, 3), titles=[f"head {head + 1}" for head in range(4)])
-for one, map_of_head in zip(axes, maps, strict=True):
-    draw_heat(one, map_of_head, vmin=0, vmax=1)
+for number, one in enumerate(axes):
+    draw_heat(one, maps[number], has_scale=number == 3, vmin=0, vmax=0.6)
     mark_senses(one, (1, 12, 6), ("", "video", "sound"))
 show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of bright columns.")
 
@@ -200,7 +188,7 @@ show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of
 # where does it look? We take the mean of its weights over the heads. What it looks at is bright, and the rest
 # is dark.
 
-# %%
+# %% tags=["thumbnail"]
 from minitvlt.diagrams import plot_weights
 
 looks = maps.mean(axis=0)  # (N, N)
@@ -259,7 +247,9 @@ for N in (19, 649, 2593):
 # of keys brings a larger one, $m'$, all that was summed up before is multiplied by $e^{m - m'}$, and all is
 # as if $m'$ had been taken off from the beginning. With $\ell$ for the denominator and $u$ for the numerator:
 #
-# $$\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}, \qquad u \leftarrow e^{m - m'} u + \sum_{j \in \text{block}} e^{s_{ij} - m'} v_j$$
+# $$\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}$$
+#
+# $$u \leftarrow e^{m - m'} u + \sum_{j \in \text{block}} e^{s_{ij} - m'} v_j$$
 
 
 # %%
@@ -277,11 +267,10 @@ def attend_in_blocks(query, key, value, size):
     return u / ell
 
 
+# %%
 for size in (1, 5, 19):
-    print(
-        f"blocks of {size:2}: the same answer:",
-        np.allclose(attend_in_blocks(query, key, value, size), answer, atol=1e-5),
-    )
+    in_blocks = attend_in_blocks(query, key, value, size)
+    print(f"blocks of {size:2} keys give the same answer:", np.allclose(in_blocks, answer, atol=1e-5))
 
 # %% [markdown]
 # Never more than `N × size` scores exist at a time. Kernels for graphics cards do this with blocks that fit
@@ -291,25 +280,25 @@ for size in (1, 5, 19):
 # known at once, and nothing needs to be corrected; memory is saved just as well.
 
 # %%
-from minitvlt.backends.numpy_kernels import SCORE_BLOCK, attend
+from minitvlt.backends.numpy_kernels import attend, make_room
 
 show_source(attend)
 
 # %% [markdown]
 # The curves show the memory that the scores of one clip take at a time, for 12 heads: all at once (dashed),
-# it grows with the square of the tokens; in the package's blocks (solid), it stops growing at the size of a
-# block. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
+# it grows with the square of the tokens; in the package's blocks (solid), it takes 8 MiB at most. The step
+# down is where the kernel begins to take one head at a time, the last bend where it begins to cut a head's
+# queries. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
 
 # %%
-tokens = np.array([2.0**n for n in range(5, 15)])
-full = 12 * tokens**2 * 4 / 2**20
-blocks = np.minimum(full, np.maximum(SCORE_BLOCK, tokens) * 4 / 2**20)
+counts = [2 ** (n / 2) for n in range(10, 29)]  # from 32 to 16,384 tokens
+blank = [np.broadcast_to(np.float32(0), (1, 12, int(n), 64)) for n in counts]  # queries, as far as sizes go
 figure, (axes,) = new_axes(size=(8, 3.4), x="tokens", y="memory for scores (MiB)")
-axes.loglog(tokens, full, "--", color="gray", label="all at once")
-axes.loglog(tokens, blocks, color="black", label="in blocks")
+axes.loglog(counts, [12 * n**2 * 4 / 2**20 for n in counts], "--", color="gray", label="all at once")
+axes.loglog(counts, [make_room(q, q).nbytes / 2**20 for q in blank], color="black", label="in blocks")
 axes.axvline(2593, color="black", linestyle=":", linewidth=1.5)
 axes.legend()
-show(figure, "Two curves over the number of tokens: one keeps rising, the other stays level at 8 MiB.")
+show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 8 MiB.")
 
 # %% [markdown]
 # ## Try it

@@ -14,15 +14,18 @@ time of day is kept.
   latter and some lines of matplotlib. Video is VIDEO_COLOUR, sound is AUDIO_COLOUR, always.
 - `# %% tags=["volatile"]` marks a cell whose output differs from run to run (times): it is not compared. With
   `tags=["needs-torch"]` a cell is compared only where torch is installed; so for any other module.
+- `tags=["thumbnail"]` marks the cell whose picture stands in small in README.md.
 - Random numbers come from a seed, and numbers are printed with as few digits as every machine agrees on.
 - A notebook runs without torch, av and ipywidgets: it says what is missing and goes on.
 - What else holds for every notebook is in `rules.py`; formulas are evaluated by tests/notebooks.
 """
 
 import argparse
+import base64
 import contextlib
 import hashlib
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -37,7 +40,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
-from rules import find_faults
+from PIL import Image, ImageOps
+from rules import find_faults, list_shown
 
 HERE = Path(__file__).parent
 METADATA = {
@@ -45,6 +49,8 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 LONGEST_RUN = 180  # seconds
+THUMBNAIL = (360, 200)  # pixels
+PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 DATA = re.compile(r"data:[a-z]+/[a-z]+;base64,[A-Za-z0-9+/=]*")
 
 
@@ -81,6 +87,7 @@ def build(source: Path, target: Path) -> list[str]:
     except CellExecutionError as error:
         return [describe(error)]
     target.write_text(nbformat.writes(notebook), encoding="utf-8")
+    write_thumbnail(notebook, source.parent / "thumbnails" / f"{source.stem}.png")
     return find_faults(target)
 
 
@@ -114,6 +121,16 @@ def read_source(path: Path) -> NotebookNode:
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
         cell.metadata = nbformat.from_dict({"tags": list_tags(cell)} if list_tags(cell) else {})
     return notebook
+
+
+def write_thumbnail(notebook: NotebookNode, path: Path) -> None:
+    """Write the picture of the cell with the tag "thumbnail" in small, for the overview."""
+    for cell in notebook.cells:
+        picture = PICTURE.search("".join(list_shown(cell)))
+        if picture and "thumbnail" in list_tags(cell):
+            small = Image.open(io.BytesIO(base64.b64decode(picture[1]))).convert("RGB")
+            path.parent.mkdir(exist_ok=True)
+            ImageOps.pad(small, THUMBNAIL, color="white").save(path)
 
 
 def list_tags(cell: NotebookNode) -> list[str]:
