@@ -67,10 +67,15 @@ class Slider:
         still = self.draw(self.start)
         bundle = {"text/html": still.html, "text/plain": still.text}
         try:
-            import ipywidgets
+            return self.make_widget()._repr_mimebundle_() | bundle
         except ModuleNotFoundError:
             return bundle
-        picture = ipywidgets.HTML(still.html)
+
+    def make_widget(self) -> Any:
+        """Put a slider above the picture that it moves; ModuleNotFoundError without ipywidgets."""
+        import ipywidgets
+
+        picture = ipywidgets.HTML(self.draw(self.start).html)
         slider = ipywidgets.SelectionSlider(
             options=[(f"{value:g}", value) for value in self.values],
             value=self.start,
@@ -78,7 +83,7 @@ class Slider:
             style={"description_width": "initial"},
         )
         slider.observe(lambda change: setattr(picture, "value", self.draw(change["new"]).html), "value")
-        return ipywidgets.VBox([slider, picture])._repr_mimebundle_() | bundle
+        return ipywidgets.VBox([slider, picture])
 
 
 def show(figure: Figure, alt: str) -> Exhibit:

@@ -71,10 +71,8 @@ show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves
 # %%
 config = params.config
 geometry = {"sample_rate": config.sample_rate, "hop_length": config.hop_length}
-show(
-    plot_spectrogram(clips.audio[0, 0], **geometry),
-    "The spectrogram of the first clip: bands of pitch over time.",
-)
+figure = plot_spectrogram(clips.audio[0, 0], **geometry)
+show(figure, "The spectrogram of the first clip: bands of pitch over time.")
 
 # %%
 _, waveforms, labels = world.draw_clips(np.random.default_rng(4), 16)
@@ -121,27 +119,25 @@ show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal o
 # %%
 from minitvlt.results import complete, draw_reconstruction, make_audible
 
-shown = mt.map_tree(lambda array: array[:2], batch)  # the first two clips
+shown = mt.map_tree(lambda array: array[1:2], batch)  # the second clip
 video, audio = complete(params, shown)
 video.shape, audio.shape
 
 # %% [markdown]
-# For each of two clips the picture has three rows: what happened, what the model was shown (hidden patches
-# are hatched), and what it made of it. Look where a shape was cut off, or hidden altogether: the sound says
-# where it is.
+# The picture has three rows: what happened, what the model was shown (hidden patches are hatched), and what
+# it made of it. Where the crosses were hidden the model paints a blur: their colour and their height are
+# right, but where they lie from left to right is half a guess, for that cannot be heard.
 
 # %%
 figure = draw_reconstruction(config, shown, (video, audio))
-show(
-    figure, "Frames and spectrograms of two clips: original, with hidden patches hatched, and reconstructed."
-)
+show(figure, "Frames and spectrogram of a clip: original, with hidden patches hatched, and reconstructed.")
 
 # %% [markdown]
 # A spectrogram can be turned back into a sound. Both of these went that way, so that they can be compared;
 # the second one has its hidden patches filled in by the model.
 
 # %%
-before = play(make_audible(config, shown.audio[0, 0]), config.sample_rate, "The first clip")
+before = play(make_audible(config, shown.audio[0, 0]), config.sample_rate, "The second clip")
 after = play(make_audible(config, audio[0, 0]), config.sample_rate, "With its hidden patches filled in")
 side_by_side(before, after)
 

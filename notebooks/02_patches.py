@@ -149,18 +149,19 @@ for name, one in (("this model", config), ("the published model", mt.Config())):
 # %% [markdown]
 # ## From a row of numbers to a token
 #
-# A row $x_n$ of raw values becomes a vector of `D` numbers, the width of the model, by one linear map, the
-# same for all patches. $W$ has `D` rows and a column for each value in a patch, $b$ has `D` numbers:
+# A row $x_n$ of raw values becomes a vector $e_n$ of `D` numbers, the width of the model, by one linear map,
+# the same for all patches. Its matrix $A$ has `D` rows and a column for each value in a patch, and $\beta$
+# has `D` numbers:
 #
-# $$e_n = W x_n + b$$
+# $$e_n = A \, x_n + \beta$$
 #
-# The small model began with random numbers in $W$ (`mt.init` with the same seed makes them again), so the
+# The small model began with random numbers in $A$ (`mt.init` with the same seed makes them again), so the
 # difference is what it has learnt to look for. `np.linalg.svd` writes this difference as a sum of patterns,
 # the strongest first.
 
 # %%
 encoder, start = params.encoder, mt.init(config, seed=0).encoder
-print("W for video:", encoder.video_patches.weight.shape, "  for sound:", encoder.audio_patches.weight.shape)
+print("A for video:", encoder.video_patches.weight.shape, "  for sound:", encoder.audio_patches.weight.shape)
 patterns = {}
 for sense in ("video_patches", "audio_patches"):
     learnt = getattr(encoder, sense).weight - getattr(start, sense).weight
@@ -199,8 +200,8 @@ show(figure, "Eight patterns of video with light and dark bands, and eight of so
 from minitvlt.model.tvlt import embed_audio, embed_video, place_audio, place_video
 
 video_places = place_video(encoder.video_positions, config, config.num_frames, config.image_grid)
-W, bias = encoder.video_patches.weight, encoder.video_patches.bias
-by_hand = mt.patchify_video(clips.video, config.image_patch_size) @ W.T + bias + video_places
+A, beta = encoder.video_patches.weight, encoder.video_patches.bias
+by_hand = mt.patchify_video(clips.video, config.image_patch_size) @ A.T + beta + video_places
 tokens = embed_video(encoder, config, clips.video)
 print("video tokens:", tokens.shape, "  by hand the same:", np.allclose(tokens, by_hand, atol=1e-5))
 print("sound tokens:", embed_audio(encoder, config, clips.audio).shape)
@@ -267,7 +268,7 @@ show(
 #
 # <details><summary>Answer</summary>
 #
-# Any fixed order would do, since $W$ is learnt. This is the one of masked autoencoders (He et al., 2021) and
+# Any fixed order would do, since $A$ is learnt. This is the one of masked autoencoders (He et al., 2021) and
 # of the released TVLT, so that their weights can be loaded and reconstructions compared number by number.
 #
 # </details>

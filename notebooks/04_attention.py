@@ -74,10 +74,10 @@ show(figure, "Two rows of boxes with arrows: the steps of attention and of the M
 # ## The norm
 #
 # A norm brings each token to mean 0 and variance 1 over its `D` numbers, then scales and shifts each number
-# by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $v$ of the token $x$, and a small
-# $\varepsilon$ that keeps it from dividing by zero:
+# by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $\sigma^2$ of the token $x$, and a
+# small $\varepsilon$ that keeps it from dividing by zero:
 #
-# $$\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{v + \varepsilon}} + \beta$$
+# $$\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 
 # %%
 from minitvlt.model.transformer import run_norm
@@ -186,7 +186,7 @@ show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of
 # %% [markdown]
 # A map is easier to read over the clip itself. `cls` decides whether a sound and a video belong together, so
 # where does it look? We take the mean of its weights over the heads. What it looks at is bright, and the rest
-# is dark.
+# is dark. Here that is the lower half of every frame, where the two triangles fly, and the lower pitches.
 
 # %% tags=["thumbnail"]
 from minitvlt.diagrams import plot_weights

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from safetensors.numpy import save_file
 
 from minitvlt.backends import flatten, map_tree, to_backend, value_and_grad
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import load, load_arrays, save, save_arrays
+from minitvlt.learning.checkpoints import PACKAGED, load, load_arrays, save, save_arrays
+from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import pretraining_loss
+from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.backends import assert_trees_close, on_every_backend
 from tests.helpers.models import draw_batch, draw_params
 
@@ -123,6 +126,45 @@ def test_a_failed_write_leaves_the_old_file(params, tmp_path):
         save(params, path, {"not for JSON": object()})
     assert_same(load(path), params)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_of_half_the_size_comes_back_in_half_precision(params, tmp_path):
+    path = save(params, tmp_path / "half.safetensors", dtype="float16")
+    assert path.stat().st_size < 0.6 * save(params, tmp_path / "whole.safetensors").stat().st_size
+    assert_same(load(path), to_backend(params, "numpy", dtype="float16"))
+
+
+def test_the_model_that_comes_with_the_package_is_loaded_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, halves = load("shapes-small"), load(PACKAGED / "shapes-small.safetensors")
+    assert model.config == Config.tiny()
+    assert {array.dtype for array in flatten(halves).values()} == {np.dtype(np.float16)}
+    assert_same(model, to_backend(halves, "numpy", dtype="float32"))
+    assert (PACKAGED / "shapes-small.safetensors").stat().st_size < 6e6
+
+
+def test_a_file_of_that_name_comes_first(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(params, "shapes-small")
+    assert_same(load("shapes-small"), params)
+
+
+@pytest.mark.parametrize("name", ["shapes-large", "folder/shapes-small", "shapes-small.safetensors"])
+def test_other_names_are_files(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"{name} is not there"):
+        load(name)
+
+
+def test_the_scores_beside_it_are_its_own():
+    """On a quarter of the clips; `notebooks/make_checkpoint.py` measures all."""
+    model, told = load("shapes-small"), json.loads((PACKAGED / "shapes-small.json").read_text())["scores"]
+    assert told["match_accuracy"] >= 0.95 and told["recall_at_1"] >= 0.8 and told["clips"] == 512
+    held_out = ShapesWorld(model.config, split="held_out")
+    baseline = measure_baseline(ShapesWorld(model.config), model.config, 512)
+    found = asdict(evaluate(model, held_out, baseline, 128))
+    for name in ("match_accuracy", "recall_at_1", "video_error", "audio_error"):
+        assert found[name] == pytest.approx(told[name], abs=0.06), name
 
 
 def test_only_parameters_are_saved(tmp_path):

@@ -1,0 +1,322 @@
+"""Every displayed formula of the notebooks, evaluated as it is written and compared with the package.
+
+`states` ties a check to the exact text of a formula: whoever changes one has to look at the other.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minitvlt as mt
+from minitvlt.backends import numpy_backend
+from minitvlt.model.parameters import LayerNorm
+from minitvlt.model.transformer import attention_weights, run_norm
+from minitvlt.model.tvlt import embed_audio, embed_video
+from minitvlt.signals import spectrogram
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))
+Check = Callable[[], tuple[Any, Any]]
+CHECKS: dict[tuple[str, str], Check] = {}
+
+
+def states(notebook: str, formula: str) -> Callable[[Check], Check]:
+    """Register a function that returns what a formula gives and what the package gives."""
+
+    def register(check: Check) -> Check:
+        CHECKS[notebook, formula] = check
+        return check
+
+    return register
+
+
+def list_formulas(path: Path) -> list[str]:
+    """The displayed formulas of a notebook, with single spaces for all white space."""
+    cells = re.findall(r"^# %% \[markdown\]\n((?:#.*\n?)*)", path.read_text(encoding="utf-8"), flags=re.M)
+    text = "\n".join(re.sub(r"^# ?", "", cell, flags=re.M) for cell in cells)
+    return [" ".join(formula.split()) for formula in re.findall(r"\$\$(.+?)\$\$", text, flags=re.S)]
+
+
+WRITTEN = [(path.stem, formula) for path in NOTEBOOKS for formula in list_formulas(path)]
+
+
+def test_every_formula_is_evaluated_and_every_check_has_its_formula():
+    assert len(WRITTEN) == len({*WRITTEN}) >= 20
+    assert {*WRITTEN} == {*CHECKS}
+
+
+@pytest.mark.parametrize("key", WRITTEN, ids=[f"{name}: {formula}"[:40] for name, formula in WRITTEN])
+def test_the_package_computes_what_is_written(key):
+    ours, theirs = CHECKS[key]()
+    assert np.shape(ours) == np.shape(theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------- 00 and 01, sound
+
+M, HOP, RATE, BINS = 34, 9, 8000, 5
+WAVE = np.random.default_rng(0).normal(size=301)
+
+
+@states("00_quickstart", r"\sigma(z) = \frac{1}{1 + e^{-z}}")
+def _():
+    """Cross-entropy is -log σ(z) of a match, so the package's loss says what it takes z for."""
+    from minitvlt.model.pretraining import sum_cross_entropy
+
+    z = np.array([-3.0, 0.0, 1.7])
+    losses = [sum_cross_entropy(z[i : i + 1], np.array([True])) for i in range(3)]
+    return 1 / (1 + np.exp(-z)), np.exp(-np.array(losses))
+
+
+@states("01_sound_to_picture", r"w[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}")
+def _():
+    return [1 / 2 - 1 / 2 * math.cos(2 * math.pi * m / M) for m in range(M)], spectrogram.make_window(M)
+
+
+@states("01_sound_to_picture", r"X[t, k] = \sum_{m=0}^{M-1} w[m] \; x[t h + m - M/2] \; e^{-2\pi i k m / M}")
+def _():
+    w, X = spectrogram.make_window(M), spectrogram.compute_stft(WAVE, M, HOP)
+    inner = range(2, 32)  # stretches that do not reach beyond the ends
+    by_hand = [
+        [
+            sum(w[m] * WAVE[t * HOP + m - M // 2] * np.exp(-2j * np.pi * k * m / M) for m in range(M))
+            for k in range(M // 2 + 1)
+        ]
+        for t in inner
+    ]
+    return by_hand, X[inner.start : inner.stop]
+
+
+@states("01_sound_to_picture", r"P[t, k] = |X[t, k]|^2")
+def _():
+    X = spectrogram.compute_stft(WAVE, M, HOP)
+    return np.abs(X) ** 2, spectrogram.compute_power(X)
+
+
+@states(
+    "01_sound_to_picture",
+    r"\operatorname{mel}(f) = \begin{cases} 3 f / 200 & f < 1000 \\ "
+    r"15 + 27 \ln(f / 1000) / \ln 6.4 & f \ge 1000 \end{cases}",
+)
+def _():
+    hertz = np.array([0.0, 440.0, 999.0, 1000.0, 7001.0])
+    mel = [3 * f / 200 if f < 1000 else 15 + 27 * math.log(f / 1000) / math.log(6.4) for f in hertz]
+    return mel, spectrogram.hertz_to_mel(hertz)
+
+
+@states(
+    "01_sound_to_picture",
+    r"B[j, f] = \frac{2}{r - l} \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)",
+)
+def _():
+    """F pieces of equal width in mel that overlap by half, as the text says."""
+    highest = spectrogram.hertz_to_mel(np.array(RATE / 2))
+    ends = spectrogram.mel_to_hertz(np.linspace(0, highest, BINS + 2))
+    by_hand = [
+        [2 / (r - l) * max(0, min((f - l) / (c - l), (r - f) / (r - c))) for f in np.arange(18) * RATE / M]
+        for l, c, r in zip(ends, ends[1:], ends[2:], strict=False)  # noqa: E741 (as in the formula)
+    ]
+    return by_hand, spectrogram.make_mel_filters(RATE, BINS, M)
+
+
+@states("01_sound_to_picture", r"E[t, j] = \sum_k B[j, k R / M] \, P[t, k]")
+def _():
+    P, B = np.random.default_rng(1).random((3, 18)), spectrogram.make_mel_filters(RATE, BINS, M)
+    by_hand = [[sum(B[j, k] * P[t, k] for k in range(18)) for j in range(BINS)] for t in range(3)]
+    return by_hand, spectrogram.apply_mel_filters(P, B)
+
+
+QUIET_AND_LOUD = np.array([[1e-14, 1e-3], [5.0, 1e2]])  # powers
+
+
+@states("01_sound_to_picture", r"D[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})")
+def _():
+    E = np.array([[1e-14, 1e-9]])  # nothing is 80 dB below the loudest
+    return [[10 * math.log10(max(power, 1e-10)) for power in E[0]]], spectrogram.power_to_decibel(E)
+
+
+@states("01_sound_to_picture", r"L[t, j] = \max(D[t, j], \; \max_{t', j'} D[t', j'] - 80)")
+def _():
+    D = 10 * np.log10(np.maximum(QUIET_AND_LOUD, 1e-10))
+    highest = max(D[t, j] for t in range(2) for j in range(2))
+    return np.maximum(D, highest - 80), spectrogram.power_to_decibel(QUIET_AND_LOUD)
+
+
+@states(
+    "01_sound_to_picture",
+    r"y[t, j] = \operatorname{clip}\Bigl(\frac{L[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1",
+)
+def _():
+    L = np.array([[-100.0, -60.0, -13.0, 20.0, 31.0]])
+    return np.clip((L - 20) / 40, -2, 0) + 1, spectrogram.normalise_decibel(L)
+
+
+# ------------------------------------------------------------------------------ 02 and 03, patches and masks
+
+p, q, C, T, H, W = 2, 3, 5, 2, 4, 9
+FILM = np.random.default_rng(2).normal(size=(1, T, C, H, W))
+
+
+def read_tokens(token: Callable[..., int], number: Callable[..., int]) -> tuple[Any, Any]:
+    """The pixels of a film in their order, and what lies in the tokens where the two formulas say."""
+    rows = mt.patchify_video(FILM, (p, q))
+    found = np.zeros_like(FILM[0])
+    for t, r, c, a, b, k in np.ndindex(T, H // p, W // q, p, q, C):
+        found[t, k, r * p + a, c * q + b] = rows[0, token(t, r, c), number(a, b, k)]
+    return found, FILM[0]
+
+
+@states("02_patches", r"n = (t \, h + r) \, w + c")
+def _():
+    h, w = H // p, W // q
+    return read_tokens(
+        lambda t, r, c: (t * h + r) * w + c, lambda a, b, k: np.ravel_multi_index((a, b, k), (p, q, C))
+    )
+
+
+@states("02_patches", r"v = (a \, q + b) \, C + k")
+def _():
+    shape = (T, H // p, W // q)
+    return read_tokens(lambda *place: np.ravel_multi_index(place, shape), lambda a, b, k: (a * q + b) * C + k)
+
+
+@states("02_patches", r"n = s \, f + b")
+def _():
+    picture = np.random.default_rng(3).normal(size=(1, 1, 4, 9))
+    rows, f = mt.patchify_audio(picture, (p, q)), 9 // q
+    found = [[rows[0, s * f + b] for b in range(f)] for s in range(2)]
+    cut = [[picture[0, 0, s * p : s * p + p, b * q : b * q + q].ravel() for b in range(f)] for s in range(2)]
+    return found, cut
+
+
+CONFIG = mt.Config.tiny(num_frames=2, image_size=(24, 36), spectrogram_length=16, frequency_length=24)
+PARAMS = mt.init(CONFIG, seed=1)
+CLIP = mt.ShapesWorld(CONFIG).sample(np.random.default_rng(0), 1)
+
+
+def embed_by_hand() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """e_n of video and of sound."""
+    encoder, embedded = PARAMS.encoder, []
+    for rows, part in (
+        (mt.patchify_video(CLIP.video, (12, 12)), encoder.video_patches),
+        (mt.patchify_audio(CLIP.audio, (8, 8)), encoder.audio_patches),
+    ):
+        A, beta = part.weight, part.bias
+        embedded.append([A @ x + beta for x in rows[0]])
+    return embedded[0], embedded[1]
+
+
+@states("02_patches", r"e_n = A \, x_n + \beta")
+def _():
+    from minitvlt.model.tvlt import embed_patches
+
+    return embed_by_hand()[0], embed_patches(
+        mt.patchify_video(CLIP.video, (12, 12)), PARAMS.encoder.video_patches
+    )[0]
+
+
+@states("02_patches", r"z_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{time}}_{t} + E^{\text{video}}")
+def _():
+    e, E, w = embed_by_hand()[0], PARAMS.encoder.video_positions, 3
+    z = [
+        e[(t * 2 + r) * w + c] + E.space[r * w + c] + E.time[t] + E.modality
+        for t, r, c in np.ndindex(2, 2, w)
+    ]
+    return z, embed_video(PARAMS.encoder, CONFIG, CLIP.video)[0]
+
+
+@states("02_patches", r"z_n = e_n + E^{\text{time}'}_{s} + E^{\text{pitch}}_{b} + E^{\text{sound}}")
+def _():
+    e, E = embed_by_hand()[1], PARAMS.encoder.audio_positions
+    z = [e[s * 3 + b] + E.time[s] + E.frequency[b] + E.modality for s, b in np.ndindex(2, 3)]
+    return z, embed_audio(PARAMS.encoder, CONFIG, CLIP.audio)[0]
+
+
+@states("03_masking", r"K = \lfloor N (1 - \rho) \rfloor")
+def _():
+    cases = [(N, rho) for N in (1, 8, 23) for rho in (0.0, 0.15, 0.5, 0.75, 0.99)]
+    kept = [mt.random_masking(np.zeros((1, N)), rho).keep.shape[1] for N, rho in cases]
+    return [math.floor(N * (1 - rho)) for N, rho in cases], kept
+
+
+# --------------------------------------------------------------------------------------------- 04, attention
+
+d = 7
+Q, KEY, V = np.random.default_rng(4).normal(size=(3, 1, 1, 5, d))  # one clip, one head, five tokens
+S = (Q @ KEY.swapaxes(-1, -2) / np.sqrt(d))[0, 0]  # as the first formula says, checked there
+
+
+@states(
+    "04_attention",
+    r"\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta",
+)
+def _():
+    x, *weights = np.random.default_rng(5).normal(size=(3, 11))
+    norm = LayerNorm(*weights)
+    gamma, beta, mu, epsilon = norm.weight, norm.bias, np.mean(x), 1e-3
+    sigma_squared = np.mean((x - mu) ** 2)
+    return gamma * (x - mu) / math.sqrt(sigma_squared + epsilon) + beta, run_norm(x[None], norm, epsilon)[0]
+
+
+@states("04_attention", r"s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}")
+def _():
+    s = [[np.dot(Q[0, 0, i], KEY[0, 0, j]) / math.sqrt(d) for j in range(5)] for i in range(5)]
+    return np.exp(s) / np.sum(np.exp(s), axis=1, keepdims=True), attention_weights(Q, KEY)[0, 0]
+
+
+@states("04_attention", r"a_{ij} = \frac{e^{s_{ij}}}{\sum_{l} e^{s_{il}}}")
+def _():
+    a = [[math.exp(S[i, j]) / sum(math.exp(S[i, l]) for l in range(5)) for j in range(5)] for i in range(5)]  # noqa: E741
+    return a, attention_weights(Q, KEY)[0, 0]
+
+
+@states("04_attention", r"o_i = \sum_j a_{ij} v_j")
+def _():
+    a = attention_weights(Q, KEY)[0, 0]
+    o = [sum(a[i, j] * V[0, 0, j] for j in range(5)) for i in range(5)]
+    return o, numpy_backend.attention(Q, KEY, V)[0, 0]
+
+
+@states("04_attention", r"\operatorname{GELU}(x) = x \, \Phi(x)")
+def _():
+    x = np.linspace(-6, 6, 31, dtype=np.float32)
+    phi = [0.5 * (1 + math.erf(one / math.sqrt(2))) for one in x]
+    return x * phi, numpy_backend.gelu(x)
+
+
+@states("04_attention", r"o_i = \frac{\sum_j e^{s_{ij} - m} v_j}{\sum_j e^{s_{ij} - m}}")
+def _():
+    o = []
+    for i in range(5):
+        m = max(S[i])
+        e = [math.exp(S[i, j] - m) for j in range(5)]
+        o.append(sum(e[j] * V[0, 0, j] for j in range(5)) / sum(e))
+    return o, numpy_backend.attention(Q, KEY, V)[0, 0]
+
+
+def run_online(i: int) -> tuple[float, np.ndarray, float]:
+    """The two updates of online softmax over blocks of two keys; the last block has one."""
+    m, ell, u = -math.inf, 0.0, np.zeros(d)
+    for block in ([0, 1], [2, 3], [4]):
+        m_new = max(m, *(S[i, j] for j in block))
+        ell = math.exp(m - m_new) * ell + sum(math.exp(S[i, j] - m_new) for j in block)
+        u = math.exp(m - m_new) * u + sum(math.exp(S[i, j] - m_new) * V[0, 0, j] for j in block)
+        m = m_new
+    return ell, u, m
+
+
+@states("04_attention", r"\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}")
+def _():
+    from minitvlt.backends.numpy_kernels import attend
+
+    log_total = [m + math.log(ell) for ell, _, m in map(run_online, range(5))]
+    return log_total, attend(Q, KEY, V)[1][0, 0, :, 0]
+
+
+@states("04_attention", r"u \leftarrow e^{m - m'} u + \sum_{j \in \text{block}} e^{s_{ij} - m'} v_j")
+def _():
+    return [u / ell for ell, u, _ in map(run_online, range(5))], numpy_backend.attention(Q, KEY, V)[0, 0]
