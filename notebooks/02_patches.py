@@ -90,9 +90,9 @@ print(f"{sum(same)} of {len(same)} numbers are where the two formulas say")
 show_source(mt.patchify_video)
 
 # %% [markdown]
-# Only the middle line moves anything in memory. A wrong order of its axes would give an array of the right
-# shape with the wrong contents, which is why a shape alone proves nothing, and the cell above counted every
-# number.
+# Only the middle line changes the order of the numbers. A wrong order of its axes would give an array of the
+# right shape with the wrong contents, which is why a shape alone proves nothing, and the cell above counted
+# every number.
 #
 # The way back is the same three lines, read backwards. Nothing is lost on the way:
 

@@ -160,8 +160,8 @@ side_by_side(whole, part)
 
 # %% [markdown]
 # To see the difference, we let the shape be silent for the first two and the last of its six moments.
-# `find_speech` is as simple as the paper's detector: a moment counts as speech if it is louder than the
-# middle between the quietest and the loudest.
+# `find_speech` is a simple detector of energy: a moment counts as speech if it is louder than the middle
+# between the quietest and the loudest.
 
 # %%
 spoken = clip.audio.copy()
