@@ -155,7 +155,7 @@ from minitvlt.learning.checkpoints import PACKAGED
 
 made = json.loads((PACKAGED / "shapes-small.json").read_text())
 for name, score in made["scores"].items():
-    print(f"{name:<16}{score:8.3f}")
+    print(f"{name:<16}{score:8.3g}")
 
 # %% [markdown]
 # ## Try it

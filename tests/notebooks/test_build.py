@@ -275,3 +275,12 @@ def test_our_notebooks_lie_here_as_they_were_built(path):
     """Running them is the work of `python notebooks/build.py --check`."""
     target = path.with_suffix(".ipynb")
     assert rules.find_faults(target) + build.compare_sources(path, target) == []
+
+
+def test_the_overview_shows_every_notebook_with_its_thumbnail():
+    overview = (NOTEBOOKS[0].parent / "README.md").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        assert f"]({path.stem}.ipynb)" in overview and f"](thumbnails/{path.stem}.png)" in overview
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", overview) if "://" not in link]
+    assert len(links) > 10 and all((NOTEBOOKS[0].parent / link).exists() for link in links)
+    assert all(len(alt) > 20 for alt in re.findall(r"!\[([^\]]*)\]", overview))
