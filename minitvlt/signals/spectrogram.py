@@ -38,23 +38,24 @@ def check_waveform(waveform: Array, name: str = "the waveform") -> None:
         hint = INTEGER_SAMPLES.get(str(waveform.dtype).split(".")[-1])
         what_to_do = f"convert it to float32 and {hint}" if hint else "convert it to float32"
         raise ValueError(f"Expected {name} as float32 or float64, got {waveform.dtype}: {what_to_do}.")
-    check_finite(waveform, name)
-    if _find_peak(waveform) > LOUDEST:
+    if check_finite(waveform, name) > LOUDEST:
         raise ValueError(
             f"Expected samples in [-1, 1], but {name} goes beyond {LOUDEST:g}, where its power overflows: "
             "divide it by its largest magnitude."
         )
 
 
-def check_finite(x: Array, name: str) -> None:
-    """Raise a ValueError if x holds NaN or infinity: one of them would spoil the whole picture."""
-    if not np.isfinite(_find_peak(x)):
-        raise ValueError(f"Expected finite numbers, but {name} holds NaN or infinity: replace them.")
+def check_finite(x: Array, name: str) -> float:
+    """Raise a ValueError if x holds NaN or infinity: one of them would spoil the whole picture.
 
-
-def _find_peak(x: Array) -> float:
+    Returns:
+        The largest magnitude, which tells.
+    """
     xp = namespace(x)
-    return float(xp.to_numpy(xp.max(xp.abs(x))))
+    peak = float(xp.to_numpy(xp.max(xp.abs(x))))
+    if not np.isfinite(peak):
+        raise ValueError(f"Expected finite numbers, but {name} holds NaN or infinity: replace them.")
+    return peak
 
 
 def check_geometry(sample_rate: int, mel_bins: int, window_length: int, hop_length: int) -> None:
