@@ -6,8 +6,9 @@ included: no core waits for another, and what it has just computed is still in i
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -30,11 +31,9 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
         What `work` returned for each stretch, in order.
     """
     crew = gather(os.getpid())
-    count = min(crew.count_cores(), n) if nanoseconds > WORTH else 1
-    if count < 2:
-        return [work(slice(0, n))]
-    first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
-    with crew.turn, crew.products.limit(limits=1):
+    with crew.take_turn() as cores:
+        count = max(1, min(cores, n)) if nanoseconds > WORTH else 1
+        first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
         waiting = [crew.pool.submit(work, stretch) for stretch in others]
         try:
             done = work(first)
@@ -49,14 +48,29 @@ class Crew:
     def __init__(self) -> None:
         from threadpoolctl import ThreadpoolController  # here, to keep the package's import short
 
-        self.products = ThreadpoolController().select(user_api="blas")
+        self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
         self.turn = Lock()  # one operation at a time, because that number holds for the whole process
 
-    def count_cores(self) -> int:
-        """How many threads matrix products may use now; 1 where their library cannot be asked."""
+    @contextmanager
+    def take_turn(self) -> Iterator[int]:
+        """Let matrix products use one thread; give the number they had, 1 where nobody can say.
+
+        Small work takes its turn too: the threads of a product stay awake for a while after it, looking for
+        more to do, in the way of ours.
+        """
         with self.turn:
-            return max((library.num_threads or 1 for library in self.products.lib_controllers), default=1)
+            before = [library.num_threads or 1 for library in self.libraries]
+            self.set_threads([1] * len(before))
+            try:
+                yield max(before, default=1)
+            finally:
+                self.set_threads(before)
+
+    def set_threads(self, counts: list[int]) -> None:
+        """Set how many threads each library of matrix products may use."""
+        for library, count in zip(self.libraries, counts, strict=True):
+            library.set_num_threads(count)
 
 
 @cache

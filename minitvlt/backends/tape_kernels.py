@@ -80,8 +80,7 @@ def linear(
     return record(
         y,
         (x, lambda g: numpy_kernels.linear(g, w.T)),
-        (weight, lambda g: multiply_rows(_rows(g), _rows(a))),
-        (bias, lambda g: sum_rows(_rows(g))),
+        ((weight, bias), lambda g: sum_products(_rows(g), _rows(a))),
     )
 
 
@@ -89,12 +88,18 @@ def _rows(x: Float[Array, "*batch D"]) -> Float[Array, "rows D"]:
     return x.reshape(-1, x.shape[-1])
 
 
-def multiply_rows(g: Float[Array, "rows out"], x: Float[Array, "rows in"]) -> Float[Array, "out in"]:
-    """Gᵀ X: all cores share the columns of G."""
-    y = np.empty((g.shape[1], x.shape[1]), g.dtype)
-    nanoseconds = numpy_kernels.estimate_product(*g.shape, x.shape[1])
-    share(lambda some: np.matmul(g[:, some].T, x, out=y[some]), len(y), nanoseconds)
-    return y
+def sum_products(
+    g: Float[Array, "rows out"], x: Float[Array, "rows in"]
+) -> tuple[Float[Array, "out in"], Float[Array, "out"]]:
+    """Gᵀ X and the sum of the rows of G: all cores share the columns of G."""
+    for_weight, for_bias = np.empty((g.shape[1], x.shape[1]), g.dtype), np.empty(g.shape[1], g.dtype)
+
+    def work(some: slice) -> None:
+        np.matmul(g[:, some].T, x, out=for_weight[some])
+        for_bias[some] = sum_rows(g[:, some])
+
+    share(work, g.shape[1], numpy_kernels.estimate_product(*g.shape, x.shape[1]))
+    return for_weight, for_bias
 
 
 def sum_rows(x: Float[Array, "rows D"]) -> Float[Array, "D"]:

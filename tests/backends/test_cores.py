@@ -46,7 +46,8 @@ def test_each_core_gets_a_stretch_while_its_matrix_products_use_one_thread():
 
 @pytest.mark.parametrize(("n", "nanoseconds"), [(7, cores.WORTH / 2), (1, MUCH), (0, MUCH)])
 def test_little_work_is_done_by_the_caller(n, nanoseconds):
-    assert cores.share(lambda some: (some, count_threads()), n, nanoseconds) == [(slice(0, n), {3})]
+    assert cores.share(lambda some: (some, count_threads()), n, nanoseconds) == [(slice(0, n), {1})]
+    assert count_threads() == {3}
 
 
 def test_a_limit_that_the_user_has_set_holds():
