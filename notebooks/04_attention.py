@@ -275,30 +275,31 @@ for size in (1, 5, 19):
 # %% [markdown]
 # Never more than `N × size` scores exist at a time. Kernels for graphics cards do this with blocks that fit
 # into the fast memory beside the arithmetic (FlashAttention; Dao et al., 2022), and PyTorch's attention,
-# which the torch backend calls, is one of them. On a processor the caches are larger, so the package's own
-# NumPy kernel cuts the *queries* into blocks and leaves the keys whole. Then each row's largest score is
-# known at once, and nothing needs to be corrected; memory is saved just as well.
+# which the torch backend calls, is one of them. The package's own NumPy kernel works in the same way: it cuts
+# queries and keys into **tiles** of scores that stay in a core's cache. The cell below shows its loop over
+# the keys. `total`, `sums` and `highest` are $\ell$, $u$ and $m$; where the lengths of queries and keys show
+# that no score can overflow, $m$ stays 0, and nothing needs to be corrected.
 
 # %%
-from minitvlt.backends.numpy_kernels import attend, make_room
+from minitvlt.backends.numpy_attention import KEYS, QUERIES, sum_values
 
-show_source(attend)
+show_source(sum_values)
 
 # %% [markdown]
 # The curves show the memory that the scores of one clip take at a time, for 12 heads: all at once (dashed),
-# it grows with the square of the tokens; in the package's blocks (solid), it takes 8 MiB at most. The step
-# down is where the kernel begins to take one head at a time, the last bend where it begins to cut a head's
-# queries. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
+# it grows with the square of the tokens; in the package's tiles (solid), it takes 2 MiB at most, for each
+# core that computes. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
 
 # %%
 counts = [2 ** (n / 2) for n in range(10, 29)]  # from 32 to 16,384 tokens
-blank = [np.broadcast_to(np.float32(0), (1, 12, int(n), 64)) for n in counts]  # queries, as far as sizes go
+tile = QUERIES * KEYS  # scores, at most
 figure, (axes,) = new_axes(size=(8, 3.4), x="tokens", y="memory for scores (MiB)")
 axes.loglog(counts, [12 * n**2 * 4 / 2**20 for n in counts], "--", color="gray", label="all at once")
-axes.loglog(counts, [make_room(q, q).nbytes / 2**20 for q in blank], color="black", label="in blocks")
+in_tiles = [min(12 * n**2, tile) * 4 / 2**20 for n in counts]
+axes.loglog(counts, in_tiles, color="black", label="in tiles")
 axes.axvline(2593, color="black", linestyle=":", linewidth=1.5)
 axes.legend()
-show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 8 MiB.")
+show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 2 MiB.")
 
 # %% [markdown]
 # ## Try it
@@ -365,6 +366,6 @@ show(figure, "Two curves over the number of tokens: one keeps rising, the other 
 # %% [markdown]
 # ## Where to go on
 #
-# Next, number 05 of the [overview](README.md) joins the two senses to the whole model and counts what it
+# Next, [05_tvlt](05_tvlt.ipynb) joins the two senses to the whole model and counts what it
 # costs. The code is in [transformer.py](../minitvlt/model/transformer.py), and the kernel of attention in
-# [numpy_kernels.py](../minitvlt/backends/numpy_kernels.py).
+# [numpy_attention.py](../minitvlt/backends/numpy_attention.py).

@@ -609,7 +609,7 @@ def test_a_failed_download_is_one_clear_error(error, message, monkeypatch):
 SETTINGS = {
     "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),
     "another activation": ({"hidden_act": "relu"}, "hidden_act='relu' is not supported"),
-    "a whole number as patch": ({"image_patch_size": 2}, "image_patch_size must be a pair"),
+    "three numbers as patch": ({"image_patch_size": [2, 2, 2]}, "image_patch_size must be a"),
     "another model": ({"model_type": "vit"}, 'type "tvlt"'),
     "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
     "another width": (

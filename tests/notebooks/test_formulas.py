@@ -311,7 +311,7 @@ def run_online(i: int) -> tuple[float, np.ndarray, float]:
 
 @states("04_attention", r"\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}")
 def _():
-    from minitvlt.backends.numpy_kernels import attend
+    from minitvlt.backends.numpy_attention import attend
 
     log_total = [m + math.log(ell) for ell, _, m in map(run_online, range(5))]
     return log_total, attend(Q, KEY, V)[1][0, 0, :, 0]
