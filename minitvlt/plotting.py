@@ -100,8 +100,8 @@ def finish_curves(axes: Axes, scale: str, chance: float | None) -> None:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if axes.get_legend_handles_labels()[0]:
-        # Losses fall and accuracies rise; matplotlib's own search for the best place takes long.
-        axes.legend(loc="upper right" if chance is None else "lower right")
+        # Curves begin at the level of chance, others high; the best place of all takes long to find.
+        axes.legend(loc="upper right" if chance is None else "lower left")
 
 
 @with_style
