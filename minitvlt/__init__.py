@@ -15,6 +15,7 @@ from minitvlt.learning.mae import from_mae
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.original import from_original, to_original
 from minitvlt.learning.trainer import train
+from minitvlt.model.flops import count_flops
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params, add_classifier, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
@@ -54,6 +55,7 @@ __all__ = [
     "add_classifier",
     "autoencode",
     "classify",
+    "count_flops",
     "draw_batch",
     "evaluate",
     "find_speech",

@@ -1,7 +1,7 @@
 """The model's matrix products, counted: what an implementation has to multiply, however it goes about it.
 
-Multiplying (m, k) by (k, n) is 2·m·k·n floating-point operations: a multiplication and an addition for each of
-the m·n·k terms. The linear maps and the two products of attention are counted, and on the way back two
+Multiplying (m, k) by (k, n) is 2·m·k·n floating-point operations: a multiplication and an addition for each
+of the m·k·n terms. The linear maps and the two products of attention are counted, and on the way back two
 products for each of these, one for each factor. Not counted are all work element by element, position tables
 that are stretched, the spectrogram, the optimizer, and whatever is computed a second time to save memory:
 weights of attention that are made again on the way back, and blocks under gradient checkpointing.
