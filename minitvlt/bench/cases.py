@@ -79,6 +79,11 @@ class Case:
         return self.batch**2 if self.work == "retrieval" and self.batch else self.batch
 
     @property
+    def unit(self) -> str:
+        """What `items` counts."""
+        return "pairs" if self.work == "retrieval" else "clips"
+
+    @property
     def title(self) -> str:
         """What is compared, in words."""
         amount = f"{SECONDS[self.work]} s of sound" if self.work in SECONDS else f"{self.steps:,} steps"

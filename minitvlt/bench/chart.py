@@ -18,7 +18,8 @@ WIDTH, RIGHT, LETTER = 7.6, 1.3, 0.105
 def plot_rows(rows: Sequence[Row]) -> Figure:
     """A panel for each case, a bar for each contender: the median time, its quartiles, and the floor.
 
-    This package is dark, others are light. A contender that failed has a name and no bar.
+    This package is dark, others are light. A contender that failed has a name and no bar. Where each took as
+    many clips at once as fitted, the times are those of one clip.
 
     Raises:
         ValueError: no row.
@@ -50,20 +51,21 @@ def draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_title(rows[0].case.title, x=0)
-    axes.set_xlabel("seconds" + "; the line is what the matrix products alone would take" * has_floor)
+    unit = f"seconds for one of the {rows[0].case.unit}" if rows[0].case.batch is None else "seconds"
+    axes.set_xlabel(unit + "; the line is what the matrix products alone would take" * has_floor)
     axes.grid(axis="x")
 
 
 def draw_bar(axes: Axes, y: float, row: Row) -> None:
     """A bar with its number, a whisker between the quartiles, a line at the floor."""
+    count = row.done.items if row.case.batch is None else 1
+    low, middle, high = (seconds / count for seconds in (row.quartiles[0], row.median, row.quartiles[1]))
     is_ours = parse_contender(row.contender).library not in PEERS
-    low, high = row.quartiles
-    axes.barh(y, row.median, height=0.7, color=NEUTRAL_COLOUR if is_ours else HIDDEN_COLOUR)
-    axes.errorbar(
-        row.median, y, xerr=[[row.median - low], [high - row.median]], color="black", linewidth=1.5, capsize=4
-    )
-    axes.annotate(
-        format_seconds(row.median), (high, y), (6, 0), textcoords="offset points", va="center", fontsize=12.5
-    )
+    axes.barh(y, middle, height=0.7, color=NEUTRAL_COLOUR if is_ours else HIDDEN_COLOUR)
+    spread = [[middle - low], [high - middle]]
+    axes.errorbar(middle, y, xerr=spread, color="black", linewidth=1.5, capsize=4)
+    beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 12.5}
+    axes.annotate(format_seconds(middle), (high, y), **beside)
     if row.floor is not None:
-        axes.plot([row.floor, row.floor], [y - 0.42, y + 0.42], color="black", linewidth=2)
+        floor = row.floor / count
+        axes.plot([floor, floor], [y - 0.42, y + 0.42], color="black", linewidth=2)

@@ -17,8 +17,8 @@ LIBRARIES = {
 ON_TORCH = ("torch", "transformers")
 PEERS = ("transformers", "librosa", "pairwise")  # what the others are compared with
 # Beside the plain ones, on a graphics card: the peer as it is, and as its users make it fast.
-ON_CUDA = ("torch-cuda", "torch-cuda-bfloat16-compiled", "transformers-cuda")
-ON_CUDA += ("transformers-cuda-bfloat16-compiled",)
+ON_CUDA = ("torch-cuda", "torch-cuda-bfloat16", "torch-cuda-bfloat16-compiled")
+ON_CUDA += ("transformers-cuda", "transformers-cuda-bfloat16-compiled")
 
 
 @dataclass(frozen=True)

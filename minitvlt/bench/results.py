@@ -79,13 +79,14 @@ def compare_with_peers(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     return {other.contender: row.items_per_second / other.items_per_second for other in peers}
 
 
-COLUMNS = ("median", "quartiles", "per second", "memory", "GFLOP/s", "floor", "share", "as fast as")
+COLUMNS = ("median", "quartiles", "{unit}/s", "memory", "GFLOP/s", "floor", "share", "as fast as")
 
 
 def format_table(rows: Sequence[Row]) -> str:
     """Lay out the rows of one case, under its title."""
     first = max(len(row.contender) for row in rows)
-    lines = [("", *COLUMNS), *(format_row(row, rows) for row in rows if not row.error)]
+    heads = [column.format(unit=rows[0].case.unit) for column in COLUMNS]
+    lines = [("", *heads), *(format_row(row, rows) for row in rows if not row.error)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [rows[0].case.title]
     for name, *cells, ratios in lines:

@@ -74,4 +74,6 @@ def fits(attempt: Callable[[], Any]) -> bool:
         return False
     finally:
         torch.cuda.empty_cache()
+        if torch.cuda.is_available():  # pragma: no cover
+            torch.cuda.reset_peak_memory_stats()
         torch.compiler.reset()  # what was compiled for another size takes memory alone

@@ -1,8 +1,8 @@
 """Measure how fast everything is: this package on each backend that is installed, and what others use.
 
 Each contender works in a process of its own, and they take turns. The floor is the time that the matrix
-products of the model would take at the rate of large ones, measured in the same run; the share says how near
-to it the work comes.
+products of the model would take at the rate of large square ones in the contender's own library, measured
+between the turns; the share says how near to it the work comes.
 """
 
 import argparse

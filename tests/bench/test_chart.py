@@ -46,6 +46,16 @@ def test_whiskers_are_the_quartiles_and_lines_the_floor():
     assert "matrix products" in step.get_xlabel() and sound.get_xlabel() == "seconds"
 
 
+def test_where_batches_differ_times_are_those_of_one_clip():
+    case = make_case("step", "tiny", batch="max")
+    rows = [Row(case, "torch-cuda", 8, (2.0,), (1e10,)), Row(case, "transformers-cuda", 2, (0.5,), (1e10,))]
+    (axes,) = plot_rows(rows).axes
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.25]
+    assert axes.get_xlabel().startswith("seconds for one of the clips")
+    floor = next(line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2)
+    assert floor == pytest.approx(rows[0].floor / 8)
+
+
 def test_long_names_have_room():
     figure = plot_rows(ROWS)
     figure.canvas.draw()

@@ -71,7 +71,7 @@ def test_batches_that_differ_are_compared_by_the_clip():
 def test_the_table_holds_every_row():
     title, heads, ours, theirs, failed = format_table(ROWS).splitlines()
     assert title == "step: tiny-97, 4 frames + 64 steps, batch 5"
-    assert heads.split()[:2] == ["median", "quartiles"]
+    assert heads.split()[:3] == ["median", "quartiles", "clips/s"]
     cells = re.split(r"\s{2,}", ours.strip())
     speed, floor = CASE.flops / 0.2 / 1e9, CASE.flops / 2e10
     assert cells == [

@@ -1,5 +1,6 @@
 """The contender's side: questions in, answers out, whatever happens in between."""
 
+import io
 import json
 import subprocess
 import sys
@@ -130,6 +131,15 @@ def test_what_a_library_prints_does_not_disturb_the_answers():
     code = "import minitvlt.bench.worker as w; out = w.take_output(); print('hello'); print('{}', file=out)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{}\n", "hello\n")
+
+
+def test_the_end_of_the_input_is_the_end(monkeypatch):
+    answers = io.StringIO()
+    monkeypatch.setattr(worker, "take_output", lambda: answers)
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"ask": "sleep"}\n{"ask": "work", "at_least": 0}\n'))
+    worker.main()
+    errors = [json.loads(line)["error"] for line in answers.getvalue().splitlines()]
+    assert "no attribute 'sleep'" in errors[0] and "Type" in errors[1] and len(errors) == 2
 
 
 def test_the_process_answers_line_by_line_until_its_input_ends():
