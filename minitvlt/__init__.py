@@ -14,6 +14,7 @@ from minitvlt.learning.huggingface import from_huggingface, to_huggingface
 from minitvlt.learning.mae import from_mae
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.original import from_original, to_original
+from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.trainer import train
 from minitvlt.model.flops import count_flops
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking

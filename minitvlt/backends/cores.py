@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 WORTH = 1e6  # nanoseconds: to hand work to another core and hear of its end takes a tenth of this
@@ -23,7 +23,7 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
     kin). Where the stretches begin depends on that number alone, so the same machine gives the same bits.
 
     Args:
-        work: what to do for a stretch of rows; it must not call `share` itself.
+        work: what to do for a stretch of rows. What it would share in its turn, its core does alone.
         n: the number of rows.
         nanoseconds: about how long one core would take; too little work is done at once by the caller.
 
@@ -31,15 +31,23 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
         What `work` returned for each stretch, in order.
     """
     crew = gather(os.getpid())
+    if crew.place.is_inside:
+        return [work(slice(0, n))]
     with crew.take_turn() as cores:
         count = max(1, min(cores, n)) if nanoseconds > WORTH else 1
         first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
-        waiting = [crew.pool.submit(work, stretch) for stretch in others]
+        waiting = [crew.pool.submit(crew.enter, work, stretch) for stretch in others]
         try:
-            done = work(first)
+            done = crew.enter(work, first)
         finally:
             wait(waiting)  # even after an error: nobody may go on writing into the arrays
         return [done, *(future.result() for future in waiting)]
+
+
+class Place(local):
+    """Where a thread is, itself alone: inside shared work or not"""
+
+    is_inside = False
 
 
 class Crew:
@@ -51,6 +59,15 @@ class Crew:
         self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
         self.turn = Lock()  # one operation at a time, because that number holds for the whole process
+        self.place = Place()
+
+    def enter(self, work: Callable[[slice], Any], stretch: slice) -> Any:
+        """Work on a stretch, knowing that this is shared work already."""
+        self.place.is_inside = True
+        try:
+            return work(stretch)
+        finally:
+            self.place.is_inside = False
 
     @contextmanager
     def take_turn(self) -> Iterator[int]:

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from minitvlt.backends import map_tree, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World, draw_batch
+from minitvlt.learning.metrics import rank_own
+from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.trainer import move_beside
 from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.patches import patchify_audio, patchify_video
@@ -16,7 +18,6 @@ from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_match
 from minitvlt.signals.prepare import Examples
 
 BATCH = 64  # clips; keeps the memory small
-PAIRS = 256  # the same for pairs of sound and video
 GROUP = 16  # clips among which each sound looks for its video
 EVALUATION = 1  # third number of the seeds, so that no draw is one of training's
 
@@ -139,26 +140,3 @@ def cut_groups(batch: PretrainingBatch, size: int) -> list[PretrainingBatch]:
         map_tree(lambda array, start=start: array[start : start + size], batch)
         for start in range(0, B - size + 1, size)
     ]
-
-
-def score_all_pairs(params: Params, batch: PretrainingBatch) -> Float[np.ndarray, "B B"]:
-    """Score every sound (rows) with every video (columns) of a batch, as logits."""
-    B = len(batch.audio)
-    sounds, videos = np.divmod(np.arange(B * B), B)
-    scores = []
-    for start in range(0, B * B, PAIRS):
-        rows = (videos[start : start + PAIRS], sounds[start : start + PAIRS]) * 2
-        arrays = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
-        pairs = tuple(None if array is None else array[row] for array, row in zip(arrays, rows, strict=True))
-        scores.append(to_backend(score_matches(params, *move_beside(params, pairs)), "numpy"))
-    return np.concatenate(scores).reshape(B, B)
-
-
-def rank_own(scores: Float[np.ndarray, "n n"]) -> Int[np.ndarray, " n"]:
-    """Count, for every sound, the other videos that score at least as high as its own: 0 is the best rank.
-
-    >>> rank_own(np.array([[0.5, 0.1], [0.9, 0.9]]))    # a tie counts against the model
-    array([0, 1])
-    """
-    own = np.diagonal(scores)[:, None]
-    return np.sum(scores >= own, axis=1) - 1

@@ -2,7 +2,8 @@
 
 A row names `file` (pictures and sound of one file), or `video` and `audio` (apart, for instance a picture and
 a spoken question; one alone is enough), relative to the folder of the label file. `start` and `stop` are
-seconds. `split` is "train" or "test"; where no row has it, a fifth is drawn for the test. `label` is, for the task of
+seconds. `split` is "train" or "test"; where no row has it, a fifth is drawn for the test. `label` is, for the
+task of
 
     classification: a word or a whole number
     regression: a number

@@ -67,12 +67,8 @@ def run_attention(
     x: Float[Array, "B N D"], attention: Attention, heads: int, is_real: Bool[Array, "B N"] | None = None
 ) -> Float[Array, "B N D"]:
     """Multi-head self-attention: each token takes a weighted mean of real tokens' values, head by head."""
-    xp = namespace(x, attention.qkv.weight)
-    B, N, D = x.shape
     query, key, value = split_heads(x, attention, heads)
-    answer = xp.attention(query, key, value, is_real)  # (B, heads, N, D//heads)
-    answer = xp.permute_dims(answer, (0, 2, 1, 3))  # (B, N, heads, D//heads)
-    return run_linear(xp.reshape(answer, (B, N, D)), attention.output)  # (B, N, D)
+    return join_heads(namespace(query).attention(query, key, value, is_real), attention)
 
 
 def split_heads(
@@ -89,6 +85,14 @@ def split_heads(
     qkv = xp.reshape(qkv, (B, N, 3, heads, D // heads))  # (B, N, 3, heads, D//heads)
     qkv = xp.permute_dims(qkv, (2, 0, 3, 1, 4))  # (3, B, heads, N, D//heads)
     return qkv[0, ...], qkv[1, ...], qkv[2, ...]
+
+
+def join_heads(answer: Float[Array, "B heads N d"], attention: Attention) -> Float[Array, "B N heads*d"]:
+    """Lay the answers of all heads side by side, and mix them with one linear map."""
+    xp = namespace(answer, attention.output.weight)
+    B, heads, N, d = answer.shape
+    answer = xp.permute_dims(answer, (0, 2, 1, 3))  # (B, N, heads, d)
+    return run_linear(xp.reshape(answer, (B, N, heads * d)), attention.output)  # (B, N, heads*d)
 
 
 def attention_weights(

@@ -50,6 +50,15 @@ def test_little_work_is_done_by_the_caller(n, nanoseconds):
     assert count_threads() == {3}
 
 
+def test_what_shared_work_would_share_its_core_does_alone():
+    def work(some):
+        return cores.share(lambda inner: (inner, threading.get_ident()), 5, MUCH), threading.get_ident()
+
+    for (((inner, inside),), outside) in cores.share(work, 7, MUCH):
+        assert inner == slice(0, 5) and inside == outside
+    assert len(cores.share(lambda some: some, 7, MUCH)) == 3, "and afterwards all cores share again"
+
+
 def test_a_limit_that_the_user_has_set_holds():
     with threadpool_limits(1, user_api="blas"):
         assert cores.share(lambda some: some, 7, MUCH) == [slice(0, 7)]
