@@ -105,20 +105,21 @@ def finish_curves(axes: Axes, scale: str, chance: float | None) -> None:
 
 
 @with_style
-def plot_curves(metrics: Sequence[Mapping[str, Any]]) -> Figure:
+def plot_curves(metrics: Sequence[Mapping[str, Any]], panels: Sequence[tuple[Any, ...]] = CURVES) -> Figure:
     """Loss, both objectives, learning rate and gradient norm over the steps, smoothed above the raw values.
 
     `metrics` are the lines of `metrics.jsonl`; a value that is missing, None or not finite leaves a gap.
-    Legends give each smoothed curve's last value, dashed lines what guessing reaches. ValueError if there is
-    no line.
+    Legends give each smoothed curve's last value, dashed lines what guessing reaches. Other `panels`, an even
+    number, are described as `CURVES` is. ValueError if there is no line.
     """
     if not metrics:
         raise ValueError("there is no step to draw: metrics is empty; train at least one step")
     steps = np.array([line["step"] for line in metrics])
-    figure = Picture(figsize=(15, 7.6), layout="constrained")
+    columns = len(panels) // 2
+    figure = Picture(figsize=(5 * columns, 7.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
-    panels = figure.subplots(2, 3, sharex=True).flat
-    for axes, (title, scale, chance, *curves) in zip(panels, CURVES, strict=True):
+    places = figure.subplots(2, columns, sharex=True).flat
+    for axes, (title, scale, chance, *curves) in zip(places, panels, strict=True):
         for key, label, colour in curves:
             values = np.array([line.get(key) for line in metrics], dtype=float)  # None becomes NaN
             draw_curve(axes, steps, values, label, colour)

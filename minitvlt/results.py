@@ -105,6 +105,16 @@ def list_measures(scores: Scores, has_goals: bool) -> list[Measure]:
     ]
 
 
+def print_measures(measures: list[Measure]) -> None:
+    """Print the final figures beside what guessing gives, and the goals where there are any."""
+    print(f"\n{'':<38}{'this run':>10}{'chance':>10}{'goal':>10}")
+    for measure in measures:
+        goal = "–"
+        if measure.goal is not None:
+            goal = f"{'≥' if measure.goal > measure.chance else '≤'} {measure.goal:.2f}"
+        print(f"{measure.name:<38}{measure.value:>10.3f}{measure.chance:>10.3f}{goal:>10}")
+
+
 def complete(
     params: Params, batch: PretrainingBatch
 ) -> tuple[Float[np.ndarray, "B T C H W"], Float[np.ndarray, "B C2 S F"]]:

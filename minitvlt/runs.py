@@ -1,12 +1,13 @@
 """The folder of a run, and the settings that are kept in it: everything that decides the run's numbers."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
+from minitvlt.learning.finetuning import FINETUNING
 from minitvlt.learning.optimizer import Recipe
 
 SETTINGS = "run.json"
@@ -44,6 +45,32 @@ class Settings:
         return {**values.pop("config"), **values.pop("recipe"), **values}
 
 
+@dataclass(frozen=True)
+class TaskSettings(Settings):
+    """What decides the numbers of a run that fine-tunes; the configuration is that of its checkpoint"""
+
+    task: str = ""
+    checkpoint: str = ""
+    pooling: str | None = None  # None: as the model has it
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether this is a run that the goals were set for, apart from its seed and from what computes."""
+        recipe = replace(self.recipe, seed=FINETUNING.seed)
+        return self.data is None and (self.config, recipe) == (Config.tiny(), FINETUNING)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def change_settings(settings: AnySettings, said: dict[str, Any]) -> AnySettings:
+    """Return settings with some changed, those of the recipe among them; names of neither say nothing."""
+    own = {field.name for field in fields(settings)} - {"recipe", "command"}
+    recipe = {field.name: said[field.name] for field in fields(Recipe) if field.name in said}
+    changes = {name: said[name] for name in own if name in said}
+    return replace(settings, recipe=replace(settings.recipe, **recipe), **changes)
+
+
 def claim_folder(folder: Path, settings: Settings) -> None:
     """Make a run's folder and write its settings; a folder that holds anything is left alone.
 
@@ -64,11 +91,11 @@ def check_unused(folder: Path) -> None:
         raise ValueError(f"{folder} is not empty, and nothing is overwritten: choose another --out{hint}.")
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path, kind: type[AnySettings] = Settings) -> AnySettings:
     """Read the settings of the run in a folder.
 
     Raises:
-        ValueError: there is no run, or its settings are damaged.
+        ValueError: there is no run, it is of another kind, or its settings are damaged.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -76,6 +103,20 @@ def read_settings(folder: Path) -> Settings:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         parts = {"config": Config.from_dict(values["config"]), "recipe": Recipe(**values["recipe"])}
-        return Settings(**{**values, **parts})
+        if set(values) != {field.name for field in fields(kind)}:
+            raise ValueError("it has other entries: is it of another command?")
+        return kind(**{**values, **parts})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}): bring it back, or start another run.") from None
+
+
+def resume_settings(folder: Path, kind: type[AnySettings], said: dict[str, Any]) -> AnySettings:
+    """Read what the run in the folder does; what is said besides must not contradict it."""
+    settings = read_settings(folder, kind)
+    difference = settings.find_difference(change_settings(settings, said))
+    if difference:
+        raise ValueError(
+            f"--resume goes on with the settings of {folder}, where {difference}: "
+            "leave that out, or start another run with another --out."
+        )
+    return settings

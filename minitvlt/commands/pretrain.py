@@ -6,8 +6,8 @@ whatever way, goes on with --resume and ends as if it had never been stopped.
 
 import argparse
 import json
-from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,8 @@ from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import init
-from minitvlt.report import Measure
-from minitvlt.results import list_measures, show_results
-from minitvlt.runs import Settings, check_unused, claim_folder, read_settings
+from minitvlt.results import list_measures, print_measures, show_results
+from minitvlt.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 
@@ -62,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train, score, draw, report; whatever is wrong with the request is found before anything is written."""
     folder = arguments.out
-    settings = resume_settings(arguments) if arguments.resume else choose_settings(arguments)
+    if arguments.resume:
+        settings = resume_settings(folder, Settings, list_said(arguments))
+    else:
+        settings = choose_settings(arguments)
     config, recipe = settings.config, settings.recipe
     params = to_backend(init(config, recipe.seed), settings.backend, settings.device)
     training, held_out, measured_on = make_worlds(settings.data, config)
@@ -83,33 +85,17 @@ def choose_settings(arguments: argparse.Namespace) -> Settings:
     """Settle what a new run does, and that its folder is free."""
     check_unused(arguments.out)
     standard = Settings(Config.tiny(), Recipe(), command=arguments.command_line)
-    return change_settings(standard, arguments)
+    return change_settings(standard, list_said(arguments))
 
 
-def resume_settings(arguments: argparse.Namespace) -> Settings:
-    """Read what the run in the folder does; what is said besides must not contradict it."""
-    settings = read_settings(arguments.out)
-    difference = settings.find_difference(change_settings(settings, arguments))
-    if difference:
-        raise ValueError(
-            f"--resume goes on with the settings of {arguments.out}, where {difference}: "
-            "leave that out, or start another run with another --out."
-        )
-    return settings
-
-
-def change_settings(settings: Settings, arguments: argparse.Namespace) -> Settings:
-    """Put what was said on the command line in the place of the settings' values."""
+def list_said(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was said on the command line, as settings have it."""
     said = {name: value for name, value in vars(arguments).items() if value is not None}
-    changes = {name: said[name] for name in ("backend", "device") if name in said}
     if "config" in said:
-        changes["config"] = find_config(said["config"])
+        said["config"] = find_config(said["config"])
     if "data" in said:
-        changes["data"] = str(Path(said["data"]).resolve())
-    names = [field.name for field in fields(Recipe) if field.name in said]
-    return replace(
-        settings, recipe=replace(settings.recipe, **{name: said[name] for name in names}), **changes
-    )
+        said["data"] = str(Path(said["data"]).resolve())
+    return said
 
 
 def find_config(name: str) -> Config:
@@ -141,13 +127,3 @@ def make_worlds(data: str | None, config: Config) -> tuple[World, World, str]:
         return ShapesWorld(config), held_out, f"{CLIPS_SCORED} held-out clips"
     world = FolderWorld(data, config)
     return world, world, f"{CLIPS_SCORED} clips of the same files that it learnt from"
-
-
-def print_measures(measures: list[Measure]) -> None:
-    """Print the final figures beside what guessing gives, and the goals where there are any."""
-    print(f"\n{'':<38}{'this run':>10}{'chance':>10}{'goal':>10}")
-    for measure in measures:
-        goal = "–"
-        if measure.goal is not None:
-            goal = f"{'≥' if measure.goal > measure.chance else '≤'} {measure.goal:.2f}"
-        print(f"{measure.name:<38}{measure.value:>10.3f}{measure.chance:>10.3f}{goal:>10}")

@@ -3,6 +3,7 @@
 Everything is drawn on the host from one generator, so each backend trains on the same numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from minitvlt.backends import map_tree, walk
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
+from minitvlt.model.parameters import count_patch_values
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.signals.prepare import Examples
 
@@ -101,3 +103,39 @@ def split_batch(batch: Any, parts: int) -> list[Any]:
         map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)
         for start, stop in pairwise(edges)
     ]
+
+
+def join_examples(parts: Sequence[Examples], config: Config) -> Examples:
+    """Put batches of clips together, in their order; shorter ones are padded, and masked, to the longest.
+
+    Raises:
+        ValueError: no batch, or some have pictures, or sound, that others lack.
+    """
+    if len({(part.video is None, part.audio is None) for part in parts}) != 1:
+        raise ValueError("Expected batches that all have pictures, or none, and the same for sound.")
+    video_values, audio_values = count_patch_values(config)
+    video = _join_padded([(part.video, part.video_mask) for part in parts], 1, video_values)
+    audio = _join_padded([(part.audio, part.audio_mask) for part in parts], 2, audio_values)
+    labels = None
+    if all(part.labels for part in parts):
+        labels = {name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels}
+    return Examples(video[0], audio[0], video[1], audio[1], labels)
+
+
+def _join_padded(
+    parts: Sequence[tuple[np.ndarray | None, np.ndarray | None]], axis: int, values: int
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Join clips that run along an axis, and their masks; a patch, and so a token, holds so many values."""
+    if parts[0][0] is None:
+        return None, None
+    longest = max(clips.shape[axis] for clips, _ in parts)
+    tokens = max(clips[0].size // values for clips, _ in parts)
+    padded, masks = [], []
+    for clips, mask in parts:
+        room = [(0, 0)] * clips.ndim
+        room[axis] = (0, longest - clips.shape[axis])
+        padded.append(np.pad(clips, room))
+        own = np.ones((len(clips), clips[0].size // values), bool) if mask is None else mask
+        masks.append(np.pad(own, ((0, 0), (0, tokens - own.shape[1]))))
+    is_real = np.concatenate(masks)
+    return np.concatenate(padded), None if is_real.all() else is_real

@@ -7,7 +7,7 @@ many pairs; and of the last block only cls is computed, because nothing else is 
 
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import isqrt
+from math import inf, isqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -67,9 +67,12 @@ def score_all_pairs(
         )
         return to_backend(score_group(params, some_heard, some_seen), "numpy")
 
-    groups = product(rows, columns)
-    is_numpy = namespace(heard.x).name == "numpy"
-    tables = map_on_cores(score, groups) if is_numpy else [score(group) for group in groups]
+    groups = list(product(rows, columns))
+    if namespace(heard.x).name == "numpy":
+        parts = share(lambda some: [score(group) for group in groups[some]], len(groups), inf)
+        tables = [table for part in parts for table in part]
+    else:
+        tables = [score(group) for group in groups]
     return np.block([tables[start : start + len(columns)] for start in range(0, len(tables), len(columns))])
 
 

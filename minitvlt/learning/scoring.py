@@ -1,10 +1,11 @@
 """How good a fine-tuned model is, in the figures that fit its task, each beside what guessing gives."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from minitvlt.learning.metrics import (
     compute_accuracy,
@@ -17,6 +18,7 @@ from minitvlt.learning.metrics import (
     compute_recall,
     compute_vqa_score,
     rank_own,
+    rank_relevant,
 )
 
 
@@ -97,11 +99,25 @@ def score_labels(
     return figures
 
 
-def score_ranks(scores: Float[np.ndarray, "n n"]) -> list[Figure]:
-    """Recall among the first 1, 5 and 10, and the median rank, of each sound among all videos."""
-    ranks, n = rank_own(scores), len(scores)
-    recalls = [Figure(f"recall@{k} of {n}", compute_recall(ranks, k), min(k / n, 1.0)) for k in (1, 5, 10)]
-    return [*recalls, Figure("median rank", compute_median_rank(ranks), (n + 1) / 2)]
+def score_ranks(
+    scores: Float[np.ndarray, "queries items"], is_right: Bool[np.ndarray, "queries items"] | None = None
+) -> list[Figure]:
+    """Recall among the first 1, 5 and 10 items, and the median rank of the first right one.
+
+    Args:
+        scores: of every query with every item.
+        is_right: which items each query looks for; None where it is the one on the diagonal.
+    """
+    is_right = np.eye(len(scores), dtype=bool) if is_right is None else is_right
+    ranks, n, right = rank_relevant(scores, is_right), scores.shape[1], np.sum(is_right, axis=1)
+    figures = []
+    for k in (1, 5, 10):
+        misses = [
+            math.comb(n - int(r), k) / math.comb(n, min(k, n)) for r in right
+        ]  # no right one in k draws
+        figures.append(Figure(f"recall@{k} of {n}", compute_recall(ranks, k), 1 - float(np.mean(misses))))
+    place = float(np.mean((n + 1) / (right + 1)))  # of the first right one in a shuffled list
+    return [*figures, Figure("median rank", compute_median_rank(ranks), place)]
 
 
 def describe_predictions(
