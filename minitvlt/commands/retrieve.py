@@ -1,16 +1,15 @@
 """Look for the videos that fit a sound best, or the sounds that fit a video; or see how well a model does it.
 
-With --sound or --video, all videos or sounds of a folder are ranked: of a video evenly spaced frames are seen,
-of a sound the middle is heard. With neither, the sound of each clip looks for its own pictures among those of all
-clips, and the pictures for their sound; in a label file (CSV or JSON lines) that has labels, whatever has the
-same label counts as right.
+With --sound or --video, all videos or sounds of a folder are ranked. With neither, the sound of each clip is
+used to look for its own pictures among those of all clips, and the pictures for their sound; in a label file
+(CSV or JSON lines) that has labels, whatever has the same label counts as right. Of what is longer than the
+model's spectrogram, the middle is read.
 """
 
 import argparse
 import csv
 import io
 import json
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 
 from minitvlt.backends import to_backend
-from minitvlt.collection import list_clips, list_clips_of_sense, read_clips, take_real
+from minitvlt.collection import list_clips, list_clips_of_sense, read_clips, read_query, take_real
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
 from minitvlt.learning.formats import load_any
@@ -34,7 +33,6 @@ from minitvlt.results import print_measures
 from minitvlt.runs import check_unused
 from minitvlt.signals.prepare import Examples
 from minitvlt.task_plotting import plot_found, shorten
-from minitvlt.worlds.labelled import LabelledClip
 
 EXAMPLE = """examples:
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found
@@ -81,7 +79,7 @@ def search(params: Params, file: Path, sense: str, source: Path, folder: Path) -
     """Rank all clips of the other sense by how well they fit a sound or a video; write list and picture."""
     query = read_query(file, sense, params.config)
     clips = list_clips_of_sense(source, OTHER[sense])
-    numbers, items = read_clips(clips, params.config)
+    numbers, items = read_clips(clips, params.config, OTHER[sense])
     if sense == "audio":
         scores = score_all_pairs(params, query, items)[0]
     else:
@@ -122,12 +120,6 @@ def measure(params: Params, source: Path, folder: Path) -> None:
         [Measure(f"{way}, {f.name}", f.value, f.chance) for way, found in figures.items() for f in found]
     )
     print(f"\nWrote all scores, the rank of each clip and a picture into {folder}.")
-
-
-def read_query(file: Path, sense: str, config: Config) -> Examples:
-    """Decode what is looked for."""
-    with warnings.catch_warnings(action="ignore"):  # the error says it
-        return read_clips([LabelledClip(**{sense: file}, name=str(file))], config)[1]
 
 
 def draw_found(
