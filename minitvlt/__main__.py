@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 COMMANDS = {
     "pretrain": "train a model on the embedded world or on a folder of media files",
+    "finetune": "teach a trained model a task: classes, numbers, labels, answers, ranking",
     "retrieve": "find the videos that fit a sound best, or the sounds that fit a video",
     "reconstruct": "hide parts of a clip and let a model fill them in",
     "convert": "turn a checkpoint of one program into one of another",
