@@ -8,7 +8,7 @@ from minitvlt.backends import flatten, map_tree, register_backend, to_backend, v
 from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, make_batch
 from minitvlt.learning.checkpoints import load, save
-from minitvlt.learning.evaluation import evaluate, measure_baseline, score_all_pairs
+from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.formats import load_any
 from minitvlt.learning.huggingface import from_huggingface, to_huggingface
 from minitvlt.learning.mae import from_mae
