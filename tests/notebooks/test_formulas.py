@@ -14,8 +14,8 @@ import pytest
 
 import minitvlt as mt
 from minitvlt.backends import numpy_backend
-from minitvlt.model.parameters import LayerNorm
-from minitvlt.model.transformer import attention_weights, run_norm
+from minitvlt.model.parameters import LayerNorm, outline
+from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
 from minitvlt.signals import spectrogram
 
@@ -320,3 +320,94 @@ def _():
 @states("04_attention", r"u \leftarrow e^{m - m'} u + \sum_{j \in \text{block}} e^{s_{ij} - m'} v_j")
 def _():
     return [u / ell for ell, u, _ in map(run_online, range(5))], numpy_backend.attention(Q, KEY, V)[0, 0]
+
+
+# -------------------------------------------------------------------------------------- 05, the whole model
+
+WHOLE = mt.forward(PARAMS, CLIP.video, CLIP.audio, return_hidden=True)
+
+
+@states("05_tvlt", r"x^{(0)} = \bigl[\, \text{cls}; \; z^{\text{video}}; \; z^{\text{sound}} \,\bigr]")
+def _():
+    z_video = embed_video(PARAMS.encoder, CONFIG, CLIP.video)[0]
+    z_sound = embed_audio(PARAMS.encoder, CONFIG, CLIP.audio)[0]
+    return [PARAMS.encoder.cls, *z_video, *z_sound], WHOLE.hidden[0][0]
+
+
+@states("05_tvlt", r"x^{(l + 1)} = \operatorname{block}_l\bigl(x^{(l)}\bigr)")
+def _():
+    x, heads = [WHOLE.hidden[0]], CONFIG.num_attention_heads
+    for l in range(CONFIG.num_hidden_layers):  # noqa: E741
+        x.append(run_block(x[l], PARAMS.encoder.blocks[l], heads, CONFIG.layer_norm_eps))
+    return x, WHOLE.hidden
+
+
+@states("05_tvlt", r"h = \operatorname{norm}\bigl(x^{(L)}\bigr)")
+def _():
+    L = CONFIG.num_hidden_layers
+    return run_norm(WHOLE.hidden[L], PARAMS.encoder.norm, CONFIG.layer_norm_eps), WHOLE.sequence
+
+
+@states("05_tvlt", r"z = w \cdot \tanh(P \, h_{\text{cls}} + \beta) + b")
+def _():
+    head = PARAMS.matching
+    P, beta, w, b = head.pooler.weight, head.pooler.bias, head.score.weight[0], head.score.bias[0]
+    return [np.dot(w, np.tanh(P @ WHOLE.cls[0] + beta)) + b], mt.score_matches(PARAMS, CLIP.video, CLIP.audio)
+
+
+SIZES = [(7, 5, 11), (64, 19, 128), (768, 2081, 3072)]  # D, N, W
+
+
+@states("05_tvlt", r"P_{\text{block}} = 4 D^2 + 2 D W + 9 D + W")
+def _():
+    counted = []
+    for D, _, W in SIZES:
+        config = CONFIG.replace(hidden_size=D, num_attention_heads=1, intermediate_size=W)
+        blocks = outline(config).encoder.blocks
+        counted.append(sum(array.size for array in mt.flatten(blocks[0]).values()))
+    return [4 * D**2 + 2 * D * W + 9 * D + W for D, _, W in SIZES], counted
+
+
+def count_operations(m: int, k: int, n: int) -> int:
+    """Multiplications and additions of a matrix product, one by one."""
+    return sum(k + k for _ in np.ndindex(m, n))
+
+
+@states("05_tvlt", r"F_{\text{product}} = 2 \, m \, k \, n")
+def _():
+    sizes = [(1, 1, 1), (3, 5, 7), (11, 2, 13)]
+    return [2 * m * k * n for m, k, n in sizes], [count_operations(*size) for size in sizes]
+
+
+def list_products(N: int, D: int, W: int) -> list[int]:
+    """The operations of every product of a block: shapes are those of the parameters and of attention."""
+    config = CONFIG.replace(hidden_size=D, num_attention_heads=1, intermediate_size=W)
+    block = outline(config).encoder.blocks[0]
+    maps = (block.attention.qkv, block.attention.output, block.mlp.expand, block.mlp.contract)
+    linear = [2 * N * one.weight.shape[1] * one.weight.shape[0] for one in maps]
+    return [sum(linear), 2 * N * D * N + 2 * N * N * D]  # the linear maps, and attention
+
+
+@states("05_tvlt", r"F_{\text{block}} = 2 N (4 D^2 + 2 D W) + 4 N^2 D")
+def _():
+    ours = [2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D for D, N, W in SIZES]
+    return ours, [sum(list_products(N, D, W)) for D, N, W in SIZES]
+
+
+@states("05_tvlt", r"F_{\text{embed}} = 2 D (N_v P_v + N_a P_a)")
+def _():
+    encoder, rows = PARAMS.encoder, []
+    for patches, linear in (
+        (mt.patchify_video(CLIP.video, (12, 12)), encoder.video_patches),
+        (mt.patchify_audio(CLIP.audio, (8, 8)), encoder.audio_patches),
+    ):
+        rows.append((patches.shape[1], patches.shape[2], linear.weight.shape[0]))
+    (Nv, Pv, D), (Na, Pa, _) = rows
+    return 2 * D * (Nv * Pv + Na * Pa), sum(2 * m * k * n for m, k, n in rows)
+
+
+@states("05_tvlt", r"N_{\text{equal}} = 2 D + W")
+def _():
+    """There, linear maps and attention cost the same."""
+    costs = np.array([list_products(2 * D + W, D, W) for D, _, W in SIZES], float)
+    return costs[:, 0], costs[:, 1]
