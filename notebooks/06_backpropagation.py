@@ -178,8 +178,8 @@ from minitvlt.drawing import NEUTRAL_COLOUR
 
 
 def draw_arrow(axes, start, stop):
-    bend = -0.13 if stop[0] - start[0] > 1 else 0  # around the boxes between
-    arrow = {"arrowstyle": "->", "color": NEUTRAL_COLOUR, "linewidth": 1.5, "shrinkA": 22, "shrinkB": 22}
+    bend = -0.52 if stop[0] - start[0] > 1 else 0  # around the boxes between
+    arrow = {"arrowstyle": "->", "color": NEUTRAL_COLOUR, "linewidth": 1.5, "shrinkA": 22, "shrinkB": 26}
     arrow["connectionstyle"] = f"arc3,rad={bend}"
     axes.annotate("", stop, start, arrowprops=arrow)
 
@@ -212,8 +212,8 @@ after = tokens + run_attention(normed, block.attention, config.num_attention_hea
 names = {id(array): name.split(".")[-1] for name, array in mt.flatten(block).items()}
 
 # %% tags=["thumbnail"]
-figure, (axes,) = new_axes(size=(13, 4))
-axes.set(xlim=(-10.5, 0.5), ylim=(-1.3, 2.3))
+figure, (axes,) = new_axes(size=(13, 6))
+axes.set(xlim=(-10.5, 0.5), ylim=(-1.2, 3))
 axes.axis("off")
 draw_tape(axes, after, names | {id(tokens): "x"})
 show(figure, "A chain of boxes from x by layer_norm, linear, reshape and attention to a sum with x itself.")
@@ -233,7 +233,8 @@ show(figure, "A chain of boxes from x by layer_norm, linear, reshape and attenti
 # $$\frac{\partial L}{\partial X} = G \, W$$
 #
 # $$\frac{\partial L}{\partial b_j} = \sum_i G_{ij}$$
-#
+
+# %% [markdown]
 # So a product forwards becomes two products backwards, and that is why a step of training costs about three
 # times a forward pass.
 
