@@ -15,7 +15,7 @@ from minitvlt.learning.evaluation import BATCH
 from minitvlt.learning.label_files import read_clip_of_row
 from minitvlt.learning.label_rows import Row, read_rows
 from minitvlt.signals.media import inspect_media
-from minitvlt.signals.prepare import Examples, group_by
+from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.folder import SOUNDS, find_media_files
 from minitvlt.worlds.labelled import STILL_PICTURES, LabelledClip, LabelledWorld
 
@@ -92,7 +92,8 @@ def read_clips(
     kinds = [None if sense is None else clip.file is None for clip in clips]
     numbers: list[int] = []
     parts, skipped = [], {}
-    for members in group_by(kinds):
+    for kind in dict.fromkeys(kinds):
+        members = [i for i, other in enumerate(kinds) if other == kind]
         world = LabelledWorld([clips[i] for i in members], None, config)
         for some, examples in world.read(BATCH):
             numbers += [members[i] for i in some]

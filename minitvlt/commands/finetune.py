@@ -2,9 +2,9 @@
 
 Without --data the clips come from the embedded world, and the task is shape, colour, motion or count
 (classes), valence (a number), attributes (six labels) or ranking (the video of a sound). With --data it is
-one of classification, regression, labels, soft-labels and ranking. The label file, CSV or JSON lines, has a
-row for each clip, with its file (or its video and audio apart) and its label; it may also have start and stop
-in seconds, and split: train or test. A run that was stopped goes on with --resume.
+classification, regression, labels, soft-labels or ranking. The label file, CSV or JSON lines, has a row for
+each clip, with its file (or its video and audio apart) and its label; it may also have start and stop in
+seconds, and split: train or test. A run that was stopped goes on with --resume.
 """
 
 import argparse

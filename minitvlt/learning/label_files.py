@@ -60,16 +60,16 @@ def read_labels(path: str | os.PathLike[str], task: str, seed: int = 0) -> Label
         raise ValueError(f"task must be one of {', '.join(LABEL_READERS)} or ranking, not {task!r}.")
     rows = read_rows(Path(path))
     clips = tuple(read_clip_of_row(row) for row in rows)
-    is_test = split_rows(rows, seed)
     if task == "ranking":
         for row in rows:
             if row.values.get("label") is not None:
                 row.fail("label", "there is nothing to label for ranking: leave this column out")
-        return LabelTable(clips, None, (), is_test)
+        return LabelTable(clips, None, (), split_rows(rows, seed))
     for row in rows:
         if "label" not in row.values and not (row.is_text and task == "labels"):
             row.fail("label", "the label is missing")
     labels, names = LABEL_READERS[task](rows)
+    is_test = split_rows(rows, seed)
     if task == "classification" and len(np.unique(labels[~is_test])) < 2:
         raise ValueError(f"{path}, column label: expected at least two classes among the rows to learn from.")
     return LabelTable(clips, labels, names, is_test)
