@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minitvlt.backends import flatten
 from minitvlt.config import Config
-from minitvlt.learning.batches import draw_batch, draw_mixing, make_batch, split_batch
+from minitvlt.learning.batches import draw_batch, draw_mixing, join_examples, make_batch, split_batch
 from minitvlt.model.masking import find_speech
 from minitvlt.signals.prepare import Examples
 
@@ -130,3 +130,52 @@ def test_a_batch_is_split_along_its_clips_and_nothing_is_lost(count, parts, is_p
 
 def test_a_single_clip_keeps_its_own_video():
     assert draw(count=1).is_match.tolist() == [True]
+
+
+# Joining
+
+
+def make_lengths(B: int, T: int, s: int, seed: int, is_masked: bool) -> Examples:
+    """Clips of T frames and s steps of patches; if they are masked, the last token is padding."""
+    rng = np.random.default_rng(seed)
+    video = rng.uniform(-1, 1, (B, T, 3, 24, 24)).astype(np.float32)
+    audio = rng.uniform(-1, 1, (B, 1, 8 * s, 16)).astype(np.float32)
+    masks = (None, None)
+    if is_masked:
+        masks = tuple(np.broadcast_to(np.arange(N) < N - 1, (B, N)) for N in (4 * T, 2 * s))
+    return Examples(video, audio, *masks, labels={"label": rng.integers(0, 9, B)})
+
+
+def test_joined_clips_are_each_as_before_and_padding_is_masked():
+    parts = [make_lengths(2, 3, 2, 0, False), make_lengths(3, 1, 3, 1, True), make_lengths(1, 2, 1, 2, False)]
+    joined = join_examples(parts, Config.tiny())
+    assert joined.video.shape == (6, 3, 3, 24, 24) and joined.audio.shape == (6, 1, 24, 16)
+    row = 0
+    for part in parts:
+        T, S = part.video.shape[1], part.audio.shape[2]
+        for b in range(len(part.audio)):
+            np.testing.assert_array_equal(joined.video[row, :T], part.video[b])
+            np.testing.assert_array_equal(joined.audio[row, :, :S], part.audio[b])
+            for mask, own, N in (
+                (joined.video_mask, part.video_mask, 4 * T),
+                (joined.audio_mask, part.audio_mask, S // 4),
+            ):
+                np.testing.assert_array_equal(mask[row, :N], np.ones(N, bool) if own is None else own[b])
+                assert not mask[row, N:].any()
+            assert joined.labels["label"][row] == part.labels["label"][b]
+            row += 1
+
+
+def test_joined_clips_of_one_length_need_no_mask():
+    joined = join_examples([make_lengths(2, 2, 3, 0, False), make_lengths(1, 2, 3, 1, False)], Config.tiny())
+    assert joined.video_mask is joined.audio_mask is None and len(joined.audio) == 3
+
+
+def test_what_some_clips_lack_cannot_be_joined():
+    whole = make_lengths(2, 2, 3, 0, False)
+    silent = Examples(whole.video, None)
+    assert join_examples([silent, silent], Config.tiny()).audio is None
+    assert join_examples([silent, silent], Config.tiny()).labels is None
+    for parts in ([whole, silent], []):
+        with pytest.raises(ValueError, match="batches that all have pictures, or none"):
+            join_examples(parts, Config.tiny())
