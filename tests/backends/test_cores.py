@@ -54,7 +54,7 @@ def test_what_shared_work_would_share_its_core_does_alone():
     def work(some):
         return cores.share(lambda inner: (inner, threading.get_ident()), 5, MUCH), threading.get_ident()
 
-    for (((inner, inside),), outside) in cores.share(work, 7, MUCH):
+    for ((inner, inside),), outside in cores.share(work, 7, MUCH):
         assert inner == slice(0, 5) and inside == outside
     assert len(cores.share(lambda some: some, 7, MUCH)) == 3, "and afterwards all cores share again"
 
