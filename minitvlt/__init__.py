@@ -9,16 +9,29 @@ from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, make_batch
 from minitvlt.learning.checkpoints import load, save
 from minitvlt.learning.evaluation import evaluate, measure_baseline
+from minitvlt.learning.finetuning import (
+    EMBEDDED_TASKS,
+    FINETUNING,
+    Task,
+    answer,
+    evaluate_task,
+    finetune,
+    make_objective,
+    prepare_params,
+    read_label_names,
+)
 from minitvlt.learning.formats import load_any
 from minitvlt.learning.huggingface import from_huggingface, to_huggingface
+from minitvlt.learning.label_files import read_labels
 from minitvlt.learning.mae import from_mae
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.original import from_original, to_original
 from minitvlt.learning.retrieval import score_all_pairs
+from minitvlt.learning.scoring import Figure, score_ranks, score_task
 from minitvlt.learning.trainer import train
 from minitvlt.model.flops import count_flops
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params, add_classifier, init
+from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,
@@ -28,7 +41,7 @@ from minitvlt.model.pretraining import (
     pretraining_loss,
     score_matches,
 )
-from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, task_loss
+from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, rank_videos, task_loss
 from minitvlt.model.tvlt import Output, forward
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.inversion import reconstruct_waveform
@@ -36,14 +49,20 @@ from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_v
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.labelled import LabelledClip, LabelledWorld
 from minitvlt.worlds.shapes import ShapesWorld
 
 __version__ = "0.1.0"
 __all__ = [
+    "EMBEDDED_TASKS",
+    "FINETUNING",
     "Clip",
     "Config",
     "Examples",
+    "Figure",
     "FolderWorld",
+    "LabelledClip",
+    "LabelledWorld",
     "Masking",
     "Output",
     "Params",
@@ -51,15 +70,20 @@ __all__ = [
     "PretrainingOutput",
     "Recipe",
     "ShapesWorld",
+    "Task",
     "TaskBatch",
     "TaskOutput",
     "add_classifier",
+    "add_ranking",
+    "answer",
     "autoencode",
     "classify",
     "count_flops",
     "draw_batch",
     "evaluate",
+    "evaluate_task",
     "find_speech",
+    "finetune",
     "flatten",
     "forward",
     "frame_masking",
@@ -71,6 +95,7 @@ __all__ = [
     "load_any",
     "log_mel_spectrogram",
     "make_batch",
+    "make_objective",
     "map_tree",
     "measure_baseline",
     "paste_visible",
@@ -78,16 +103,22 @@ __all__ = [
     "patchify_video",
     "prepare",
     "prepare_audio",
+    "prepare_params",
     "prepare_video",
     "pretraining_loss",
     "random_masking",
+    "rank_videos",
     "read_clip",
+    "read_label_names",
+    "read_labels",
     "reconstruct_waveform",
     "register_backend",
     "resample",
     "save",
     "score_all_pairs",
     "score_matches",
+    "score_ranks",
+    "score_task",
     "span_masking",
     "task_loss",
     "to_backend",
