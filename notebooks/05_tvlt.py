@@ -412,7 +412,7 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # %% [markdown]
 # ## Where to go on
 #
-# Number 06 of the [overview](README.md) finds out how each of these numbers should change, and 07 changes
-# them. The code is in [tvlt.py](../minitvlt/model/tvlt.py),
-# [pretraining.py](../minitvlt/model/pretraining.py) and [parameters.py](../minitvlt/model/parameters.py), the
-# configuration in [config.py](../minitvlt/config.py).
+# [06](06_backpropagation.ipynb) finds out how each of these numbers should change, and
+# [07](07_pretraining.ipynb) changes them; all notebooks are in the [overview](README.md). The code is in
+# [tvlt.py](../minitvlt/model/tvlt.py), [pretraining.py](../minitvlt/model/pretraining.py) and
+# [parameters.py](../minitvlt/model/parameters.py), the configuration in [config.py](../minitvlt/config.py).

@@ -300,8 +300,8 @@ x, g = rng.normal(size=(2, 5, 7))
 gamma, beta = rng.normal(size=(2, 7))
 sigma = np.sqrt(x.var(axis=1, keepdims=True) + 1e-6)  # a small number keeps it above 0
 z, h = (x - x.mean(axis=1, keepdims=True)) / sigma, gamma * g
-mean = lambda a: a.mean(axis=1, keepdims=True)  # noqa: E731
-by_hand = (h - mean(h) - z * mean(h * z)) / sigma
+h_mean, hz_mean = h.mean(axis=1, keepdims=True), (h * z).mean(axis=1, keepdims=True)
+by_hand = (h - h_mean - z * hz_mean) / sigma
 for_x, for_gamma, for_beta = pull_back(lambda *a: tape.layer_norm(*a, 1e-6), g, x, gamma, beta)
 print("x:", np.allclose(for_x, by_hand), "  gamma:", np.allclose(for_gamma, (g * z).sum(axis=0)), end="  ")
 print("beta:", np.allclose(for_beta, g.sum(axis=0)))
@@ -428,17 +428,24 @@ print("they agree to six digits:", bool(abs(measured / summed - 1) < 1e-6))
 # length in any other direction. The picture shows the loss along the gradient (solid) and along a random
 # direction (dashed), over the length of the step.
 
+
 # %%
-flat = [np.concatenate([a.ravel() for a in mt.flatten(tree).values()]) for tree in (gradients, v)]
+def find_length(tree):
+    return np.sqrt(sum(np.sum(array**2) for array in mt.flatten(tree).values()))
+
+
+def lose_after(step, direction):
+    share = step / find_length(direction)
+    return compute_loss(mt.map_tree(lambda array, along: array - share * along, exact, direction))
+
+
 lengths = np.linspace(-0.3, 0.3, 13)
-curves = []
-for tree, vector in zip((gradients, v), flat, strict=True):
-    size = np.linalg.norm(vector)
-    moved = [mt.map_tree(lambda a, b, s=s: a - s / size * b, exact, tree) for s in lengths]  # noqa: B023
-    curves.append([compute_loss(each) for each in moved])
+downhill, anywhere = ([lose_after(step, tree) for step in lengths] for tree in (gradients, v))
+
+# %%
 figure, (axes,) = new_axes(size=(8, 3.4), x="length of the step", y="loss")
-axes.plot(lengths, curves[0], color="black", label="against the gradient")
-axes.plot(lengths, curves[1], "--", color="gray", label="a random direction")
+axes.plot(lengths, downhill, color="black", label="against the gradient")
+axes.plot(lengths, anywhere, "--", color="gray", label="a random direction")
 axes.legend()
 show(figure, "The loss falls steeply against the gradient and is flat along a random direction.")
 
@@ -507,6 +514,6 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # %% [markdown]
 # ## Where to go on
 #
-# Number 07 of the [overview](README.md) takes many such steps. The code is in
-# [tape_array.py](../minitvlt/backends/tape_array.py), [tape.py](../minitvlt/backends/tape.py) and
+# [07](07_pretraining.ipynb) takes many such steps; all notebooks are in the [overview](README.md). The code
+# is in [tape_array.py](../minitvlt/backends/tape_array.py), [tape.py](../minitvlt/backends/tape.py) and
 # [tape_kernels.py](../minitvlt/backends/tape_kernels.py), each VJP with its derivation.

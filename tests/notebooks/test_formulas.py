@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import minitvlt as mt
-from minitvlt.backends import numpy_backend
+from minitvlt.backends import namespace, numpy_backend, tape
+from minitvlt.backends.tape_array import TapeArray, carry_back
+from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, update_adamw
 from minitvlt.model.parameters import LayerNorm, outline
 from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
@@ -411,3 +413,252 @@ def _():
     """There, linear maps and attention cost the same."""
     costs = np.array([list_products(2 * D + W, D, W) for D, _, W in SIZES], float)
     return costs[:, 0], costs[:, 1]
+
+
+# ------------------------------------------------------------------------------------- 06, backpropagation
+
+
+def pull_back(function: Callable[..., Any], g: Any, *arrays: Any) -> list[np.ndarray]:
+    """What the tape carries back to the arguments of a function."""
+    leaves = [TapeArray(np.asarray(array, float)) for array in arrays]
+    carry_back(function(*leaves), np.asarray(g, float))
+    return [leaf.cotangent for leaf in leaves]
+
+
+ONE = np.ones(())  # the cotangent of a loss
+
+
+@states("06_backpropagation", r"L = (w x - t)^2")
+def _():
+    w, x, t = 3.0, 2.0, 5.0
+    return (w * x - t) ** 2, ((TapeArray(np.array(w)) * x - t) ** 2).value
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{\partial L}{\partial w} = \frac{\partial L}{\partial e} \cdot \frac{\partial e}{\partial y} "
+    r"\cdot \frac{\partial y}{\partial w} = 2 e \cdot 1 \cdot x",
+)
+def _():
+    w, x, t = 3.0, 2.0, 7.0
+    e = w * x - t
+    return 2 * e * 1 * x, pull_back(lambda w: (w * x - t) ** 2, ONE, w)[0]
+
+
+ROW, COTANGENT = np.random.default_rng(7).normal(size=(2, 5))
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{\partial L}{\partial x_i} = \sum_j g_j \, \frac{\partial y_j}{\partial x_i}",
+)
+def _():
+    """The slopes of y = x² + the sum of x are known: 2 x on the diagonal, and 1 everywhere."""
+    slopes = np.diag(2 * ROW) + 1  # row j, column i
+    by_hand = [sum(COTANGENT[j] * slopes[j, i] for j in range(5)) for i in range(5)]
+    return by_hand, pull_back(lambda x: x * x + tape.sum(x), COTANGENT, ROW)[0]
+
+
+X, WEIGHT, BIAS, G = (np.random.default_rng(8).normal(size=n) for n in ((5, 3), (2, 3), (2,), (5, 2)))
+FOR_X, FOR_W, FOR_B = pull_back(tape.linear, G, X, WEIGHT, BIAS)
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial W} = G^\top X")
+def _():
+    return G.T @ X, FOR_W
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial X} = G \, W")
+def _():
+    return G @ WEIGHT, FOR_X
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial b_j} = \sum_i G_{ij}")
+def _():
+    return [sum(G[i, j] for i in range(5)) for j in range(2)], FOR_B
+
+
+@states("06_backpropagation", r"\frac{\partial y_j}{\partial x_i} = y_j (\delta_{ij} - y_i)")
+def _():
+    y = numpy_backend.softmax(ROW)
+    by_hand = [[y[j] * ((i == j) - y[i]) for i in range(5)] for j in range(5)]
+    return by_hand, [pull_back(tape.softmax, one, ROW)[0] for one in np.eye(5)]
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j y_j\Bigr)",
+)
+def _():
+    y, g = numpy_backend.softmax(ROW), COTANGENT
+    by_hand = [y[i] * (g[i] - sum(g[j] * y[j] for j in range(5))) for i in range(5)]
+    return by_hand, pull_back(tape.softmax, g, ROW)[0]
+
+
+NORM_X, NORM_G = np.random.default_rng(9).normal(size=(2, 5, 7))
+GAMMA, BETA = np.random.default_rng(10).normal(size=(2, 7))
+SIGMA = np.sqrt(NORM_X.var(axis=1, keepdims=True) + 1e-6)
+Z = (NORM_X - NORM_X.mean(axis=1, keepdims=True)) / SIGMA
+NORM_BACK = pull_back(lambda *arrays: tape.layer_norm(*arrays, 1e-6), NORM_G, NORM_X, GAMMA, BETA)
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{\partial L}{\partial x} = \frac{1}{\sigma} "
+    r"\bigl(h - \langle h \rangle - z \, \langle h z \rangle \bigr)",
+)
+def _():
+    h, by_hand = GAMMA * NORM_G, []
+    for row, z, sigma in zip(h, Z, SIGMA, strict=True):
+        by_hand.append(1 / sigma * (row - np.mean(row) - z * np.mean(row * z)))
+    return by_hand, NORM_BACK[0]
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z")
+def _():
+    return sum(g * z for g, z in zip(NORM_G, Z, strict=True)), NORM_BACK[1]
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g")
+def _():
+    return sum(NORM_G), NORM_BACK[2]
+
+
+O_BACK = np.random.default_rng(11).normal(size=(1, 1, 5, d))  # the cotangent G of O
+ATTENTION_BACK = [back[0, 0] for back in pull_back(tape.attention, O_BACK, Q, KEY, V)]
+A = attention_weights(Q, KEY)[0, 0]
+R = A * (O_BACK[0, 0] @ V[0, 0].T - np.sum((O_BACK[0, 0] @ V[0, 0].T) * A, axis=1, keepdims=True))
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial V} = A^\top G")
+def _():
+    return A.T @ O_BACK[0, 0], ATTENTION_BACK[2]
+
+
+@states("06_backpropagation", r"R = A \odot \bigl(G V^\top - r\bigr)")
+def _():
+    """R is the cotangent of S, which attention does not show: S is put on the tape by itself."""
+    g, v = O_BACK[0, 0], V[0, 0]
+    r = [[sum((g @ v.T)[i, j] * A[i, j] for j in range(5))] for i in range(5)]
+    return A * (g @ v.T - r), pull_back(lambda s: tape.matmul(tape.softmax(s), v), g, S)[0]
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial Q} = \frac{R \, K}{\sqrt d}")
+def _():
+    return R @ KEY[0, 0] / math.sqrt(d), ATTENTION_BACK[0]
+
+
+@states("06_backpropagation", r"\frac{\partial L}{\partial K} = \frac{R^\top Q}{\sqrt d}")
+def _():
+    return R.T @ Q[0, 0] / math.sqrt(d), ATTENTION_BACK[1]
+
+
+def cubes(x: Any) -> Any:
+    """A loss of a row, whose slopes depend on where it is."""
+    return namespace(x).sum(x * x * x)
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{\partial L}{\partial x_i} \approx "
+    r"\frac{L(x + \epsilon \, u_i) - L(x - \epsilon \, u_i)}{2 \epsilon}",
+)
+def _():
+    epsilon, u = 1e-5, np.eye(5)
+    by_hand = [(cubes(ROW + epsilon * u[i]) - cubes(ROW - epsilon * u[i])) / (2 * epsilon) for i in range(5)]
+    return pull_back(cubes, ONE, ROW)[0], by_hand
+
+
+@states(
+    "06_backpropagation",
+    r"\frac{L(\theta + \epsilon v) - L(\theta - \epsilon v)}{2 \epsilon} \approx "
+    r"\sum_k v_k \frac{\partial L}{\partial \theta_k}",
+)
+def _():
+    theta, v, epsilon = ROW, COTANGENT, 1e-5
+    slopes = mt.value_and_grad(lambda params: cubes(params["theta"]))({"theta": theta})[1]["theta"]
+    measured = (cubes(theta + epsilon * v) - cubes(theta - epsilon * v)) / (2 * epsilon)
+    return measured, sum(v[k] * slopes[k] for k in range(5))
+
+
+# ----------------------------------------------------------------------------------------- 07, pre-training
+
+BATCH = mt.draw_batch(mt.ShapesWorld(CONFIG), CONFIG, np.random.default_rng(1), 5)
+LOSSES = mt.pretraining_loss(PARAMS, BATCH)
+
+
+@states(
+    "07_pretraining",
+    r"L_{\text{match}} = -\frac{1}{B} \sum_b \bigl( y_b \log \sigma(z_b) + (1 - y_b) \log (1 - \sigma(z_b)) "
+    r"\bigr)",
+)
+def _():
+    total, B = 0.0, len(BATCH.is_match)
+    for z, y in zip(LOSSES.match_logits.astype(float), BATCH.is_match, strict=True):
+        sigma = 1 / (1 + math.exp(-z))
+        total += y * math.log(sigma) + (1 - y) * math.log(1 - sigma)
+    return -1 / B * total, LOSSES.match_loss
+
+
+@states(
+    "07_pretraining",
+    r"L_{\text{fill}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_k (\hat x_{nk} - x_{nk})^2",
+)
+def _():
+    rows = {
+        "video": (mt.patchify_video(BATCH.video, (12, 12)), LOSSES.video_prediction, BATCH.video_masking),
+        "audio": (mt.patchify_audio(BATCH.audio, (8, 8)), LOSSES.audio_prediction, BATCH.audio_masking),
+    }
+    by_hand = []
+    for x, predicted, masking in rows.values():
+        H, P = list(zip(*np.nonzero(masking.is_hidden), strict=True)), x.shape[2]
+        by_hand.append(1 / len(H) * sum(1 / P * sum((predicted[n] - x[n]) ** 2) for n in H))
+    return by_hand, [LOSSES.video_loss, LOSSES.audio_loss]
+
+
+@states(
+    "07_pretraining",
+    r"L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{fill}} \bigl( L_{\text{video}} + "
+    r"L_{\text{sound}} \bigr)",
+)
+def _():
+    L = CONFIG.matching_weight * LOSSES.match_loss + CONFIG.mae_weight * (
+        LOSSES.video_loss + LOSSES.audio_loss
+    )
+    return L, LOSSES.loss
+
+
+RECIPE = mt.Recipe(steps=9, warmup_steps=2, weight_decay=0.2)
+GRADIENT, BEFORE = COTANGENT, AdamWState(ROW, ROW / 3, ROW**2)
+STEP = 4  # counted from 0: the fifth
+AFTER = update_adamw(BEFORE, GRADIENT, np.ones(5), STEP, RECIPE)
+
+
+@states("07_pretraining", r"m \leftarrow \beta_1 m + (1 - \beta_1) \, g")
+def _():
+    return RECIPE.beta1 * BEFORE.mean + (1 - RECIPE.beta1) * GRADIENT, AFTER.mean
+
+
+@states("07_pretraining", r"s \leftarrow \beta_2 s + (1 - \beta_2) \, g^2")
+def _():
+    return RECIPE.beta2 * BEFORE.square + (1 - RECIPE.beta2) * GRADIENT**2, AFTER.square
+
+
+@states("07_pretraining", r"\hat m = \frac{m}{1 - \beta_1^k}, \quad \hat s = \frac{s}{1 - \beta_2^k}")
+def _():
+    """A memory that began at 0 and met the same gradient k times is that gradient, once put right."""
+    state = AdamWState(ROW, 0 * ROW, 0 * ROW)
+    for step in range(3):
+        state = update_adamw(state, GRADIENT, np.ones(5), step, RECIPE)
+    hats = state.mean / (1 - RECIPE.beta1**3), state.square / (1 - RECIPE.beta2**3)
+    return hats, (GRADIENT, GRADIENT**2)
+
+
+@states(
+    "07_pretraining",
+    r"\theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}",
+)
+def _():
+    eta, k = compute_learning_rate(STEP, RECIPE), STEP + 1
+    m, s = AFTER.mean / (1 - RECIPE.beta1**k), AFTER.square / (1 - RECIPE.beta2**k)
+    return (1 - eta * RECIPE.weight_decay) * ROW - eta * m / (np.sqrt(s) + 1e-8), AFTER.parameters
