@@ -24,12 +24,18 @@ __all__ = [
     "namespace",
     "recompute",
     "register_backend",
+    "run_part",
     "to_backend",
     "unflatten",
     "value_and_grad",
     "walk",
 ]
 
+_built_in: dict[type, ModuleType] = {
+    np.ndarray: numpy_backend,
+    np.generic: numpy_backend,
+    tape.TapeArray: tape,
+}  # torch.Tensor joins them when it is first met
 _registered: list[tuple[Callable[[Any], bool], ModuleType]] = []
 
 
@@ -59,25 +65,25 @@ def namespace(*arrays: Array | None) -> ModuleType:
     Raises:
         ValueError: arrays of different libraries, or something that is no array.
     """
-    found = {_backend_of(array) for array in arrays if array is not None}
+    backends = (_backend_of(array) for array in arrays if array is not None)
+    found = {backend.name: backend for backend in backends}
     if len(found) == 1:
-        return found.pop()
-    if found == {numpy_backend, tape}:
+        return next(iter(found.values()))
+    if found.keys() == {"numpy", "tape"}:
         return tape
     if not found:
         raise ValueError("Expected at least one array, got none.")
-    found_names = sorted(module.name for module in found)
+    names = sorted(found)
     raise ValueError(
-        f"Arrays of different libraries meet here: {' and '.join(found_names)}. "
-        f'Convert one side first, for instance minitvlt.to_backend(video, "{found_names[-1]}").'
+        f"Arrays of different libraries meet here: {' and '.join(names)}. "
+        f'Convert one side first, for instance minitvlt.to_backend(video, "{names[-1]}").'
     )
 
 
 def _backend_of(array: Any) -> ModuleType:
-    if isinstance(array, np.ndarray | np.generic):
-        return numpy_backend
-    if isinstance(array, tape.TapeArray):
-        return tape
+    for kind, module in _built_in.items():
+        if isinstance(array, kind):
+            return module
     for matches, module in _registered:
         if matches(array):
             return module
@@ -91,11 +97,13 @@ def _backend_of(array: Any) -> ModuleType:
 
 def _torch_backend() -> ModuleType:
     try:
-        return import_module("minitvlt.backends.torch_backend")
+        backend = import_module("minitvlt.backends.torch_backend")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ValueError('PyTorch is not installed: pip install "minitvlt[torch]".') from None
+    _built_in[backend.torch.Tensor] = backend
+    return backend
 
 
 def _backend_named(name: str) -> ModuleType:
@@ -168,3 +176,18 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
     """
     backend = namespace(*(array for _, array in walk(args)))
     return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)
+
+
+def run_part(function: Callable[..., Array], x: Array, part: Any, *args: Any) -> Array:
+    """Call `function(x, part, *args)`, where the part of the parameters is one that is used as a whole.
+
+    In a torch module (see `minitvlt.to_module`) something that can be called stands for such a part. It gets
+    the function, so that whatever hooks into torch modules, sharding above all, hooks in here.
+
+    Args:
+        function: takes an array, the part and the rest, and returns an array.
+        x: the array.
+        part: parameters, or what stands for them.
+        args: the rest.
+    """
+    return part(function, x, *args) if callable(part) else function(x, part, *args)

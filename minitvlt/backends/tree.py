@@ -23,7 +23,7 @@ def children(node: Any) -> list[tuple[str, Any]]:
     """Name the parts of a node, in order; a leaf has none."""
     if isinstance(node, dict):
         return [(str(name), child) for name, child in node.items()]
-    if isinstance(node, tuple | list):
+    if isinstance(node, (tuple, list)):
         return [(str(i), child) for i, child in enumerate(node)]
     return [(name, getattr(node, name)) for name in field_names(type(node))]
 
@@ -33,7 +33,7 @@ def field_names(kind: type) -> tuple[str, ...]:
     """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
     if kind is Config or not dataclasses.is_dataclass(kind):
         return ()
-    return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(kind.__dataclass_fields__)
 
 
 def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
@@ -56,7 +56,7 @@ def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
     mapped = [map_tree(function, *row) for row in zip(*columns, strict=True)]
     if isinstance(node, dict):
         return dict(zip(node, mapped, strict=True))
-    if isinstance(node, tuple | list):
+    if isinstance(node, (tuple, list)):
         return type(node)(*mapped) if hasattr(node, "_fields") else type(node)(mapped)
     return dataclasses.replace(node, **{name: new for (name, _), new in zip(parts, mapped, strict=True)})
 

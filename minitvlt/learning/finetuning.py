@@ -14,7 +14,7 @@ from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import load_arrays
 from minitvlt.learning.objectives import Objective, Sums
 from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.trainer import move_beside
+from minitvlt.learning.engine import move_beside
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, classify, rank_videos, task_loss
 from minitvlt.signals.prepare import Examples

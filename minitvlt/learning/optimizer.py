@@ -1,16 +1,17 @@
 """AdamW, its learning rate and gradient clipping, on one flat vector that holds all parameters.
 
-The formulas are the same text on every backend. Nothing is updated in place: each step makes new vectors, and
-trees are views of them.
+The formulas are the same text on every backend, and none of them changes anything in place. They treat each
+number by itself, so the trainer applies them slice by slice (see `slice_evenly`): what is computed on the way
+then stays in the processor's cache, and no vector is ever made anew.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, map_tree, namespace, walk
 
@@ -73,31 +74,45 @@ class AdamWState:
 def start_adamw(params: Any) -> AdamWState:
     """Begin with no memory of any gradient."""
     vector = to_vector(params)
-    empty = namespace(vector).zeros(vector.shape, vector)
-    return AdamWState(vector, empty, empty)
+    return AdamWState(vector, *(namespace(vector).zeros(vector.shape, vector) for _ in range(2)))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The numbers of one step of AdamW"""
+
+    learning_rate: float
+    decay: float  # of a weight, in this step
+    beta1: float
+    beta2: float
+    unbias_mean: float  # both memories start at 0; these factors undo that bias
+    unbias_square: float
+
+
+def find_rates(step: int, recipe: Recipe) -> Rates:
+    """Compute the numbers of a step, counted from 0."""
+    rate, (beta1, beta2) = compute_learning_rate(step, recipe), (recipe.beta1, recipe.beta2)
+    unbias_mean, unbias_square = (1 / (1 - beta ** (step + 1)) for beta in (beta1, beta2))
+    return Rates(rate, rate * recipe.weight_decay, beta1, beta2, unbias_mean, unbias_square)
 
 
 def update_adamw(
-    state: AdamWState, gradient: Float[Array, "n"], decays: Float[Array, "n"], step: int, recipe: Recipe
+    state: AdamWState, gradient: Float[Array, "n"], decays: Bool[Array, "n"], rates: Rates
 ) -> AdamWState:
     """Take one step of AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
-        state: the parameters and the memory.
+        state: the parameters and the memory, or a slice of each.
         gradient: of the loss, already clipped.
-        decays: 1 where weight decay applies, else 0.
-        step: counted from 0.
-        recipe: the rates.
+        decays: where weight decay applies.
+        rates: the numbers of this step.
     """
     xp = namespace(gradient)
-    rate = compute_learning_rate(step, recipe)
-    mean = recipe.beta1 * state.mean + (1 - recipe.beta1) * gradient
-    square = recipe.beta2 * state.square + (1 - recipe.beta2) * gradient * gradient
-    # Both memories start at 0; these factors undo that bias.
-    unbiased_mean = mean * (1 / (1 - recipe.beta1 ** (step + 1)))
-    deviation = xp.sqrt(square * (1 / (1 - recipe.beta2 ** (step + 1)))) + 1e-8
-    kept = state.parameters * (1 - rate * recipe.weight_decay * decays)
-    return AdamWState(kept - rate * unbiased_mean / deviation, mean, square)
+    mean = rates.beta1 * state.mean + (1 - rates.beta1) * gradient
+    square = rates.beta2 * state.square + (1 - rates.beta2) * gradient * gradient
+    deviation = xp.sqrt(square * rates.unbias_square) + 1e-8
+    kept = state.parameters * (1 - rates.decay * xp.astype(decays, gradient.dtype))
+    return AdamWState(kept - (rates.learning_rate * rates.unbias_mean) * mean / deviation, mean, square)
 
 
 def compute_learning_rate(step: int, recipe: Recipe) -> float:
@@ -108,18 +123,31 @@ def compute_learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def clip_gradient(gradient: Float[Array, "n"], longest: float) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-    """Shorten a gradient that is longer than `longest`; return it with the norm that it had."""
-    xp = namespace(gradient)
-    norm = xp.sqrt(xp.sum(gradient * gradient))
-    return gradient * xp.minimum(longest / (norm + 1e-12), 1.0), norm
+def sum_squares(vector: Float[Array, "n"]) -> Float[Array, ""]:
+    """Add up the squares of a vector slice by slice: no vector of squares is made, and less is rounded off."""
+    xp = namespace(vector)
+    return sum(
+        (xp.matmul(vector[piece], vector[piece]) for piece in slice_evenly(vector)), xp.zeros((), vector)
+    )
 
 
-def find_decays(params: Any) -> Float[np.ndarray, "n"]:
-    """Mark with 1 the matrices of linear maps; biases, norms, position tables and tokens do not decay."""
+def find_scale(norm: Float[Array, ""], longest: float) -> Float[Array, ""]:
+    """What to multiply a gradient by so that it is no longer than `longest`: 1 where it is not."""
+    return namespace(norm).minimum(longest / (norm + 1e-12), 1.0)
+
+
+def slice_evenly(vector: Float[Array, "n"]) -> Iterator[slice]:
+    """Cut the places of a vector into slices: on a processor so small that a dozen of them fit its cache."""
+    size = 2**15 if str(vector.device) == "cpu" else 2**24
+    n = vector.shape[0]
+    yield from (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def find_decays(params: Any) -> Bool[np.ndarray, "n"]:
+    """Tell where weight decay applies: to the matrices of linear maps, not to biases, norms, tables, tokens."""
     return np.concatenate(
         [
-            np.full(array.shape, name.endswith("weight") and array.ndim == 2, np.float32).reshape(-1)
+            np.full(array.shape, name.endswith("weight") and array.ndim == 2).reshape(-1)
             for name, array in walk(params)
         ]
     )
