@@ -76,8 +76,8 @@ def _make_callable(kind: type) -> type:
 def to_module(params: Any) -> TreeModule:
     """Make a `torch.nn.Module` of a copy of some parameters, on NumPy or torch.
 
-    `module(minitvlt.forward, video, audio)` is `minitvlt.forward(params, video, audio)` of the parameters that
-    the module has at that moment; the way back is `from_module`.
+    `module(minitvlt.forward, video, audio)` is `minitvlt.forward(params, video, audio)`, with the parameters
+    that the module has at that moment. The way back is `from_module`.
 
     Args:
         params: what `init` and `load` return, or any tree of frozen dataclasses.
@@ -86,7 +86,7 @@ def to_module(params: Any) -> TreeModule:
 
 
 def from_module(module: nn.Module) -> Any:
-    """Copy the parameters out of a module that `to_module` made, wrapped in DDP, FSDP or torch.compile or not.
+    """Copy the parameters out of a module that `to_module` made, be it wrapped in DDP, FSDP or torch.compile.
 
     With sharded parameters every process calls this, and each gets all of them.
 

@@ -6,7 +6,6 @@ a configuration) belongs to the tree's structure: it is carried along untouched.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 from minitvlt.config import Config
@@ -28,12 +27,9 @@ def children(node: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(node, name)) for name in field_names(type(node))]
 
 
-@cache
 def field_names(kind: type) -> tuple[str, ...]:
     """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
-    if kind is Config or not dataclasses.is_dataclass(kind):
-        return ()
-    return tuple(kind.__dataclass_fields__)
+    return () if kind is Config else tuple(getattr(kind, "__dataclass_fields__", ()))
 
 
 def map_tree(function: Callable[..., Any], *trees: Any) -> Any:

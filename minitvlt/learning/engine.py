@@ -20,8 +20,7 @@ from minitvlt.backends import Array, map_tree, namespace, to_backend, value_and_
 from minitvlt.learning.optimizer import (
     AdamWState,
     Recipe,
-    find_decays,
-    find_rates,
+    count_decaying,
     find_scale,
     from_vector,
     slice_evenly,
@@ -52,19 +51,26 @@ class Execution:
             raise ValueError(f"dtype must be float32 or bfloat16, not {self.dtype!r}.")
 
 
+PLAIN = Execution()
+
+
 class Engine:
-    """One process, which holds everything; the parameters are views of one vector that is updated in place."""
+    """One process that holds everything; its parameters are views of one vector, updated in place."""
 
     rank, processes = 0, 1
+    ahead = 0  # for how many steps batches are drawn beforehand: where the processor computes, it has no time
     is_sharded = False  # whether this process holds a share of the state and not all of it
     is_whole = True  # False while an update is under way: such a state is not saved
 
     def __init__(self, params: Params, state: AdamWState) -> None:
-        """Take over parameters and AdamW's memory, NumPy vectors, to where `params` live, which stay as they are."""
+        """Begin with some parameters and AdamW's memory, NumPy vectors that nobody else may use any more.
+
+        `params` say where to compute, and what the vectors hold; they stay as they are.
+        """
         self.like = params
-        self.state, self.decays = map_tree(self.place, (state, find_decays(params)))
-        self.is_fine = namespace(self.decays).zeros((), self.decays) < 1  # no loss so far was NaN or infinite
-        self.update_slice = update_adamw
+        self.state, self.decaying = map_tree(self.place, state), count_decaying(params)
+        xp = namespace(self.state.parameters)
+        self.is_fine = xp.zeros((), self.state.parameters) < 1  # no loss so far was NaN or infinite
 
     def place(self, vector: Shaped[np.ndarray, "n"]) -> Shaped[Array, "_"]:
         """Bring a vector, or this process's share of it, to where the parameters live."""
@@ -108,17 +114,26 @@ class Engine:
         From then on nothing changes any more. So nobody has to wait for the numbers before the next step
         begins, and the state is a good one when the trainer has read them and ends the run.
         """
-        xp, rates = namespace(gradient), find_rates(step, recipe)
         loss, norm = numbers["loss"], numbers["gradient_norm"]
-        self.is_fine = self.is_fine & (xp.abs(loss) < math.inf) & (norm < math.inf)
-        scale = find_scale(norm, recipe.clip_norm)
+        self.is_fine = self.is_fine & (namespace(loss).abs(loss) < math.inf) & (norm < math.inf)
         self.is_whole = False
-        for piece in slice_evenly(gradient):
-            old = map_tree(lambda vector, piece=piece: vector[piece], self.state)
-            new = self.update_slice(old, gradient[piece] * scale, self.decays[piece], rates)
-            for place, value in zip(vars(old).values(), vars(new).values(), strict=True):
-                place[...] = xp.where(self.is_fine, value, place)
+        self.move_parameters(gradient, find_scale(norm, recipe.clip_norm), step, recipe)
         self.is_whole = True
+
+    def move_parameters(
+        self, gradient: Float[Array, "n"], scale: Float[Array, ""], step: int, recipe: Recipe
+    ) -> None:
+        """Do the work of `update`: slice by slice, first where weight decay applies."""
+        if not self.is_fine:
+            return
+        parts = ((slice(self.decaying), True), (slice(self.decaying, None), False))
+        for part, decays in parts:
+            state = map_tree(lambda vector, part=part: vector[part], self.state)
+            for piece in slice_evenly(gradient[part]):
+                old = map_tree(lambda vector, piece=piece: vector[piece], state)
+                new = update_adamw(old, gradient[part][piece] * scale, step, recipe, decays)
+                for place, value in zip(vars(old).values(), vars(new).values(), strict=True):
+                    place[...] = value
 
     def read_later(self, numbers: Numbers) -> Callable[[], dict[str, float | None]]:
         """Begin to bring numbers to the host; the function that is returned waits for them."""
@@ -130,14 +145,14 @@ class Engine:
 
     def finish(self) -> Params:
         """Hand out the parameters."""
-        return from_vector(self.join(self.state.parameters), self.like)
+        return from_vector(move_beside(self.like, self.join(self.state.parameters)), self.like)
 
     def join(self, vector: Float[Array, "_"]) -> Float[Array, "n"]:
         """Make a vector of all processes' shares."""
         return vector
 
 
-def start_engine(params: Params, state: AdamWState, execution: Execution = Execution()) -> Engine:
+def start_engine(params: Params, state: AdamWState, execution: Execution = PLAIN) -> Engine:
     """Choose the engine for the library of the parameters.
 
     Args:
@@ -153,7 +168,7 @@ def start_engine(params: Params, state: AdamWState, execution: Execution = Execu
 def check_execution(params: Params, execution: Execution, recipe: Recipe) -> None:
     """Refuse an execution that the library of the parameters, this machine or the recipe does not allow."""
     library = namespace(params.encoder.cls).name
-    asked = [name for name, value in vars(execution).items() if value != getattr(Execution(), name)]
+    asked = [name for name, value in vars(execution).items() if value != getattr(PLAIN, name)]
     if library != "torch" and asked:
         raise ValueError(
             f"Only PyTorch can do this: leave {', '.join(asked)} out, or choose the backend torch."
@@ -161,7 +176,7 @@ def check_execution(params: Params, execution: Execution, recipe: Recipe) -> Non
     if library != "torch" and is_one_of_several():
         raise ValueError(f"torchrun starts processes that share the work; {library} cannot: choose torch.")
     if library == "torch":
-        _import("torch_processes").check_torch(*vars(execution).values(), str(params.encoder.cls.device))
+        _import("torch_processes").check_torch(execution, str(params.encoder.cls.device))
     least = count_processes() * recipe.micro_batches
     if recipe.batch_size < least:
         raise ValueError(

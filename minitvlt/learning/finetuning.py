@@ -12,9 +12,9 @@ from minitvlt.backends import Array, namespace, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import load_arrays
+from minitvlt.learning.engine import move_beside
 from minitvlt.learning.objectives import Objective, Sums
 from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.engine import move_beside
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, classify, rank_videos, task_loss
 from minitvlt.signals.prepare import Examples

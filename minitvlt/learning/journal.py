@@ -21,9 +21,9 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, steps_done: int, steps: int, show_progress: bool) -> None:
-        """Go on after so many steps; with no path, in a process that does not write, lines are only checked."""
-        self.file = open_metrics(path, steps_done) if path else open(os.devnull, "ab")
-        self.bar = start_bar(steps_done, steps, show_progress)
+        """Go on after so many steps. Without a path, where another process writes, lines are only checked."""
+        self.file = open_metrics(path, steps_done) if path else None
+        self.bar = start_bar(steps_done, steps, show_progress and path is not None)
         self.steps = steps_done  # that have their line
         self.pending: Callable[[], dict[str, Any]] | None = None
 
@@ -43,19 +43,22 @@ class Journal:
         read_line, self.pending = self.pending, None
         line = read_line()
         check_finite(line)
-        write_line(self.file, line)
+        if self.file:
+            write_line(self.file, line)
         self.steps += 1
         self.bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
         self.bar.update()
 
     def sync(self) -> None:
         """Wait until all lines are on the disk."""
-        os.fsync(self.file.fileno())
+        if self.file:
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """Close the file and leave the bar as it stands."""
         self.bar.close()
-        self.file.close()
+        if self.file:
+            self.file.close()
 
 
 def open_metrics(path: Path, steps_done: int) -> BinaryIO:
@@ -100,7 +103,7 @@ def check_finite(line: dict[str, Any]) -> None:
     """Raise a ValueError if training has diverged."""
     if not (math.isfinite(line["loss"]) and math.isfinite(line["gradient_norm"])):
         raise ValueError(
-            f"The loss at step {line['step']} is {line['loss']}, its gradient's norm {line['gradient_norm']}: "
-            "training has diverged. "
+            f"The loss at step {line['step']} is {line['loss']}, its gradient's norm "
+            f"{line['gradient_norm']}: training has diverged. "
             "Lower the learning rate, or look for values outside [-1, 1] in the data."
         )

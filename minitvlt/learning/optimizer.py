@@ -1,19 +1,19 @@
 """AdamW, its learning rate and gradient clipping, on one flat vector that holds all parameters.
 
-The formulas are the same text on every backend, and none of them changes anything in place. They treat each
-number by itself, so the trainer applies them slice by slice (see `slice_evenly`): what is computed on the way
-then stays in the processor's cache, and no vector is ever made anew.
+Matrices of linear maps come first in the vector: weight decay applies to them alone, not to biases, norms,
+tables and tokens. The formulas are the same text on every backend and change nothing in place. They treat
+each number by itself, so the trainer applies them slice by slice (see `slice_evenly`): what is computed on
+the way then stays in the processor's cache, and no vector is ever made anew.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from minitvlt.backends import Array, map_tree, namespace, walk
+from minitvlt.backends import Array, namespace, unflatten, walk
 
 
 @dataclass(frozen=True)
@@ -77,42 +77,27 @@ def start_adamw(params: Any) -> AdamWState:
     return AdamWState(vector, *(namespace(vector).zeros(vector.shape, vector) for _ in range(2)))
 
 
-@dataclass(frozen=True)
-class Rates:
-    """The numbers of one step of AdamW"""
-
-    learning_rate: float
-    decay: float  # of a weight, in this step
-    beta1: float
-    beta2: float
-    unbias_mean: float  # both memories start at 0; these factors undo that bias
-    unbias_square: float
-
-
-def find_rates(step: int, recipe: Recipe) -> Rates:
-    """Compute the numbers of a step, counted from 0."""
-    rate, (beta1, beta2) = compute_learning_rate(step, recipe), (recipe.beta1, recipe.beta2)
-    unbias_mean, unbias_square = (1 / (1 - beta ** (step + 1)) for beta in (beta1, beta2))
-    return Rates(rate, rate * recipe.weight_decay, beta1, beta2, unbias_mean, unbias_square)
-
-
 def update_adamw(
-    state: AdamWState, gradient: Float[Array, "n"], decays: Bool[Array, "n"], rates: Rates
+    state: AdamWState, gradient: Float[Array, "n"], step: int, recipe: Recipe, decays: bool = True
 ) -> AdamWState:
     """Take one step of AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
         state: the parameters and the memory, or a slice of each.
         gradient: of the loss, already clipped.
-        decays: where weight decay applies.
-        rates: the numbers of this step.
+        step: counted from 0.
+        recipe: the rates.
+        decays: whether weight decay applies.
     """
     xp = namespace(gradient)
-    mean = rates.beta1 * state.mean + (1 - rates.beta1) * gradient
-    square = rates.beta2 * state.square + (1 - rates.beta2) * gradient * gradient
-    deviation = xp.sqrt(square * rates.unbias_square) + 1e-8
-    kept = state.parameters * (1 - rates.decay * xp.astype(decays, gradient.dtype))
-    return AdamWState(kept - (rates.learning_rate * rates.unbias_mean) * mean / deviation, mean, square)
+    rate = compute_learning_rate(step, recipe)
+    mean = recipe.beta1 * state.mean + (1 - recipe.beta1) * gradient
+    square = recipe.beta2 * state.square + (1 - recipe.beta2) * gradient * gradient
+    # Both memories start at 0; dividing by these numbers undoes that bias.
+    mean_bias, square_bias = 1 - recipe.beta1 ** (step + 1), 1 - recipe.beta2 ** (step + 1)
+    deviation = xp.sqrt(square * (1 / square_bias)) + 1e-8
+    kept = state.parameters * (1 - rate * recipe.weight_decay) if decays else state.parameters
+    return AdamWState(kept - (rate / mean_bias) * mean / deviation, mean, square)
 
 
 def compute_learning_rate(step: int, recipe: Recipe) -> float:
@@ -124,7 +109,7 @@ def compute_learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def sum_squares(vector: Float[Array, "n"]) -> Float[Array, ""]:
-    """Add up the squares of a vector slice by slice: no vector of squares is made, and less is rounded off."""
+    """Add up the squares of a vector slice by slice: no vector of squares, and little is rounded off."""
     xp = namespace(vector)
     return sum(
         (xp.matmul(vector[piece], vector[piece]) for piece in slice_evenly(vector)), xp.zeros((), vector)
@@ -136,39 +121,38 @@ def find_scale(norm: Float[Array, ""], longest: float) -> Float[Array, ""]:
     return namespace(norm).minimum(longest / (norm + 1e-12), 1.0)
 
 
-def slice_evenly(vector: Float[Array, "n"]) -> Iterator[slice]:
-    """Cut the places of a vector into slices: on a processor so small that a dozen of them fit its cache."""
-    size = 2**15 if str(vector.device) == "cpu" else 2**24
-    n = vector.shape[0]
-    yield from (slice(start, min(start + size, n)) for start in range(0, n, size))
+def slice_evenly(vector: Float[Array, "n"]) -> list[slice]:
+    """Cut the places of a vector into slices; on a processor so small that a dozen of them fit its cache."""
+    size, n = 2**15 if str(vector.device) == "cpu" else 2**24, vector.shape[0]
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def find_decays(params: Any) -> Bool[np.ndarray, "n"]:
-    """Tell where weight decay applies: to the matrices of linear maps, not to biases, norms, tables, tokens."""
-    return np.concatenate(
-        [
-            np.full(array.shape, name.endswith("weight") and array.ndim == 2).reshape(-1)
-            for name, array in walk(params)
-        ]
-    )
+def lay_out(tree: Any) -> list[tuple[str, Array]]:
+    """Name the arrays of a tree in the order of the vector: those that decay first, then the others."""
+    return sorted(walk(tree), key=lambda named: not _decays(*named))
+
+
+def count_decaying(tree: Any) -> int:
+    """Count the numbers at the beginning of the vector that weight decay applies to."""
+    return sum(math.prod(array.shape) for name, array in walk(tree) if _decays(name, array))
+
+
+def _decays(name: str, array: Array) -> bool:
+    return name.endswith("weight") and len(array.shape) == 2
 
 
 def to_vector(tree: Any) -> Float[Array, "n"]:
     """Lay all arrays of a tree end to end."""
-    arrays = [array for _, array in walk(tree)]
+    arrays = [array for _, array in lay_out(tree)]
     xp = namespace(*arrays)
     return xp.concat([xp.reshape(array, (-1,)) for array in arrays], axis=0)
 
 
 def from_vector(vector: Float[Array, "n"], like: Any) -> Any:
     """Cut a vector into a tree of the structure and shapes of `like`; the way back from `to_vector`."""
-    xp = namespace(vector)
-    start = 0
-
-    def cut(array: Array) -> Array:
-        nonlocal start
-        size = math.prod(array.shape)
-        start += size
-        return xp.reshape(vector[start - size : start], tuple(array.shape))
-
-    return map_tree(cut, like)
+    xp, start, found = namespace(vector), 0, {}
+    for name, array in lay_out(like):
+        stop = start + math.prod(array.shape)
+        found[name] = xp.reshape(vector[start:stop], tuple(array.shape))
+        start = stop
+    return unflatten(like, found)

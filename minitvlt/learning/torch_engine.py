@@ -12,14 +12,16 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Shaped
+from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.adamw import adamw
 
-from minitvlt.backends import Array, map_tree, walk
+from minitvlt.backends import Array, map_tree
 from minitvlt.backends.torch_backend import from_numpy
 from minitvlt.backends.torch_module import TreeModule, UnitModule
 from minitvlt.learning.engine import Engine, Execution, Numbers
-from minitvlt.learning.optimizer import AdamWState, Recipe, from_vector, update_adamw
+from minitvlt.learning.optimizer import AdamWState, Recipe, compute_learning_rate, count_decaying, lay_out
 from minitvlt.learning.torch_sharding import cut_shares, join_shares, shard_module, store_shares
 from minitvlt.model.parameters import Params
 
@@ -37,13 +39,15 @@ class TorchEngine(Engine):
         self.module = TreeModule(params if self.is_sharded else self.finish())
         if self.is_sharded:
             shard_module(self.module, self.device.type)
-        parameters = dict(self.module.named_parameters())
-        self.parameters = [parameters[name] for name, _ in walk(params)]
+        named = dict(self.module.named_parameters())
+        self.parameters = [named[name] for name, _ in lay_out(params)]
         if self.is_sharded:
             store_shares(self.state.parameters, self.parameters)
+            self.decaying = count_decaying({name: x.to_local() for name, x in named.items()})
         self.gradient = torch.empty_like(self.state.parameters)
-        self.call: Callable[..., tuple[Array, Numbers]] | None = None  # the module in its wrappings
+        self.call: nn.Module | None = None  # the module, wrapped
         if self.device.type == "cuda":
+            self.ahead = 1
             self.steps, self.loading = torch.cuda.current_stream(self.device), torch.cuda.Stream(self.device)
 
     def place(self, vector: Shaped[np.ndarray, "n"]) -> Shaped[torch.Tensor, "_"]:
@@ -85,21 +89,21 @@ class TorchEngine(Engine):
         """Compute products in the precision that was asked for."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.dtype == "bfloat16")
 
-    def wrap(self, function: Callable[..., tuple[Array, Numbers]], part: Any, counts: Any) -> Any:
+    def wrap(self, function: Callable[..., tuple[Array, Numbers]], part: Any, counts: Any) -> nn.Module:
         """Make the module exchange gradients with other processes, and compile it.
 
-        It is compiled as a whole, or block by block where FSDP gathers parameters in between.
+        Alone it is compiled as a whole. Among others each block is by itself: its parameters may have to be
+        gathered first, and its gradients can be exchanged while those of the blocks before it are computed.
         """
-        call = self.module
-        if self.processes > 1 and not self.is_sharded:
-            self.spare_unused(function, part, counts)
-            call = DistributedDataParallel(call, gradient_as_bucket_view=True)
         if self.execution.compile:
-            self.update_slice = torch.compile(update_adamw)
-            units = [unit for unit in call.modules() if isinstance(unit, UnitModule)]
-            for one in units if self.is_sharded else [call]:
+            torch._dynamo.config.optimize_ddp = False  # would cut the blocks into pieces
+            blocks = [part for part in self.module.modules() if isinstance(part, UnitModule)]
+            for one in blocks if dist.is_initialized() else [self.module]:
                 one.compile(dynamic=False)
-        return call
+        if self.processes == 1 or self.is_sharded:
+            return self.module
+        self.spare_unused(function, part, counts)
+        return DistributedDataParallel(self.module, gradient_as_bucket_view=True)
 
     def spare_unused(self, function: Callable[..., tuple[Array, Numbers]], part: Any, counts: Any) -> None:
         """Tell DDP not to wait for gradients of parameters that the loss does not depend on."""
@@ -130,11 +134,30 @@ class TorchEngine(Engine):
         """Add up a number over the shares of the state."""
         return self.add_up({"number": number})["number"] if self.is_sharded else number
 
-    def update(self, gradient: Float[torch.Tensor, "_"], numbers: Numbers, step: int, recipe: Recipe) -> None:
-        """Take a step of AdamW in place."""
-        super().update(gradient, numbers, step, recipe)
+    def move_parameters(
+        self, gradient: Float[torch.Tensor, "_"], scale: Float[torch.Tensor, ""], step: int, recipe: Recipe
+    ) -> None:
+        """Take the step by torch's own kernel, which changes nothing where it is told of an infinity."""
+        state, rate = self.state, compute_learning_rate(step, recipe)
+        parts = ((slice(self.decaying), recipe.weight_decay), (slice(self.decaying, None), 0.0))
+        for part, weight_decay in parts:
+            adamw(
+                *([vector[part]] for vector in (state.parameters, gradient, state.mean, state.square)),
+                max_exp_avg_sqs=[],
+                state_steps=[torch.full((), float(step), device=self.device)],
+                fused=True,
+                grad_scale=(1 / scale).float(),  # gradients are divided by it
+                found_inf=(~self.is_fine).float(),
+                amsgrad=False,
+                beta1=recipe.beta1,
+                beta2=recipe.beta2,
+                lr=rate,
+                weight_decay=weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
         if self.is_sharded:
-            store_shares(self.state.parameters, self.parameters)
+            store_shares(state.parameters, self.parameters)
 
     def read_later(self, numbers: Numbers) -> Callable[[], dict[str, float | None]]:
         """Begin to bring numbers to the host; the function that is returned waits for them."""

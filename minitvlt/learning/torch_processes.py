@@ -1,4 +1,4 @@
-"""What PyTorch needs before a run: that it can do what was asked for, and that its processes find each other."""
+"""What comes before a run on PyTorch: can it do what was asked for, and where are the other processes?"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,21 @@ from functools import cache
 import torch
 import torch.distributed as dist
 
+from minitvlt.learning.engine import Execution
 from minitvlt.learning.processes import is_one_of_several
 
 
-def check_torch(dtype: str, compiles: bool, shards: bool, device: str) -> None:
+def check_torch(execution: Execution, device: str) -> None:
     """Refuse what this machine, or the way that this process was started, does not allow."""
-    if shards and not (is_one_of_several() or dist.is_initialized()):
+    if execution.shard and not (is_one_of_several() or dist.is_initialized()):
         raise ValueError(
             "shard spreads the parameters over several processes: start them by "
             "torchrun --nproc-per-node N -m minitvlt pretrain ..., or leave shard out."
         )
-    is_on_card = device.startswith("cuda")
-    if is_on_card and dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    is_able = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
+    if execution.dtype == "bfloat16" and not is_able:
         raise ValueError(f"The card {device} does not compute in bfloat16: leave dtype out.")
-    if compiles:
+    if execution.compile:
         check_compiler(device)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from minitvlt.backends import to_backend
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
-from minitvlt.learning.engine import Engine, Execution, check_execution, join_processes, start_engine
+from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
 from minitvlt.learning.journal import Journal
 from minitvlt.learning.objectives import PRETRAINING, Objective
 from minitvlt.learning.optimizer import AdamWState, Recipe, compute_learning_rate, start_adamw
@@ -40,7 +40,7 @@ def train(
     folder: str | os.PathLike[str],
     show_progress: bool = True,
     objective: Objective = PRETRAINING,
-    execution: Execution = Execution(),
+    execution: Execution = PLAIN,
 ) -> Params:
     """Train a model, from its initial parameters or from where the folder's last saved state stands.
 
@@ -71,22 +71,15 @@ def train(
         steps_done, state = load_state(state_path, params, recipe)
         engine = start_engine(params, state, execution)
         del state  # the engine has taken it over
-        metrics = Path(folder) / METRICS if engine.rank == 0 else None
-        with closing(
-            Journal(metrics, steps_done, recipe.steps, show_progress and engine.rank == 0)
-        ) as journal:
+        path = Path(folder) / METRICS if engine.rank == 0 else None
+        with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
             save = partial(save_state, state_path, engine, journal, recipe)
             run_steps(engine, journal, world, recipe, objective, save)
         return engine.finish()
 
 
 def run_steps(
-    engine: Engine,
-    journal: Journal,
-    world: World,
-    recipe: Recipe,
-    objective: Objective,
-    save: Callable[[], None],
+    engine: Engine, journal: Journal, world: World, recipe: Recipe, objective: Objective, save: Callable
 ) -> None:
     """Take the steps that are left, and save the state now and then, at the end, and when something ends it.
 
@@ -94,7 +87,7 @@ def run_steps(
     """
     draw = partial(draw_parts, engine, world, recipe, objective)
     try:
-        for step, (parts, counts) in draw_ahead(draw, range(journal.steps, recipe.steps)):
+        for step, (parts, counts) in draw_ahead(draw, range(journal.steps, recipe.steps), engine.ahead):
             numbers, gradient = engine.compute(objective.compute, parts, counts)
             with uninterrupted():  # the state and the journal always belong to the same step
                 engine.update(gradient, numbers, step, recipe)
@@ -112,23 +105,23 @@ def run_steps(
 def draw_parts(
     engine: Engine, world: World, recipe: Recipe, objective: Objective, step: int
 ) -> tuple[list[Any], Any]:
-    """Draw the batch of a step, the same in every process; return this one's rows in parts, and the counts."""
+    """Draw a step's batch, the same in every process; return this one's rows, in parts, and the counts."""
     rng = np.random.default_rng([recipe.seed, step])
     batch = objective.draw(world, engine.like.config, rng, recipe.batch_size)
     rows = split_batch(batch, engine.processes)[engine.rank]
     return engine.move(split_batch(rows, recipe.micro_batches)), objective.count(batch)
 
 
-def draw_ahead(draw: Callable[[int], Any], steps: range) -> Iterator[tuple[int, Any]]:
-    """Yield each step with what is drawn for it; another thread draws for the next one meanwhile."""
+def draw_ahead(draw: Callable[[int], Any], steps: range, ahead: int) -> Iterator[tuple[int, Any]]:
+    """Yield each step with what is drawn for it, in a thread that may be so many steps ahead."""
     drawn: deque[tuple[int, Future]] = deque()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        for step in (*steps, None):
-            if step is not None:
-                drawn.append((step, pool.submit(draw, step)))
-            if len(drawn) == 2 or (drawn and step is None):
-                ready, batch = drawn.popleft()
-                yield ready, batch.result()
+        for step in steps:
+            drawn.append((step, pool.submit(draw, step)))
+            if len(drawn) > ahead:
+                yield drawn[0][0], drawn.popleft()[1].result()
+        for step, batch in drawn:
+            yield step, batch.result()
 
 
 def make_line(
@@ -200,7 +193,7 @@ def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWSt
 
 def describe_run(params: Params, recipe: Recipe) -> dict[str, Any]:
     """What has to be the same when a run goes on."""
-    return {"config": params.config.to_dict(), "recipe": asdict(recipe)}
+    return {"config": params.config.to_dict(), "recipe": asdict(recipe), "order": "matrices first"}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
