@@ -162,6 +162,12 @@ def draw_attention_arguments(s: Source) -> tuple:
     return x, blocks[0].attention, heads, s.mask(*x.shape[:2])
 
 
+def draw_answer_and_map(s: Source) -> tuple:
+    x, blocks, heads = draw_tokens(s)
+    B, N, D = x.shape
+    return s.array(B, heads, N, D // heads), blocks[0].attention
+
+
 def draw_queries_and_keys(s: Source) -> tuple:
     B, heads, d, N, M = (s.size() for _ in range(5))
     return s.array(B, heads, N, d), s.array(B, heads, M, d), s.mask(B, M)
@@ -370,6 +376,7 @@ MODEL = {
     transformer.run_block: draw_run_block_arguments,
     transformer.run_attention: draw_attention_arguments,
     transformer.split_heads: lambda s: draw_attention_arguments(s)[:3],
+    transformer.join_heads: draw_answer_and_map,
     transformer.attention_weights: draw_queries_and_keys,
     transformer.run_mlp: lambda s: draw_piece(s, "mlp"),
     transformer.run_norm: lambda s: (*draw_piece(s, "mlp_norm"), 0.01),
