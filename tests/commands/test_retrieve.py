@@ -255,6 +255,14 @@ def test_sounds_are_no_videos_and_pictures_no_sounds(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_what_cannot_be_searched_is_named_and_the_rest_is_ranked(capsys):
+    write_films(2)
+    Path("clips/broken.mp4").write_bytes(b"this is no film")
+    assert retrieve("clips", "--sound", "clips/00.mp4") == 0
+    assert {line["file"] for line in read_lines("found/ranking.jsonl")} == {"00.mp4", "01.mp4"}
+    assert "Skipped broken.mp4" in capsys.readouterr().err
+
+
 def test_two_searches_are_identical_file_by_file():
     write_films(3)
     for out in ("one", "two"):
@@ -277,6 +285,7 @@ def test_two_searches_are_identical_file_by_file():
         (["empty"], "holds no media file"),
         (["clips", "--sound", "nothing.wav"], "there is no file nothing.wav"),
         (["clips", "--sound", "broken.wav"], r"No clip is left that can be used:\n  broken.wav"),
+        (["clips", "--video", "broken.wav"], "broken.wav is no video, as its name says"),
         (["sounds", "--sound", "clips/00.mp4"], "sounds holds no videos to search"),
         (["clips", "--out", "clips"], "clips is not empty, and nothing is overwritten"),
         (["clips", "--device", "cuda"], "NumPy computes on the processor"),
