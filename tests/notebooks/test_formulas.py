@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,11 +16,15 @@ import pytest
 import minitvlt as mt
 from minitvlt.backends import namespace, numpy_backend, tape
 from minitvlt.backends.tape_array import TapeArray, carry_back
-from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, update_adamw
+from minitvlt.learning.batches import split_batch
+from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
+from minitvlt.model import losses as task_losses
 from minitvlt.model.parameters import LayerNorm, outline
+from minitvlt.model.pretraining import count_targets
 from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
 from minitvlt.signals import spectrogram
+from minitvlt.worlds.shapes import draw_scenes
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))
 Check = Callable[[], tuple[Any, Any]]
@@ -584,7 +589,7 @@ def _():
 # ----------------------------------------------------------------------------------------- 07, pre-training
 
 BATCH = mt.draw_batch(mt.ShapesWorld(CONFIG), CONFIG, np.random.default_rng(1), 5)
-LOSSES = mt.pretraining_loss(PARAMS, BATCH)
+OUT = mt.pretraining_loss(PARAMS, BATCH)
 
 
 @states(
@@ -594,10 +599,10 @@ LOSSES = mt.pretraining_loss(PARAMS, BATCH)
 )
 def _():
     total, B = 0.0, len(BATCH.is_match)
-    for z, y in zip(LOSSES.match_logits.astype(float), BATCH.is_match, strict=True):
+    for z, y in zip(OUT.match_logits.astype(float), BATCH.is_match, strict=True):
         sigma = 1 / (1 + math.exp(-z))
         total += y * math.log(sigma) + (1 - y) * math.log(1 - sigma)
-    return -1 / B * total, LOSSES.match_loss
+    return -1 / B * total, OUT.match_loss
 
 
 @states(
@@ -606,14 +611,14 @@ def _():
 )
 def _():
     rows = {
-        "video": (mt.patchify_video(BATCH.video, (12, 12)), LOSSES.video_prediction, BATCH.video_masking),
-        "audio": (mt.patchify_audio(BATCH.audio, (8, 8)), LOSSES.audio_prediction, BATCH.audio_masking),
+        "video": (mt.patchify_video(BATCH.video, (12, 12)), OUT.video_prediction, BATCH.video_masking),
+        "audio": (mt.patchify_audio(BATCH.audio, (8, 8)), OUT.audio_prediction, BATCH.audio_masking),
     }
     by_hand = []
     for x, predicted, masking in rows.values():
         H, P = list(zip(*np.nonzero(masking.is_hidden), strict=True)), x.shape[2]
         by_hand.append(1 / len(H) * sum(1 / P * sum((predicted[n] - x[n]) ** 2) for n in H))
-    return by_hand, [LOSSES.video_loss, LOSSES.audio_loss]
+    return by_hand, [OUT.video_loss, OUT.audio_loss]
 
 
 @states(
@@ -622,10 +627,8 @@ def _():
     r"L_{\text{sound}} \bigr)",
 )
 def _():
-    L = CONFIG.matching_weight * LOSSES.match_loss + CONFIG.mae_weight * (
-        LOSSES.video_loss + LOSSES.audio_loss
-    )
-    return L, LOSSES.loss
+    L = CONFIG.matching_weight * OUT.match_loss + CONFIG.mae_weight * (OUT.video_loss + OUT.audio_loss)
+    return L, OUT.loss
 
 
 RECIPE = mt.Recipe(steps=9, warmup_steps=2, weight_decay=0.2)
@@ -662,3 +665,133 @@ def _():
     eta, k = compute_learning_rate(STEP, RECIPE), STEP + 1
     m, s = AFTER.mean / (1 - RECIPE.beta1**k), AFTER.square / (1 - RECIPE.beta2**k)
     return (1 - eta * RECIPE.weight_decay) * ROW - eta * m / (np.sqrt(s) + 1e-8), AFTER.parameters
+
+
+# ----------------------------------------------------------------------------------------------- 09, backends
+
+
+@states("09_backends", r"g(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)")
+def _():
+    torch = pytest.importorskip("torch")
+    x, c = np.linspace(-5, 5, 41), math.sqrt(2 / math.pi)
+    g = [one / 2 * (1 + math.tanh(c * (one + 0.044715 * one**3))) for one in x]
+    return g, torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh").numpy()
+
+
+@states(
+    "09_backends",
+    r"\frac{L(\theta + h u) - L(\theta - h u)}{2 h} \approx \nabla L(\theta) \cdot u",
+)
+def _():
+    def L(theta: np.ndarray) -> Any:
+        xp = mt.backends.namespace(theta)
+        return xp.sum(xp.gelu(theta) * theta)
+
+    theta, u = np.random.default_rng(6).normal(size=(2, 7))
+    h = 1e-5
+    walked = (L(theta + h * u) - L(theta - h * u)) / (2 * h)
+    return walked, np.dot(mt.value_and_grad(L)(theta)[1], u)
+
+
+@states("09_backends", r"\max_x \frac{|\operatorname{fl}(x) - x|}{|x|} = 2^{-p}")
+def _():
+    """The worst x lies half a step above 1, and NumPy says how large a step is; both times 2^p."""
+    p, x = 24, 1 + 2.0**-24
+    return abs(float(np.float32(x)) - x) / x * 2.0**p, np.finfo(np.float32).eps / 2 * 2.0**p
+
+
+# ----------------------------------------------------------------------------------------- 11, the real thing
+
+
+@states("11_the_real_thing", r"t = \frac{S \, h}{R}")
+def _():
+    config = mt.Config()
+    S, h, R = config.spectrogram_length, config.hop_length, config.sample_rate
+    return S * h / R, config.clip_seconds
+
+
+@states("11_the_real_thing", r"N = 1 + T \, \frac{H}{p} \, \frac{W}{p} + \frac{S}{p} \, \frac{F}{p}")
+def _():
+    p, T, H, W, S, F = 4, 3, 8, 20, 12, 16
+    sizes = {"image_size": (H, W), "num_frames": T, "image_patch_size": p, "audio_patch_size": p}
+    config = mt.Config.tiny(**sizes, spectrogram_length=S, frequency_length=F)
+    clip = mt.ShapesWorld(config).sample(np.random.default_rng(0), 1)
+    sequence = mt.forward(mt.init(config, seed=0), clip.video, clip.audio).sequence
+    return 1 + T * H / p * W / p + S / p * F / p, sequence.shape[1]
+
+
+# --------------------------------------------------------------------------------------- 08, using the model
+
+LOGITS = np.random.default_rng(7).normal(size=(3, 6))
+
+
+@states("08_using_the_model", r"p_k = \frac{e^{z_k}}{\sum_{l=1}^{K} e^{z_l}}")
+def _():
+    p = [[math.exp(z_k) / sum(math.exp(z_l) for z_l in z) for z_k in z] for z in LOGITS]
+    return p, numpy_backend.softmax(LOGITS)
+
+
+@states("08_using_the_model", r"\mathcal{L}_{\text{class}} = -\log p_y")
+def _():
+    y = np.array([4, 0, 2])
+    losses = [-math.log(numpy_backend.softmax(z[None])[0, k]) for z, k in zip(LOGITS, y, strict=True)]
+    return losses, [task_losses.LOSSES["classification"](LOGITS[i : i + 1], y[i : i + 1]) for i in range(3)]
+
+
+@states("08_using_the_model", r"v = \tfrac12 \bigl( \cos(h - 30°) + 1 - 2 \tau \bigr)")
+def _():
+    scenes = draw_scenes(np.random.default_rng(8), 11, held_out=False, max_count=2)
+    h, tau = scenes.hue, scenes.tremble
+    return 1 / 2 * (np.cos((h - 30) * math.pi / 180) + 1 - 2 * tau), scenes.label()["valence"]
+
+
+@states("08_using_the_model", r"\mathcal{L}_{\text{number}} = (\hat v - v)^2")
+def _():
+    v_hat, v = LOGITS[:, :1], LOGITS[:, 1]
+    return (v_hat[0, 0] - v[0]) ** 2, task_losses.LOSSES["regression"](v_hat[:1], v[:1])
+
+
+@states(
+    "08_using_the_model",
+    r"\mathcal{L}_{\text{labels}} = -\frac16 \sum_{k=1}^{6} \bigl( y_k \log \sigma(z_k) "
+    r"+ (1 - y_k) \log(1 - \sigma(z_k)) \bigr)",
+)
+def _():
+    z, y = LOGITS[0], np.array([1, 0, 0, 1, 1, 0])
+    sigma = [1 / (1 + math.exp(-z_k)) for z_k in z]
+    terms = [y[k] * math.log(sigma[k]) + (1 - y[k]) * math.log(1 - sigma[k]) for k in range(6)]
+    return -1 / 6 * sum(terms), task_losses.LOSSES["labels"](z[None], y[None])
+
+
+# ------------------------------------------------------------------------------------------------ 10, faster
+
+
+@states("10_faster", r"F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D")
+def _():
+    """Counted where the products are made: two operations for each multiplication."""
+    N, D, W, heads, made = 5, 6, 11, 3, []
+    config = mt.Config.tiny(hidden_size=D, intermediate_size=W, num_attention_heads=heads)
+    block = mt.init(config, seed=0).encoder.blocks[0]
+    linear, attention = numpy_backend.linear, numpy_backend.attention
+
+    def count_linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        made.append(x.size * len(weight))
+        return linear(x, weight, bias)
+
+    def count_attention(query: np.ndarray, key: np.ndarray, *rest: Any) -> np.ndarray:
+        made.append(2 * query.size * key.shape[2])
+        return attention(query, key, *rest)
+
+    with patch.multiple(numpy_backend, linear=count_linear, attention=count_attention):
+        run_block(np.ones((1, N, D), np.float32), block, heads, 1e-6)
+    return 2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D, 2 * sum(made)
+
+
+@states("10_faster", r"\nabla L = \sum_{r=1}^{R} \nabla L_r")
+def _():
+    R, config = 3, CONFIG
+    batch = mt.draw_batch(mt.ShapesWorld(config), config, np.random.default_rng(0), 5)
+    counts = count_targets(batch)
+    compute = mt.value_and_grad(lambda params, part: mt.pretraining_loss(params, part, counts).loss)
+    gradients = [to_vector(compute(PARAMS, part)[1]) for part in split_batch(batch, R)]
+    return to_vector(compute(PARAMS, batch)[1]), sum(gradients)
