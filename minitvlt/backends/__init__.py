@@ -20,6 +20,7 @@ __all__ = [
     "Array",
     "flatten",
     "is_array",
+    "map_rows",
     "map_tree",
     "namespace",
     "recompute",
@@ -168,3 +169,19 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
     """
     backend = namespace(*(array for _, array in walk(args)))
     return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)
+
+
+def map_rows(function: Callable[[slice], Array], n: int, size: int, like: Array) -> Array:
+    """Compute the rows 0 … n - 1 of an array, on its last axis but one, whose rows depend on none other.
+
+    NumPy asks for a few at a time, which stay in the cache of a core through all that the function does, and
+    lets all cores work. Another library is asked for all at once.
+
+    Args:
+        function: returns the rows of a slice.
+        n: how many there are.
+        size: how many numbers the function has in hand for each row.
+        like: an array of the library that the function uses.
+    """
+    backend = namespace(like)
+    return backend.map_rows(function, n, size) if hasattr(backend, "map_rows") else function(slice(0, n))

@@ -14,6 +14,7 @@ from minitvlt.backends.numpy_attention import attention as attention
 from minitvlt.backends.numpy_kernels import gelu as gelu
 from minitvlt.backends.numpy_kernels import layer_norm as layer_norm
 from minitvlt.backends.numpy_kernels import linear as linear
+from minitvlt.backends.numpy_kernels import map_rows as map_rows
 from minitvlt.backends.tree import Array
 
 name = "numpy"
@@ -132,6 +133,6 @@ def irfft(x: Array, n: int) -> Array:
 
 def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """exp(x) of every row divided by its sum; the largest is taken off first: no overflow."""
-    y = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    y = np.exp(x - np.max(x, axis=-1, keepdims=True, initial=-np.inf))  # a row may be empty
     y /= np.sum(y, axis=-1, keepdims=True)
     return y

@@ -4,6 +4,8 @@ Their rows do not depend on each other, so all cores share them; within a core t
 blocks that stay in its cache. Attention has a file of its own.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -55,6 +57,12 @@ def cut_rows(some: slice, D: int) -> list[slice]:
     """Cut a stretch of rows of D numbers into blocks that stay in the cache."""
     step = max(1, BLOCK // D)
     return [slice(start, min(start + step, some.stop)) for start in range(some.start, some.stop, step)]
+
+
+def map_rows(function: Callable[[slice], Array], n: int, size: int) -> Array:
+    """Compute rows in blocks that stay in the cache, on all cores; `minitvlt.backends.map_rows` says more."""
+    parts = share(lambda some: [function(block) for block in cut_rows(some, size)], n, 3 * n * size)
+    return np.concatenate([block for part in parts for block in part], axis=-2)
 
 
 def standardise(x: Float[Array, "n D"], eps: float, y: Float[Array, "n D"]) -> Float[Array, "n 1"]:

@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from minitvlt.backends import Array, namespace
+from minitvlt.signals.checks import check_finite, check_geometry
 from minitvlt.signals.spectrogram import (
     DECIBEL,
-    check_finite,
-    check_geometry,
     compute_stft,
     make_mel_filters,
     make_window,

@@ -14,61 +14,13 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Complex, Float
 
-from minitvlt.backends import Array, namespace
+from minitvlt.backends import Array, map_rows, namespace
+from minitvlt.signals.checks import check_geometry, check_waveform
 from minitvlt.validation import check_choice
 
 QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
 DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
 DECIBEL = math.log(10) / 10  # one decibel of power, as a step of the natural logarithm
-LOUDEST = 1e12  # the largest sample: its power still fits into float32, whatever the window
-INTEGER_SAMPLES = {  # how to make floating-point samples in [-1, 1) of whole ones
-    "int16": "divide by 32768",
-    "int32": "divide by 2147483648",
-    "uint8": "subtract 128 and divide by 128",
-}
-
-
-def check_waveform(waveform: Array, name: str = "the waveform") -> None:
-    """Raise a ValueError that says what is wrong with a waveform, before any work is done on it."""
-    namespace(waveform)
-    shape = tuple(waveform.shape)
-    if len(shape) < 1 or 0 in shape:
-        raise ValueError(f"Expected {name} of shape (..., samples), at least one sample long, got {shape}.")
-    if not str(waveform.dtype).endswith(("float32", "float64")):
-        hint = INTEGER_SAMPLES.get(str(waveform.dtype).split(".")[-1])
-        what_to_do = f"convert it to float32 and {hint}" if hint else "convert it to float32"
-        raise ValueError(f"Expected {name} as float32 or float64, got {waveform.dtype}: {what_to_do}.")
-    if check_finite(waveform, name) > LOUDEST:
-        raise ValueError(
-            f"Expected samples in [-1, 1], but {name} goes beyond {LOUDEST:g}, where its power overflows: "
-            "divide it by its largest magnitude."
-        )
-
-
-def check_finite(x: Array, name: str) -> float:
-    """Raise a ValueError if x holds NaN or infinity: one of them would spoil the whole picture.
-
-    Returns:
-        The largest magnitude, which tells.
-    """
-    xp = namespace(x)
-    peak = float(xp.to_numpy(xp.max(xp.abs(x))))
-    if not np.isfinite(peak):
-        raise ValueError(f"Expected finite numbers, but {name} holds NaN or infinity: replace them.")
-    return peak
-
-
-def check_geometry(sample_rate: int, mel_bins: int, window_length: int, hop_length: int) -> None:
-    """Raise a ValueError if no picture can be made with these numbers."""
-    if not 1 <= sample_rate < np.inf or mel_bins < 1:
-        raise ValueError(f"Expected at least 1 Hz and 1 mel bin, got {sample_rate} and {mel_bins}.")
-    if window_length < 4 or window_length % 2:
-        raise ValueError(f"Expected an even window_length of at least 4 samples, got {window_length}.")
-    if not 1 <= hop_length <= window_length:
-        raise ValueError(
-            f"Expected a hop_length from 1 to window_length={window_length}, got {hop_length}: "
-            "a longer hop skips samples."
-        )
 
 
 def pad_by_reflection(
@@ -104,30 +56,48 @@ def pad_by_zeros(
 PADDINGS = {"reflect": pad_by_reflection, "constant": pad_by_zeros}
 
 
+def cut_hops(
+    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
+) -> Float[Array, "*batch chunks {hop_length}"]:
+    """Cut a waveform, its ends padded as `PADDINGS` says, into chunks of one hop that do not overlap.
+
+    Frame t, centred on sample t * hop_length, begins with chunk t. The last chunk is the last one of the last
+    of samples // hop_length + 1 frames.
+    """
+    xp = namespace(waveform)
+    *batch, samples = waveform.shape
+    chunks = samples // hop_length + math.ceil(window_length / hop_length)
+    before, total = window_length // 2, chunks * hop_length
+    padded = PADDINGS[padding](waveform, before, max(0, total - before - samples))
+    return xp.reshape(padded[..., :total], (*batch, chunks, hop_length))  # (*batch, chunks, hop_length)
+
+
+def join_hops(
+    hops: Float[Array, "*batch chunks hop_length"], window_length: int
+) -> Float[Array, "*batch S {window_length}"]:
+    """Lay out overlapping frames: frame t is chunk t, chunk t + 1 and so on in one row.
+
+    Nothing is gathered by index: piece j of all frames at once is the chunks from the j-th onwards.
+    """
+    xp = namespace(hops)
+    *batch, chunks, hop_length = hops.shape
+    pieces = math.ceil(window_length / hop_length)
+    S = chunks - pieces + 1
+    x = xp.concat([hops[..., j : j + S, :] for j in range(pieces)], axis=-1)  # (*batch, S, pieces*hop_length)
+    return x[..., :window_length]  # (*batch, S, window_length)
+
+
 def frame_waveform(
     waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
 ) -> Float[Array, "*batch samples//{hop_length}+1 {window_length}"]:
     """Cut overlapping frames, frame t centred on sample t * hop_length, the ends padded as `PADDINGS` says.
-
-    There are S = samples // hop_length + 1 of them. Nothing is gathered by index: the padded waveform is cut
-    into chunks of one hop, and frame t is chunk t, chunk t + 1 and so on in one row; so piece j of all frames
-    at once is the chunks from the j-th onwards.
 
     >>> frame_waveform(np.arange(6.0), window_length=4, hop_length=3)
     array([[2., 1., 0., 1.],
            [1., 2., 3., 4.],
            [4., 5., 4., 3.]])
     """
-    xp = namespace(waveform)
-    *batch, samples = waveform.shape
-    S = samples // hop_length + 1
-    pieces = math.ceil(window_length / hop_length)
-    chunks = S + pieces - 1
-    before, total = window_length // 2, chunks * hop_length
-    padded = PADDINGS[padding](waveform, before, max(0, total - before - samples))
-    x = xp.reshape(padded[..., :total], (*batch, chunks, hop_length))  # (*batch, chunks, hop_length)
-    x = xp.concat([x[..., j : j + S, :] for j in range(pieces)], axis=-1)  # (*batch, S, pieces * hop_length)
-    return x[..., :window_length]  # (*batch, S, window_length)
+    return join_hops(cut_hops(waveform, window_length, hop_length, padding), window_length)
 
 
 def make_window(window_length: int) -> Float[np.ndarray, " {window_length}"]:
@@ -146,9 +116,15 @@ def compute_stft(
 
     Bin k is the frequency k * sample_rate / window_length, from 0 to half the sample rate.
     """
-    xp = namespace(waveform)
     frames = frame_waveform(waveform, window_length, hop_length, padding)
-    return xp.rfft(frames * xp.as_like(make_window(window_length), frames))
+    return compute_spectrum(frames, namespace(frames).as_like(make_window(window_length), frames))
+
+
+def compute_spectrum(
+    frames: Float[Array, "*batch S window_length"], window: Float[Array, "window_length"]
+) -> Complex[Array, "*batch S window_length//2+1"]:
+    """Fade every frame in and out, and take its Fourier transform."""
+    return namespace(frames).rfft(frames * window)
 
 
 def compute_power(spectrum: Complex[Array, "*batch S bins"]) -> Float[Array, "*batch S bins"]:
@@ -201,6 +177,28 @@ def apply_mel_filters(
     return xp.matmul(power, xp.as_like(filters.T, power))
 
 
+def compute_mel_power(
+    hops: Float[Array, "*batch chunks hop_length"],
+    window_length: int,
+    filters: Float[np.ndarray, "F {window_length}//2+1"],
+) -> Float[Array, "*batch S F"]:
+    """All steps from the chunks of `cut_hops` to the power in each mel filter, a few frames at a time.
+
+    A window of 2048 samples and a hop of 512 make four times as many numbers as the waveform had, and the
+    spectrum as many again; so frames are never all there at once.
+    """
+    xp = namespace(hops)
+    further = math.ceil(window_length / hops.shape[-1]) - 1  # chunks that a frame needs behind its first
+    window, weights = (xp.as_like(x, hops) for x in (make_window(window_length), filters.T.copy()))
+
+    def compute(steps: slice) -> Float[Array, "*batch _ F"]:
+        frames = join_hops(hops[..., steps.start : steps.stop + further, :], window_length)
+        return xp.matmul(compute_power(compute_spectrum(frames, window)), weights)
+
+    size = math.prod(hops.shape[:-2]) * window_length
+    return map_rows(compute, hops.shape[-2] - further, size, hops)
+
+
 def power_to_decibel(power: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
     """10 log10(power), at least -100 dB, and at least the loudest spot of the same clip less 80 dB."""
     xp = namespace(power)
@@ -238,7 +236,7 @@ def log_mel_spectrogram(
     check_choice("padding", padding, PADDINGS)
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
-    power = compute_power(compute_stft(waveform, window_length, hop_length, padding))
-    log_mel = normalise_decibel(power_to_decibel(apply_mel_filters(power, filters)))
+    hops = cut_hops(waveform, window_length, hop_length, padding)
+    log_mel = normalise_decibel(power_to_decibel(compute_mel_power(hops, window_length, filters)))
     S = max(1, log_mel.shape[-2] - drop_last_step)
     return log_mel[..., :S, :]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from minitvlt.files import write_atomically
-from minitvlt.signals.spectrogram import check_waveform
+from minitvlt.signals.checks import check_waveform
 
 HIGHEST_WAV_RATE = 2**31 - 1  # Hz: bytes a second are written as 32 bits
 LONGEST_HOLE = 0.05  # seconds between two pieces of sound; containers round their times to some milliseconds

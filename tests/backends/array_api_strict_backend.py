@@ -43,7 +43,7 @@ def gelu(x):
 
 
 def softmax(x):
-    y = strict.exp(x - strict.max(x, axis=-1, keepdims=True))
+    y = strict.exp(x - strict.max(x, axis=-1, keepdims=True)) if x.shape[-1] else x
     return y / strict.sum(y, axis=-1, keepdims=True)
 
 

@@ -135,7 +135,9 @@ SHAPED = {
     "linear of one row": Case(lambda xp, x, w, b: xp.linear(x, w, b), ((3,), (7, 3), (7,))),
     "layer_norm": Case(lambda xp, x, w, b: xp.layer_norm(x, w, b, 1e-3), ((2, 5, 3), (3,), (3,))),
     "softmax": Case(lambda xp, x: xp.softmax(x), THREE_AXES),
+    "softmax of nothing": Case(lambda xp, x: xp.softmax(x), ((2, 0),)),
     "attention": Case(_attention(None), ((3, 2, 7, 3), (3, 2, 5, 3), (3, 2, 5, 3))),
+    "attention over nothing": Case(_attention(None), ((2, 1, 3, 5), (2, 1, 0, 5), (2, 1, 0, 5))),
     "attention, masked": Case(_attention(IS_REAL), ((3, 2, 7, 3), (3, 2, 5, 3), (3, 2, 5, 3))),
 }
 CASES = BROADCASTING | ELEMENTWISE | SHAPED

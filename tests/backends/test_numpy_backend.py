@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import erf
 
-from minitvlt.backends import numpy_attention, numpy_kernels, tape
+from minitvlt.backends import map_rows, numpy_attention, numpy_kernels, tape
 from minitvlt.backends import numpy_backend as xp
 from tests.backends.cases import CASES, IS_REAL
 
@@ -230,6 +230,30 @@ def test_attention_of_large_scores_does_not_overflow() -> None:
     key = np.stack([np.full(3, 100), np.full(3, -100)]).astype(np.float32)[None, None]
     value = np.array([[1, 2, 3], [7, 7, 7]], np.float32)[None, None]
     np.testing.assert_allclose(xp.attention(query, key, value)[0, 0], [[1, 2, 3], [1, 2, 3]])
+
+
+@given(st.integers(1, 40), st.integers(1, 9 * numpy_kernels.BLOCK // 20), st.booleans())
+def test_rows_are_asked_for_in_blocks_that_fit_the_cache_and_joined_in_order(n, size, is_batched) -> None:
+    asked = []
+
+    def compute(rows: slice) -> np.ndarray:
+        asked.append(rows)
+        values = np.arange(n)[rows, None] * [1, 10]
+        return np.stack([values, -values]) if is_batched else values
+
+    x = np.zeros(1)
+    joined = map_rows(compute, n, size, x)
+    np.testing.assert_array_equal(joined[0] if is_batched else joined, np.arange(n)[:, None] * [1, 10])
+    assert sorted(row for rows in asked for row in range(n)[rows]) == list(range(n)), "each row once"
+    assert all((rows.stop - rows.start) * size <= numpy_kernels.BLOCK for rows in asked)
+
+
+def test_a_library_without_blocks_is_asked_for_all_rows_at_once() -> None:
+    import torch
+
+    asked = []
+    map_rows(lambda rows: asked.append(rows) or torch.zeros(7, 2), 7, 1 << 40, torch.zeros(1))
+    assert asked == [slice(0, 7)]
 
 
 def test_numpy_and_the_tape_have_the_same_values() -> None:

@@ -10,10 +10,13 @@ import scipy.signal
 from minitvlt.backends import namespace, to_backend, value_and_grad
 from minitvlt.signals.spectrogram import (
     apply_mel_filters,
+    compute_mel_power,
     compute_power,
     compute_stft,
+    cut_hops,
     frame_waveform,
     hertz_to_mel,
+    join_hops,
     log_mel_spectrogram,
     make_mel_filters,
     make_window,
@@ -94,6 +97,23 @@ def test_frames_are_those_of_a_plain_loop(samples, window_length, hop_length):
             while samples > 1 and not 0 <= i < samples:  # step back from whichever mirror was passed
                 i = -i if i < 0 else 2 * (samples - 1) - i
             assert frames[t, k] == waveform[i if samples > 1 else 0]
+
+
+def test_hops_are_cut_without_overlap_and_frames_are_hops_in_a_row():
+    waveform = np.arange(1.0, 12.0)  # 11 samples, so frames at 0, 4 and 8
+    hops = cut_hops(waveform, window_length=6, hop_length=4, padding="constant")
+    np.testing.assert_array_equal(hops, [[0, 0, 0, 1], [2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 0, 0]])
+    frames = join_hops(hops, window_length=6)
+    np.testing.assert_array_equal(frames, [[0, 0, 0, 1, 2, 3], [2, 3, 4, 5, 6, 7], [6, 7, 8, 9, 10, 11]])
+
+
+def test_frames_worked_on_a_few_at_a_time_are_those_worked_on_all_at_once():
+    sound = np.stack([make_sound(2 * 44100), make_sound(2 * 44100, seed=1)])  # 173 frames: several blocks
+    filters = make_mel_filters(44100, 37, 2048)
+    power = compute_mel_power(cut_hops(sound, 2048, 512), 2048, filters)
+    expected = apply_mel_filters(compute_power(compute_stft(sound, 2048, 512)), filters)
+    assert power.shape == (2, 173, 37)
+    np.testing.assert_allclose(power, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("window_length", [4, 6, 64])
