@@ -13,6 +13,8 @@ from functools import cache
 from threading import Lock, local
 from typing import Any
 
+from minitvlt.backends.memory import keep_some_memory
+
 WORTH = 1e6  # nanoseconds: to hand work to another core and hear of its end takes a tenth of this
 
 
@@ -56,6 +58,7 @@ class Crew:
     def __init__(self) -> None:
         from threadpoolctl import ThreadpoolController  # here, to keep the package's import short
 
+        keep_some_memory()  # the first sign that NumPy has much to do
         self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
         self.turn = Lock()  # one operation at a time, because that number holds for the whole process

@@ -80,11 +80,11 @@ def join_hops(
     Nothing is gathered by index: piece j of all frames at once is the chunks from the j-th onwards.
     """
     xp = namespace(hops)
-    *batch, chunks, hop_length = hops.shape
+    chunks, hop_length = hops.shape[-2:]
     pieces = math.ceil(window_length / hop_length)
     S = chunks - pieces + 1
-    x = xp.concat([hops[..., j : j + S, :] for j in range(pieces)], axis=-1)  # (*batch, S, pieces*hop_length)
-    return x[..., :window_length]  # (*batch, S, window_length)
+    x = xp.concat([hops[..., j : j + S, :] for j in range(pieces)], axis=-1)
+    return x[..., :window_length]  # (*hops.shape[:-2], S, window_length)
 
 
 def frame_waveform(
