@@ -4,10 +4,19 @@ NumPy first, PyTorch optional. The public face is flat: `import minitvlt as mt`,
 `mt.forward(params, video, audio)`.
 """
 
-from minitvlt.backends import flatten, map_tree, register_backend, to_backend, value_and_grad
+from minitvlt.backends import (
+    flatten,
+    from_module,
+    map_tree,
+    register_backend,
+    to_backend,
+    to_module,
+    value_and_grad,
+)
 from minitvlt.config import Config
 from minitvlt.learning.batches import draw_batch, make_batch
 from minitvlt.learning.checkpoints import load, save
+from minitvlt.learning.engine import Execution
 from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.finetuning import (
     EMBEDDED_TASKS,
@@ -59,6 +68,7 @@ __all__ = [
     "Clip",
     "Config",
     "Examples",
+    "Execution",
     "Figure",
     "FolderWorld",
     "LabelledClip",
@@ -89,6 +99,7 @@ __all__ = [
     "frame_masking",
     "from_huggingface",
     "from_mae",
+    "from_module",
     "from_original",
     "init",
     "load",
@@ -123,6 +134,7 @@ __all__ = [
     "task_loss",
     "to_backend",
     "to_huggingface",
+    "to_module",
     "to_original",
     "train",
     "unpatchify_audio",

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from minitvlt.backends import to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World
+from minitvlt.learning.engine import move_beside
 from minitvlt.learning.evaluation import GROUP, Scores, cut_groups, draw_evaluation_batch
 from minitvlt.learning.retrieval import score_all_pairs
-from minitvlt.learning.trainer import METRICS, move_beside, read_metrics
+from minitvlt.learning.trainer import METRICS, read_metrics
 from minitvlt.model.parameters import Params
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, paste_visible

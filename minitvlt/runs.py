@@ -22,6 +22,8 @@ class Settings:
     data: str | None = None  # folder of media files; None is the embedded world
     backend: str = "numpy"
     device: str | None = None
+    dtype: str = "float32"  # of torch's products
+    compile: bool = False
     command: str = field(default="", compare=False)  # what started the run
 
     @property

@@ -128,24 +128,26 @@ show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a
 # ## The loop
 #
 # `mt.train` does all of this, keeps a log, and can be stopped and taken up again. To look on while it
-# happens, we write its loop ourselves: draw a batch, take a step, keep the line of the log. `take_step`
-# computes loss and gradient on the tape, shortens a gradient that is too long, and calls AdamW.
+# happens, we write its loop ourselves. What it uses is an engine, which holds the parameters and AdamW's two
+# memories: `compute` gives the loss and its gradient, by the tape; `update` shortens a gradient that is too
+# long, and lets AdamW move the parameters.
 
 # %%
+from minitvlt.learning.engine import start_engine
 from minitvlt.learning.objectives import PRETRAINING
-from minitvlt.learning.optimizer import find_decays, from_vector, start_adamw
-from minitvlt.learning.trainer import take_step
+from minitvlt.learning.optimizer import start_adamw
+from minitvlt.learning.trainer import make_line
 
-decays, log = find_decays(params), []
+engine, log = start_engine(params, start_adamw(params)), []
 
 
-def learn(state, step):
+def learn(step):
     rng = np.random.default_rng([recipe.seed, step])  # a step always sees the same batch
     batch = mt.draw_batch(world, config, rng, recipe.batch_size)
     counts = PRETRAINING.count(batch)
-    state, line = take_step(state, params, decays, (batch,), counts, step, recipe)
-    log.append(line)
-    return state
+    numbers, gradient = engine.compute(PRETRAINING.compute, [batch], counts)
+    engine.update(gradient, numbers, step, recipe)
+    log.append(make_line(step, engine.read_later(numbers), counts, recipe, PRETRAINING))
 
 
 # %% [markdown]
@@ -157,15 +159,15 @@ def learn(state, step):
 # %% tags=["volatile"]
 from minitvlt.plotting import plot_curves
 
-moments, kept, state = (0, 50, 200, 450, 900), {}, start_adamw(params)
+moments, kept = (0, 50, 200, 450, 900), {}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
 for step in range(recipe.steps + 1):
     if step in moments:
-        kept[step] = from_vector(state.parameters, params)
+        kept[step] = mt.map_tree(np.copy, engine.finish())
     if step % 100 == 0 and log:
         handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
     if step < recipe.steps:
-        state = learn(state, step)
+        learn(step)
 
 # %% [markdown]
 # Read the curves from the left. The reconstruction losses fall at once: to paint the dark ground and the mean

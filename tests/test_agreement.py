@@ -433,12 +433,14 @@ def draw_update_arguments(s: Source) -> tuple:
     n = s.size()
     state = AdamWState(s.array(n), s.array(n), s.array(n) ** 2)
     recipe = Recipe(warmup_steps=s.size(0, 3), steps=s.size(4, 9), learning_rate=0.3, weight_decay=0.2)
-    return state, s.array(n), s.rng.integers(0, 2, n).astype(np.float64), s.size(0, 8), recipe
+    return state, s.array(n), s.size(0, 8), recipe, s.flag()
 
 
 LEARNING = {
     optimizer.update_adamw: draw_update_arguments,
-    optimizer.clip_gradient: lambda s: (s.array(s.size()), s.choose(0.1, 1.0, 10.0)),
+    optimizer.sum_squares: lambda s: (s.array(s.size()),),
+    optimizer.find_scale: lambda s: (np.abs(s.array()), s.choose(0.1, 1.0, 10.0)),
+    optimizer.slice_evenly: lambda s: (s.array(s.size()),),
     optimizer.to_vector: lambda s: (s.params(),),
     optimizer.from_vector: lambda s: (optimizer.to_vector(params := s.params()), params),
     optimizer.start_adamw: lambda s: (s.params(),),

@@ -19,18 +19,26 @@ from minitvlt.backends.tree import Array, flatten, is_array, map_tree, unflatten
 __all__ = [
     "Array",
     "flatten",
+    "from_module",
     "is_array",
     "map_rows",
     "map_tree",
     "namespace",
     "recompute",
     "register_backend",
+    "run_part",
     "to_backend",
+    "to_module",
     "unflatten",
     "value_and_grad",
     "walk",
 ]
 
+_built_in: dict[type, ModuleType] = {
+    np.ndarray: numpy_backend,
+    np.generic: numpy_backend,
+    tape.TapeArray: tape,
+}  # torch.Tensor joins them when it is first met
 _registered: list[tuple[Callable[[Any], bool], ModuleType]] = []
 
 
@@ -60,25 +68,25 @@ def namespace(*arrays: Array | None) -> ModuleType:
     Raises:
         ValueError: arrays of different libraries, or something that is no array.
     """
-    found = {_backend_of(array) for array in arrays if array is not None}
+    backends = (_backend_of(array) for array in arrays if array is not None)
+    found = {backend.name: backend for backend in backends}
     if len(found) == 1:
-        return found.pop()
-    if found == {numpy_backend, tape}:
+        return next(iter(found.values()))
+    if found.keys() == {"numpy", "tape"}:
         return tape
     if not found:
         raise ValueError("Expected at least one array, got none.")
-    found_names = sorted(module.name for module in found)
+    names = sorted(found)
     raise ValueError(
-        f"Arrays of different libraries meet here: {' and '.join(found_names)}. "
-        f'Convert one side first, for instance minitvlt.to_backend(video, "{found_names[-1]}").'
+        f"Arrays of different libraries meet here: {' and '.join(names)}. "
+        f'Convert one side first, for instance minitvlt.to_backend(video, "{names[-1]}").'
     )
 
 
 def _backend_of(array: Any) -> ModuleType:
-    if isinstance(array, np.ndarray | np.generic):
-        return numpy_backend
-    if isinstance(array, tape.TapeArray):
-        return tape
+    for kind, module in _built_in.items():
+        if isinstance(array, kind):
+            return module
     for matches, module in _registered:
         if matches(array):
             return module
@@ -92,11 +100,13 @@ def _backend_of(array: Any) -> ModuleType:
 
 def _torch_backend() -> ModuleType:
     try:
-        return import_module("minitvlt.backends.torch_backend")
+        backend = import_module("minitvlt.backends.torch_backend")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ValueError('PyTorch is not installed: pip install "minitvlt[torch]".') from None
+    _built_in[backend.torch.Tensor] = backend
+    return backend
 
 
 def _backend_named(name: str) -> ModuleType:
@@ -185,3 +195,48 @@ def map_rows(function: Callable[[slice], Array], n: int, size: int, like: Array)
     """
     backend = namespace(like)
     return backend.map_rows(function, n, size) if hasattr(backend, "map_rows") else function(slice(0, n))
+
+
+def run_part(function: Callable[..., Array], x: Array, part: Any, *args: Any) -> Array:
+    """Call `function(x, part, *args)`, where the part of the parameters is one that is used as a whole.
+
+    In a torch module (see `minitvlt.to_module`) something that can be called stands for such a part. It gets
+    the function, so that whatever hooks into torch modules, sharding above all, hooks in here.
+
+    Args:
+        function: takes an array, the part and the rest, and returns an array.
+        x: the array.
+        part: parameters, or what stands for them.
+        args: the rest.
+    """
+    return part(function, x, *args) if callable(part) else function(x, part, *args)
+
+
+def to_module(params: Any) -> Any:
+    """Make a `torch.nn.Module` of a copy of some parameters: the door to all of PyTorch's own tools.
+
+    `module(minitvlt.forward, video, audio)` is `minitvlt.forward(params, video, audio)`, with the parameters
+    that the module has at that moment. They have the names that `flatten` gives. DDP, FSDP (each block is a
+    module), torch.compile and torch's optimizers take the module as they take any other.
+
+    Args:
+        params: what `init` and `load` return, on NumPy or PyTorch, or another tree of frozen dataclasses.
+    """
+    copies = map_tree(lambda x: _torch_backend().from_numpy(x).detach().clone(), params)
+    return import_module("minitvlt.backends.torch_module").TreeModule(copies)
+
+
+def from_module(module: Any) -> Any:
+    """Copy the parameters out of a module that `to_module` made, be it wrapped in DDP, FSDP or torch.compile.
+
+    Of sharded parameters each process gets all, so every process has to call this.
+
+    Raises:
+        ValueError: a module of another origin.
+    """
+    kind = import_module("minitvlt.backends.torch_module").TreeModule
+    found = next((part for part in module.modules() if isinstance(part, kind)), None)
+    if found is None:
+        raise ValueError(f"Expected a module that to_module made, got {type(module).__name__}.")
+    whole = map_tree(lambda x: x.full_tensor() if hasattr(x, "full_tensor") else x, found.to_tree(whole=True))
+    return map_tree(lambda x: x.detach().clone(), whole)

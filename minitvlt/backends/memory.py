@@ -17,28 +17,30 @@ LARGE = 32 << 20  # bytes: arrays from this size on are always fetched and hande
 EVERYTHING = -1
 
 
+@cache
 def keep_some_memory() -> None:
-    """Let the C library keep up to `KEPT` bytes of freed memory; without GNU's nothing happens."""
-    library = find_library()
-    if library is not None:
-        library.mallopt(MMAP_THRESHOLD, LARGE)
-        library.mallopt(TRIM_THRESHOLD, KEPT)
+    """Keep as much as inference needs, from now on: up to `KEPT` bytes."""
+    keep_memory(KEPT)
 
 
 @contextmanager
 def keep_all_memory() -> Iterator[None]:
-    """Let it keep all freed memory as long as this lasts; then most of it goes back to the system."""
-    library = find_library()
-    if library is None:
-        yield
-        return
-    keep_some_memory()
-    library.mallopt(TRIM_THRESHOLD, EVERYTHING)
+    """Keep whatever training needs, as long as this lasts; then most of it goes back to the system."""
+    keep_some_memory()  # now, and not within: it would end what this begins
+    keep_memory(EVERYTHING)
     try:
         yield
     finally:
-        keep_some_memory()
-        library.malloc_trim(KEPT)
+        keep_memory(KEPT)
+        if (library := find_library()) is not None:
+            library.malloc_trim(KEPT)
+
+
+def keep_memory(most: int) -> None:
+    """Let the C library keep up to so many bytes of freed memory; without GNU's nothing happens."""
+    if (library := find_library()) is not None:
+        library.mallopt(MMAP_THRESHOLD, LARGE)
+        library.mallopt(TRIM_THRESHOLD, most)
 
 
 @cache

@@ -6,7 +6,6 @@ a configuration) belongs to the tree's structure: it is carried along untouched.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 from minitvlt.config import Config
@@ -23,17 +22,14 @@ def children(node: Any) -> list[tuple[str, Any]]:
     """Name the parts of a node, in order; a leaf has none."""
     if isinstance(node, dict):
         return [(str(name), child) for name, child in node.items()]
-    if isinstance(node, tuple | list):
+    if isinstance(node, (tuple, list)):
         return [(str(i), child) for i, child in enumerate(node)]
     return [(name, getattr(node, name)) for name in field_names(type(node))]
 
 
-@cache
 def field_names(kind: type) -> tuple[str, ...]:
     """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
-    if kind is Config or not dataclasses.is_dataclass(kind):
-        return ()
-    return tuple(field.name for field in dataclasses.fields(kind))
+    return () if kind is Config else tuple(getattr(kind, "__dataclass_fields__", ()))
 
 
 def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
@@ -56,7 +52,7 @@ def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
     mapped = [map_tree(function, *row) for row in zip(*columns, strict=True)]
     if isinstance(node, dict):
         return dict(zip(node, mapped, strict=True))
-    if isinstance(node, tuple | list):
+    if isinstance(node, (tuple, list)):
         return type(node)(*mapped) if hasattr(node, "_fields") else type(node)(mapped)
     return dataclasses.replace(node, **{name: new for (name, _), new in zip(parts, mapped, strict=True)})
 

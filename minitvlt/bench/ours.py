@@ -1,7 +1,6 @@
 """The work as this package does it, on NumPy and on PyTorch."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,13 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends import to_backend
+from minitvlt.backends.memory import EVERYTHING, keep_memory
 from minitvlt.bench.cases import Case, count_tokens, draw_clips, draw_waveforms, list_pairs
 from minitvlt.bench.contenders import Contender
 from minitvlt.learning.batches import make_batch
+from minitvlt.learning.engine import Execution, start_engine
 from minitvlt.learning.evaluation import score_all_pairs
 from minitvlt.learning.objectives import PRETRAINING
-from minitvlt.learning.optimizer import Recipe, find_decays, start_adamw
-from minitvlt.learning.trainer import move_beside, take_step
+from minitvlt.learning.optimizer import Recipe, start_adamw
 from minitvlt.model.parameters import init
 from minitvlt.model.pretraining import PretrainingBatch, score_matches
 from minitvlt.model.tvlt import forward
@@ -29,20 +29,18 @@ Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]  # runs the model's fu
 def prepare_ours(contender: Contender, case: Case) -> Run:
     """Make everything ready that does not belong to the work, and return what does it once.
 
-    For inference in bfloat16 the parameters are rounded; for training they stay float32, and PyTorch rounds
-    what goes into each product.
+    For inference in bfloat16 the parameters are rounded. Training is the trainer's: its engine knows how.
     """
-    prepare, trains = PREPARE[case.work], case.work == "step"
-    if contender.library == "pairwise":
-        prepare = prepare_pairwise
+    if case.work == "step":
+        return prepare_step(contender, case)
+    prepare = prepare_pairwise if contender.library == "pairwise" else PREPARE[case.work]
     if contender.library != "torch":
         return prepare(case, partial(to_backend, name="numpy"), lambda function: function)
     from minitvlt.bench import torch_tools
 
-    dtype = "float32" if trains else contender.precision
-    place = partial(to_backend, name="torch", device=contender.device, dtype=dtype)
-    run = prepare(case, place, partial(torch_tools.wrap, contender=contender, autocasts=trains))
-    return torch_tools.finish(run, contender, trains)
+    place = partial(to_backend, name="torch", device=contender.device, dtype=contender.precision)
+    run = prepare(case, place, partial(torch_tools.wrap, contender=contender, autocasts=False))
+    return torch_tools.finish(run, contender, trains=False)
 
 
 def prepare_inference(case: Case, place: Place, wrap: Wrap) -> Run:
@@ -57,19 +55,23 @@ def make_masks(case: Case) -> tuple[Bool[np.ndarray, "B Nv"], Bool[np.ndarray, "
     return np.ones((case.batch, Nv), bool), np.ones((case.batch, Na), bool)
 
 
-def prepare_step(case: Case, place: Place, wrap: Wrap) -> Run:
+def prepare_step(contender: Contender, case: Case) -> Run:
     """A step of the trainer on one batch, without masks: where all is real, its worlds give none."""
-    host = make_batch(draw_clips(case), case.config, np.random.default_rng(0))
-    params, batch, counts = place(init(case.config)), place(host), PRETRAINING.count(host)
-    decays, state = move_beside(params, (find_decays(params), start_adamw(params)))
-    objective = replace(PRETRAINING, compute=wrap(PRETRAINING.compute))
-    recipe, step = Recipe(batch_size=case.batch), 0
+    keep_memory(EVERYTHING)  # as the trainer does
+    batch = make_batch(draw_clips(case), case.config, np.random.default_rng(0))
+    counts, recipe, step = PRETRAINING.count(batch), Recipe(batch_size=case.batch), 0
+    params = to_backend(init(case.config), contender.library, contender.device)
+    engine = start_engine(
+        params, start_adamw(init(case.config)), Execution(contender.precision, contender.is_compiled)
+    )
+    parts = engine.move([batch])
 
     def run() -> float:
-        nonlocal state, step
-        state, line = take_step(state, params, decays, (batch,), counts, step, recipe, objective)
+        nonlocal step
+        numbers, gradient = engine.compute(PRETRAINING.compute, parts, counts)
+        engine.update(gradient, numbers, step, recipe)
         step = min(step + 1, recipe.steps - 1)
-        return line["loss"]
+        return engine.read_later(numbers)()["loss"]
 
     return run
 
@@ -111,7 +113,6 @@ def prepare_pairwise(case: Case, place: Place, wrap: Wrap) -> Run:
 
 PREPARE: dict[str, Callable[[Case, Place, Wrap], Run]] = {
     "inference": prepare_inference,
-    "step": prepare_step,
     "spectrogram": prepare_spectrogram,
     "raw-inference": prepare_raw_inference,
     "retrieval": prepare_retrieval,

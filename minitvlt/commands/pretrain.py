@@ -15,10 +15,12 @@ from minitvlt.backends import to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import save
+from minitvlt.learning.engine import Execution, check_execution
 from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.optimizer import Recipe
+from minitvlt.learning.processes import find_device, is_first
 from minitvlt.learning.trainer import train
-from minitvlt.model.parameters import init
+from minitvlt.model.parameters import Params, init
 from minitvlt.results import list_measures, print_measures, show_results
 from minitvlt.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
 from minitvlt.worlds.folder import FolderWorld
@@ -27,7 +29,8 @@ from minitvlt.worlds.shapes import ShapesWorld
 EXAMPLE = """examples:
   minitvlt pretrain --out run
   minitvlt pretrain --data my_videos --steps 500 --out my_run
-  minitvlt pretrain --backend torch --device cuda --config small --out big_run
+  minitvlt pretrain --backend torch --device cuda --dtype bfloat16 --compile --config small --out big_run
+  torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --device cuda --config base --out wide_run
   minitvlt pretrain --out run --resume"""
 PRESETS = {"tiny": Config.tiny, "small": Config.small, "base": Config, "paper": Config.paper}
 CLIPS_SCORED = 512
@@ -54,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help=f"decides every random choice (default: {standard.seed})")
     add("--backend", choices=("numpy", "torch"), help="what computes (default: numpy)")
     add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
+    add("--dtype", choices=("float32", "bfloat16"), help="precision of torch's products (default: float32)")
+    add("--compile", action="store_true", default=None, help="let torch.compile make each step faster")
+    add(
+        "--shard", action="store_true", help="under torchrun, let each process hold a share of the parameters"
+    )
     add("--out", type=Path, default=Path("run"), help="folder to write, new or empty (default: run)")
     add("--resume", action="store_true", help="go on with the run in the folder --out, by its own settings")
 
@@ -66,16 +74,26 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         settings = choose_settings(arguments)
     config, recipe = settings.config, settings.recipe
-    params = to_backend(init(config, recipe.seed), settings.backend, settings.device)
+    execution = Execution(settings.dtype, settings.compile, arguments.shard)
+    params = to_backend(init(config, recipe.seed), settings.backend, find_device(settings.device))
+    check_execution(params, execution, recipe)
     training, held_out, measured_on = make_worlds(settings.data, config)
     training.sample(np.random.default_rng(0), 1)  # fails where the world cannot serve this configuration
-    if not arguments.resume:
+    if is_first() and not arguments.resume:
         claim_folder(folder, settings)
-    params = train(params, training, recipe, folder)
+    params = train(params, training, recipe, folder, execution=execution)
+    if is_first():
+        finish(params, settings, folder, training, held_out, measured_on)
+
+
+def finish(
+    params: Params, settings: Settings, folder: Path, training: World, held_out: World, measured_on: str
+) -> None:
+    """Write the model, score it, and show in the folder and on the screen what it has learnt."""
     save(params, folder / "model.safetensors")
     print(f"Scoring the model on {measured_on} ...", flush=True)
-    scores = evaluate(params, held_out, measure_baseline(training, config, 4 * CLIPS_SCORED), CLIPS_SCORED)
-    measures = list_measures(scores, settings.is_standard)
+    baseline = measure_baseline(training, settings.config, 4 * CLIPS_SCORED)
+    measures = list_measures(evaluate(params, held_out, baseline, CLIPS_SCORED), settings.is_standard)
     report = show_results(folder, params, held_out, measures, measured_on, settings.command)
     print_measures(measures)
     print(f"\nOpen {report} in a browser.")
@@ -83,7 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def choose_settings(arguments: argparse.Namespace) -> Settings:
     """Settle what a new run does, and that its folder is free."""
-    check_unused(arguments.out)
+    if is_first():  # the others must not see whether it has already begun to write
+        check_unused(arguments.out)
     standard = Settings(Config.tiny(), Recipe(), command=arguments.command_line)
     return change_settings(standard, list_said(arguments))
 

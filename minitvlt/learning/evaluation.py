@@ -9,9 +9,9 @@ from jaxtyping import Float
 from minitvlt.backends import map_tree, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World, draw_batch
+from minitvlt.learning.engine import move_beside
 from minitvlt.learning.metrics import rank_own
 from minitvlt.learning.retrieval import score_all_pairs
-from minitvlt.learning.trainer import move_beside
 from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches

@@ -12,12 +12,13 @@ from minitvlt.backends import Array, namespace, to_backend
 from minitvlt.config import Config
 from minitvlt.learning.batches import World, join_examples
 from minitvlt.learning.checkpoints import load_arrays
+from minitvlt.learning.engine import move_beside
 from minitvlt.learning.evaluation import BATCH, EVALUATION
 from minitvlt.learning.objectives import Objective, Sums
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_task
-from minitvlt.learning.trainer import move_beside, train
+from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, classify, task_loss
 from minitvlt.signals.prepare import Examples

@@ -1,7 +1,9 @@
 """AdamW, its learning rate and gradient clipping, on one flat vector that holds all parameters.
 
-The formulas are the same text on every backend. Nothing is updated in place: each step makes new vectors, and
-trees are views of them.
+Matrices of linear maps come first in the vector: weight decay applies to them alone, not to biases, norms,
+tables and tokens. The formulas are the same text on every backend and change nothing in place. They treat
+each number by itself, so the trainer applies them slice by slice (see `slice_evenly`): what is computed on
+the way then stays in the processor's cache, and no vector is ever made anew.
 """
 
 import math
@@ -9,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 
-from minitvlt.backends import Array, map_tree, namespace, walk
+from minitvlt.backends import Array, namespace, unflatten, walk
 
 
 @dataclass(frozen=True)
@@ -73,31 +74,30 @@ class AdamWState:
 def start_adamw(params: Any) -> AdamWState:
     """Begin with no memory of any gradient."""
     vector = to_vector(params)
-    empty = namespace(vector).zeros(vector.shape, vector)
-    return AdamWState(vector, empty, empty)
+    return AdamWState(vector, *(namespace(vector).zeros(vector.shape, vector) for _ in range(2)))
 
 
 def update_adamw(
-    state: AdamWState, gradient: Float[Array, "n"], decays: Float[Array, "n"], step: int, recipe: Recipe
+    state: AdamWState, gradient: Float[Array, "n"], step: int, recipe: Recipe, decays: bool = True
 ) -> AdamWState:
     """Take one step of AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
-        state: the parameters and the memory.
+        state: the parameters and the memory, or a slice of each.
         gradient: of the loss, already clipped.
-        decays: 1 where weight decay applies, else 0.
         step: counted from 0.
         recipe: the rates.
+        decays: whether weight decay applies.
     """
     xp = namespace(gradient)
     rate = compute_learning_rate(step, recipe)
     mean = recipe.beta1 * state.mean + (1 - recipe.beta1) * gradient
     square = recipe.beta2 * state.square + (1 - recipe.beta2) * gradient * gradient
-    # Both memories start at 0; these factors undo that bias.
-    unbiased_mean = mean * (1 / (1 - recipe.beta1 ** (step + 1)))
-    deviation = xp.sqrt(square * (1 / (1 - recipe.beta2 ** (step + 1)))) + 1e-8
-    kept = state.parameters * (1 - rate * recipe.weight_decay * decays)
-    return AdamWState(kept - rate * unbiased_mean / deviation, mean, square)
+    # Both memories start at 0; dividing by these numbers undoes that bias.
+    mean_bias, square_bias = 1 - recipe.beta1 ** (step + 1), 1 - recipe.beta2 ** (step + 1)
+    deviation = xp.sqrt(square * (1 / square_bias)) + 1e-8
+    kept = state.parameters * (1 - rate * recipe.weight_decay) if decays else state.parameters
+    return AdamWState(kept - (rate / mean_bias) * mean / deviation, mean, square)
 
 
 def compute_learning_rate(step: int, recipe: Recipe) -> float:
@@ -108,39 +108,51 @@ def compute_learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def clip_gradient(gradient: Float[Array, "n"], longest: float) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-    """Shorten a gradient that is longer than `longest`; return it with the norm that it had."""
-    xp = namespace(gradient)
-    norm = xp.sqrt(xp.sum(gradient * gradient))
-    return gradient * xp.minimum(longest / (norm + 1e-12), 1.0), norm
-
-
-def find_decays(params: Any) -> Float[np.ndarray, "n"]:
-    """Mark with 1 the matrices of linear maps; biases, norms, position tables and tokens do not decay."""
-    return np.concatenate(
-        [
-            np.full(array.shape, name.endswith("weight") and array.ndim == 2, np.float32).reshape(-1)
-            for name, array in walk(params)
-        ]
+def sum_squares(vector: Float[Array, "n"]) -> Float[Array, ""]:
+    """Add up the squares of a vector slice by slice: no vector of squares, and little is rounded off."""
+    xp = namespace(vector)
+    return sum(
+        (xp.matmul(vector[piece], vector[piece]) for piece in slice_evenly(vector)), xp.zeros((), vector)
     )
+
+
+def find_scale(norm: Float[Array, ""], longest: float) -> Float[Array, ""]:
+    """What to multiply a gradient by so that it is no longer than `longest`: 1 where it is not."""
+    return namespace(norm).minimum(longest / (norm + 1e-12), 1.0)
+
+
+def slice_evenly(vector: Float[Array, "n"]) -> list[slice]:
+    """Cut the places of a vector into slices; on a processor so small that a dozen of them fit its cache."""
+    size, n = 2**15 if str(vector.device) == "cpu" else 2**24, vector.shape[0]
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def lay_out(tree: Any) -> list[tuple[str, Float[Array, "..."]]]:
+    """Name the arrays of a tree in the order of the vector: those that decay first, then the others."""
+    return sorted(walk(tree), key=lambda named: not _decays(*named))
+
+
+def count_decaying(tree: Any) -> int:
+    """Count the numbers at the beginning of the vector that weight decay applies to."""
+    return sum(math.prod(array.shape) for name, array in walk(tree) if _decays(name, array))
+
+
+def _decays(name: str, array: Array) -> bool:
+    return name.endswith("weight") and len(array.shape) == 2
 
 
 def to_vector(tree: Any) -> Float[Array, "n"]:
     """Lay all arrays of a tree end to end."""
-    arrays = [array for _, array in walk(tree)]
+    arrays = [array for _, array in lay_out(tree)]
     xp = namespace(*arrays)
     return xp.concat([xp.reshape(array, (-1,)) for array in arrays], axis=0)
 
 
 def from_vector(vector: Float[Array, "n"], like: Any) -> Any:
     """Cut a vector into a tree of the structure and shapes of `like`; the way back from `to_vector`."""
-    xp = namespace(vector)
-    start = 0
-
-    def cut(array: Array) -> Array:
-        nonlocal start
-        size = math.prod(array.shape)
-        start += size
-        return xp.reshape(vector[start - size : start], tuple(array.shape))
-
-    return map_tree(cut, like)
+    xp, start, found = namespace(vector), 0, {}
+    for name, array in lay_out(like):
+        stop = start + math.prod(array.shape)
+        found[name] = xp.reshape(vector[start:stop], tuple(array.shape))
+        start = stop
+    return unflatten(like, found)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend
 from minitvlt.backends.cores import share
-from minitvlt.learning.trainer import move_beside
+from minitvlt.learning.engine import move_beside
 from minitvlt.model.parameters import Block, MatchingHead, Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.transformer import join_heads, run_mlp, run_norm, split_heads

@@ -2,38 +2,32 @@
 
 Step n draws everything it needs from the generator seeded with (seed, n). So the number of steps done is the
 position in the data and the state of the randomness at once, and a run that was killed goes on as if it never
-had been.
+had been. Where several processes share the work, each draws the same batch and works through its rows.
 """
 
 import json
-import math
-import operator
 import os
-import sys
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from tqdm import tqdm
 
-from minitvlt.backends import Array, map_tree, namespace, to_backend, value_and_grad
-from minitvlt.files import write_atomically
+from minitvlt.backends import to_backend
+from minitvlt.backends.memory import keep_all_memory
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
+from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
+from minitvlt.learning.journal import Journal
 from minitvlt.learning.objectives import PRETRAINING, Objective
-from minitvlt.learning.optimizer import (
-    AdamWState,
-    Recipe,
-    clip_gradient,
-    compute_learning_rate,
-    find_decays,
-    from_vector,
-    start_adamw,
-    to_vector,
-    update_adamw,
-)
+from minitvlt.learning.optimizer import AdamWState, Recipe, compute_learning_rate, start_adamw
 from minitvlt.model.parameters import Params
 
 METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
@@ -47,6 +41,7 @@ def train(
     folder: str | os.PathLike[str],
     show_progress: bool = True,
     objective: Objective = PRETRAINING,
+    execution: Execution = PLAIN,
 ) -> Params:
     """Train a model, from its initial parameters or from where the folder's last saved state stands.
 
@@ -58,116 +53,119 @@ def train(
         params: initial parameters; where they live, the training runs.
         world: where clips come from.
         recipe: steps, batch, rates, seed.
-        folder: where to write; it is made if it is not there.
+        folder: where to write; it is made if it is not there. Of several processes the first writes, and all
+            read: they must see the same folder.
         show_progress: draw a progress bar.
         objective: what the model is trained for.
+        execution: how PyTorch computes the steps.
 
     Returns:
         The trained parameters, in the same place.
 
     Raises:
-        ValueError: the folder holds another run, or damaged files; a loss or gradient that is not finite, in
-            which case the state before that step is kept.
+        ValueError: the folder holds another run, or damaged files; an execution that is not to be had here;
+            a loss or gradient that is not finite, in which case the state before that step is kept.
     """
-    metrics_path, state_path = Path(folder) / METRICS, Path(folder) / STATE
-    decays, progress = move_beside(params, (find_decays(params), load_state(state_path, params, recipe)))
-    with (
-        open_metrics(metrics_path, progress[0]) as metrics,
-        start_bar(progress[0], recipe, show_progress) as bar,
-    ):
-        try:
-            while progress[0] < recipe.steps:
-                step, state = progress
-                rng = np.random.default_rng([recipe.seed, step])
-                batch = objective.draw(world, params.config, rng, recipe.batch_size)
-                parts = move_beside(params, tuple(split_batch(batch, recipe.micro_batches)))
-                counts = objective.count(batch)
-                state, line = take_step(state, params, decays, parts, counts, step, recipe, objective)
-                write_line(metrics, line)
-                progress = (step + 1, state)  # one assignment: an interruption finds both or neither
-                bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
-                bar.update()
-                if progress[0] % SAVE_EVERY == 0:
-                    save_state(state_path, metrics, *progress, params, recipe)
-        finally:
-            save_state(state_path, metrics, *progress, params, recipe)
-    return from_vector(progress[1].parameters, params)
+    check_execution(params, execution, recipe)
+    with join_processes(params), keep_all_memory():
+        state_path = Path(folder) / STATE
+        steps_done, state = load_state(state_path, params, recipe)
+        engine = start_engine(params, state, execution)
+        del state  # the engine has taken it over
+        path = Path(folder) / METRICS if engine.rank == 0 else None
+        with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
+            save = partial(save_state, state_path, engine, journal, recipe)
+            run_steps(engine, journal, world, recipe, objective, save)
+        return engine.finish()
 
 
-def move_beside(params: Params, tree: Any) -> Any:
-    """Bring the arrays of a tree to the library and the device of the parameters."""
-    array = params.encoder.cls
-    return to_backend(tree, namespace(array).name, str(array.device))
-
-
-def start_bar(steps_done: int, recipe: Recipe, show: bool) -> tqdm:
-    """Draw a progress bar: lively on a terminal; in a log, where each new state is a line, twice a minute."""
-    interval = 0.1 if sys.stderr.isatty() else 30.0
-    return tqdm(
-        total=recipe.steps,
-        initial=steps_done,
-        unit="step",
-        disable=not show,
-        dynamic_ncols=True,
-        mininterval=interval,
-        maxinterval=30.0,
-    )
-
-
-def take_step(
-    state: AdamWState,
-    like: Params,
-    decays: Float[Array, "n"],
-    parts: tuple[Any, ...],
-    counts: Any,
-    step: int,
-    recipe: Recipe,
-    objective: Objective = PRETRAINING,
-) -> tuple[AdamWState, dict[str, Any]]:
-    """Move the parameters by the gradient over all parts of a batch; also return the line of metrics.
-
-    Raises:
-        ValueError: a loss or gradient that is not finite.
-    """
-    params = from_vector(state.parameters, like)
-    compute = value_and_grad(objective.compute, has_aux=True)
-    total = None
-    for part in parts:
-        found, gradients = compute(params, part, counts)
-        found = (found, to_vector(gradients))
-        total = found if total is None else map_tree(operator.add, total, found)
-    (loss, sums), gradient = total
-    gradient, norm = clip_gradient(gradient, recipe.clip_norm)
-    check_finite(step, float(loss), float(norm))
-    described = objective.describe(
-        {name: None if number is None else float(number) for name, number in sums.items()}, counts
-    )
-    line = {
-        "step": step + 1,
-        "loss": float(loss),
-        **described,
-        "learning_rate": compute_learning_rate(step, recipe),
-        "gradient_norm": float(norm),
-    }
-    return update_adamw(state, gradient, decays, step, recipe), line
-
-
-def check_finite(step: int, loss: float, norm: float) -> None:
-    """Raise a ValueError if training has diverged."""
-    if not (math.isfinite(loss) and math.isfinite(norm)):
-        raise ValueError(
-            f"The loss at step {step + 1} is {loss}, its gradient's norm {norm}: training has diverged. "
-            "Lower the learning rate, or look for values outside [-1, 1] in the data."
-        )
-
-
-def save_state(
-    path: Path, metrics: BinaryIO, step: int, state: AdamWState, params: Params, recipe: Recipe
+def run_steps(
+    engine: Engine, journal: Journal, world: World, recipe: Recipe, objective: Objective, save: Callable
 ) -> None:
+    """Take the steps that are left, and save the state now and then, at the end, and when something ends it.
+
+    Nothing here waits for what computes: a step's numbers are read while the next one is under way.
+    """
+    draw = partial(draw_parts, engine, world, recipe, objective)
+    try:
+        for step, (parts, counts) in draw_ahead(draw, range(journal.steps, recipe.steps), engine.ahead):
+            numbers, gradient = engine.compute(objective.compute, parts, counts)
+            with uninterrupted():  # the state and the journal always belong to the same step
+                engine.update(gradient, numbers, step, recipe)
+                read = engine.read_later(numbers)
+                journal.add(partial(make_line, step, read, counts, recipe, objective))
+                if (step + 1) % SAVE_EVERY == 0:
+                    save()
+    except BaseException:
+        if engine.is_whole and not engine.is_sharded:
+            save()
+        raise
+    save()
+
+
+def draw_parts(
+    engine: Engine, world: World, recipe: Recipe, objective: Objective, step: int
+) -> tuple[list[Any], Any]:
+    """Draw a step's batch, the same in every process; return this one's rows, in parts, and the counts."""
+    rng = np.random.default_rng([recipe.seed, step])
+    batch = objective.draw(world, engine.like.config, rng, recipe.batch_size)
+    rows = split_batch(batch, engine.processes)[engine.rank]
+    return engine.move(split_batch(rows, recipe.micro_batches)), objective.count(batch)
+
+
+def draw_ahead(draw: Callable[[int], Any], steps: range, ahead: int) -> Iterator[tuple[int, Any]]:
+    """Yield each step with what is drawn for it, in a thread that may be so many steps ahead."""
+    drawn: deque[tuple[int, Future]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for step in steps:
+            drawn.append((step, pool.submit(draw, step)))
+            if len(drawn) > ahead:
+                yield drawn[0][0], drawn.popleft()[1].result()
+        for step, batch in drawn:
+            yield step, batch.result()
+
+
+def make_line(
+    step: int, read: Callable[[], dict[str, float | None]], counts: Any, recipe: Recipe, objective: Objective
+) -> dict[str, Any]:
+    """What the metrics say of a step, once its numbers can be read."""
+    numbers = read()
+    loss, norm = numbers.pop("loss"), numbers.pop("gradient_norm")
+    return {
+        "step": step + 1,
+        "loss": loss,
+        **objective.describe(numbers, counts),
+        "learning_rate": compute_learning_rate(step, recipe),
+        "gradient_norm": norm,
+    }
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let an interruption by the keyboard wait for the end of what is done here."""
+    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
+        yield
+        return
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
+
+
+def save_state(path: Path, engine: Engine, journal: Journal, recipe: Recipe) -> None:
     """Save parameters, AdamW's memory and the number of steps, once the lines of these are on the disk."""
-    os.fsync(metrics.fileno())
-    host = to_backend(state, "numpy")
-    save_arrays(vars(host), path, {"steps": step, "run": describe_run(params, recipe)})
+    try:
+        journal.flush()
+    finally:  # a line that cannot be written, because its loss is not finite, is of a step that was not taken
+        state = engine.gather()
+        if engine.rank == 0:
+            journal.sync()
+            metadata = {"steps": journal.steps, "run": describe_run(engine.like, recipe)}
+            save_arrays(vars(state), path, metadata)
 
 
 def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWState]:
@@ -196,31 +194,7 @@ def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWSt
 
 def describe_run(params: Params, recipe: Recipe) -> dict[str, Any]:
     """What has to be the same when a run goes on."""
-    return {"config": params.config.to_dict(), "recipe": asdict(recipe)}
-
-
-def open_metrics(path: Path, steps_done: int) -> BinaryIO:
-    """Open the metrics file to append; what is newer than the saved state, or half written, is cut off.
-
-    Raises:
-        ValueError: lines of steps that were done are missing.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = path.read_bytes() if path.exists() else b""
-    lines = text.splitlines(keepends=True)[:steps_done]
-    if len(lines) < steps_done or not all(line.endswith(b"\n") for line in lines):
-        raise ValueError(
-            f"{path} lacks lines: {STATE} beside it was saved after {steps_done} steps. "
-            "Bring the file back, or start another run."
-        )
-    write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
-    return path.open("ab")
-
-
-def write_line(metrics: BinaryIO, line: dict[str, Any]) -> None:
-    """Append a line and hand it to the operating system, so that killing this process does not lose it."""
-    metrics.write(json.dumps(line).encode() + b"\n")
-    metrics.flush()
+    return {"config": params.config.to_dict(), "recipe": asdict(recipe), "order": "matrices first"}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ import pytest
 from minitvlt.__main__ import main
 from minitvlt.commands import pretrain
 from minitvlt.config import Config
-from minitvlt.learning import trainer
 from minitvlt.learning.checkpoints import load
+from minitvlt.learning.engine import Engine
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.trainer import read_metrics
 from minitvlt.runs import Settings, claim_folder, read_settings
@@ -161,15 +161,16 @@ def claimed() -> Path:
 def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
     """A run in `run` that was stopped after two of four steps; returns what a whole one leaves."""
     start("--out", "whole", "--seed", "3")
-    take_step = trainer.take_step
+    calls, compute = [], Engine.compute
 
     def stop_at_third(*arguments):
-        if arguments[5] == 2:
+        calls.append(arguments)
+        if len(calls) == 3:
             raise KeyboardInterrupt
-        return take_step(*arguments)
+        return compute(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "take_step", stop_at_third)
+        patch.setattr(Engine, "compute", stop_at_third)
         assert start("--seed", "3") == 130
     assert capsys.readouterr().err.endswith("interrupted.\n")
     return {name: Path("whole", name).read_bytes() for name in ALL - {"report.html", "run.json"}}
@@ -206,6 +207,8 @@ def test_a_finished_run_is_scored_and_drawn_again():
         (["--data", "clips"], "data is None, not '.*clips'"),
         (["--backend", "torch"], "backend is 'numpy', not 'torch'"),
         (["--device", "cpu"], "device is None, not 'cpu'"),
+        (["--dtype", "bfloat16"], "dtype is 'float32', not 'bfloat16'"),
+        (["--compile"], "compile is False, not True"),
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(claimed, capsys, words, expected):
@@ -267,6 +270,9 @@ def test_a_run_killed_before_its_first_step_is_resumed(claimed):
         (["--data", "."], "holds no media file"),
         (["--device", "cuda"], "NumPy computes on the processor"),
         (["--backend", "torch", "--device", "toaster"], "toaster"),
+        (["--compile", "--dtype", "bfloat16"], "leave dtype, compile out, or choose the backend torch"),
+        (["--shard"], "leave shard out, or choose the backend torch"),
+        (["--backend", "torch", "--shard"], "over several processes: start them by torchrun"),
         (["--out", "small.json"], "small.json is a file: choose another --out"),
         (["--out", "small.json/run"], "small.json"),
     ],

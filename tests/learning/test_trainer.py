@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitvlt.backends import flatten, to_backend
+from minitvlt.backends import to_backend
 from minitvlt.config import Config
-from minitvlt.learning import trainer
+from minitvlt.learning import journal, trainer
 from minitvlt.learning.checkpoints import load_arrays, save, save_arrays
-from minitvlt.learning.optimizer import Recipe, compute_learning_rate
+from minitvlt.learning.optimizer import Recipe, compute_learning_rate, to_vector
 from minitvlt.learning.trainer import read_metrics, train
 from minitvlt.model.parameters import init
 from minitvlt.signals.prepare import Examples
@@ -132,10 +132,10 @@ def test_a_task_left_out_leaves_its_numbers_out(tmp_path):
 def test_the_progress_bar_is_lively_on_a_terminal_and_rare_in_a_log(tmp_path, capsys, monkeypatch):
     train(init(CONFIG), ShapesWorld(CONFIG), replace(RECIPE, steps=3), tmp_path)
     assert "3/3" in capsys.readouterr().err
-    with trainer.start_bar(0, RECIPE, True) as bar:
+    with journal.start_bar(0, RECIPE.steps, True) as bar:
         assert bar.mininterval == 30, "seconds"
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with trainer.start_bar(0, RECIPE, True) as bar:
+    with journal.start_bar(0, RECIPE.steps, True) as bar:
         assert bar.mininterval == 0.1
 
 
@@ -163,8 +163,7 @@ def test_training_returns_parameters_where_they_came_from(tmp_path):
     assert type(trained.encoder.cls) is type(params.encoder.cls)
     assert trained.config is params.config
     saved = load_arrays(tmp_path / "training_state.safetensors")[0]["parameters"]
-    laid_out = np.concatenate([array.numpy().ravel() for array in flatten(trained).values()])
-    np.testing.assert_array_equal(saved, laid_out)
+    np.testing.assert_array_equal(saved, to_vector(trained).numpy())
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7])
@@ -190,7 +189,7 @@ def test_the_gradient_is_clipped_and_its_own_norm_is_logged(tmp_path):
 CHILD = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from minitvlt.learning import checkpoints, trainer
+from minitvlt.learning import checkpoints, engine, journal, trainer
 from tests.learning.test_trainer import SAVE_EVERY, run_training
 
 folder, place, call = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -231,11 +230,13 @@ def interrupt(original, *args):
 
 match place:
     case "in a step":
-        replace(trainer, "take_step", die_before)
+        replace(engine.Engine, "compute", die_before)
+    case "in an update":
+        replace(engine, "update_adamw", die_before)
     case "in a line":
-        replace(trainer, "write_line", write_half_a_line)
+        replace(journal, "write_line", write_half_a_line)
     case "after a line":
-        replace(trainer, "write_line", die_after)
+        replace(journal, "write_line", die_after)
     case "in a state":
         replace(checkpoints, "save_file", write_half_a_file)
     case "before a rename":
@@ -243,7 +244,9 @@ match place:
     case "after a rename":
         replace(os, "replace", die_after)
     case "by the keyboard":
-        replace(trainer, "take_step", interrupt)
+        replace(engine.Engine, "compute", interrupt)
+    case "by the keyboard in an update":
+        replace(engine, "find_scale", interrupt)
     case "anywhere":
         threading.Timer(call / 1000, die).start()
 run_training(folder)
@@ -262,13 +265,15 @@ def run_until_killed(folder: Path, place: str, call: int) -> int:
     [
         [("in a step", 2), ("in a line", 5), ("after a line", 8), ("in a state", 2)],
         [("after a rename", 1), ("before a rename", 3), ("after a rename", 3), ("by the keyboard", 7)],
+        [("in an update", 6), ("by the keyboard in an update", 3)],
     ],
-    ids=["first", "second"],
+    ids=["first", "second", "third"],
 )
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(tmp_path, finished, kills):
     for place, call in kills:
         status = run_until_killed(tmp_path, place, call)
-        assert status == -(signal.SIGINT if place == "by the keyboard" else signal.SIGKILL), (place, status)
+        expected = signal.SIGINT if place.startswith("by the keyboard") else signal.SIGKILL
+        assert status == -expected, (place, status)
     run_training(tmp_path)
     assert read_files(tmp_path) == finished
 

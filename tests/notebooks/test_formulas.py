@@ -634,7 +634,7 @@ def _():
 RECIPE = mt.Recipe(steps=9, warmup_steps=2, weight_decay=0.2)
 GRADIENT, BEFORE = COTANGENT, AdamWState(ROW, ROW / 3, ROW**2)
 STEP = 4  # counted from 0: the fifth
-AFTER = update_adamw(BEFORE, GRADIENT, np.ones(5), STEP, RECIPE)
+AFTER = update_adamw(BEFORE, GRADIENT, STEP, RECIPE)
 
 
 @states("07_pretraining", r"m \leftarrow \beta_1 m + (1 - \beta_1) \, g")
@@ -652,7 +652,7 @@ def _():
     """A memory that began at 0 and met the same gradient k times is that gradient, once put right."""
     state = AdamWState(ROW, 0 * ROW, 0 * ROW)
     for step in range(3):
-        state = update_adamw(state, GRADIENT, np.ones(5), step, RECIPE)
+        state = update_adamw(state, GRADIENT, step, RECIPE)
     hats = state.mean / (1 - RECIPE.beta1**3), state.square / (1 - RECIPE.beta2**3)
     return hats, (GRADIENT, GRADIENT**2)
 
