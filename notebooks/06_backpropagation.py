@@ -105,8 +105,9 @@ print("twice g:", np.allclose(back, 2 * g))
 # ## A picture of the tape
 #
 # Here is a small computation: three rows of four numbers pass through a linear map with weights and biases, a
-# softmax, and a sum of squares. We collect all arrays on its tape. The name of a VJP tells which function
-# wrote it.
+# softmax, and a sum of squares. Each result has a *node* on the tape, with its shape and its edges; the
+# numbers themselves are not kept there. We collect all nodes. The name of a VJP tells which function wrote
+# it.
 
 # %%
 weight, bias = TapeArray(rng.normal(size=(2, 4))), TapeArray(np.zeros(2))
@@ -114,45 +115,45 @@ rows = rng.normal(size=(3, 4))
 loss = tape.sum(tape.softmax(tape.linear(rows, weight, bias)) ** 2)
 
 
-def find_parents(array):
-    groups = [parents if type(parents) is tuple else (parents,) for parents, _ in array.edges]
-    return [parent for group in groups for parent in group if type(parent) is TapeArray]
+def find_parents(node):
+    groups = [parents if type(parents) is tuple else (parents,) for parents, _ in node.edges]
+    return [parent for group in groups for parent in group if parent is not None]
 
 
-def name_of(array, names):
-    return array.edges[0][1].__qualname__.split(".")[0] if array.edges else names[id(array)]
+def name_of(node, names):
+    return node.edges[0][1].__qualname__.split(".")[0] if node.edges else names[node]
 
 
-print("the loss was made by", name_of(loss, {}), "from", name_of(*find_parents(loss), {}))
+print("the loss was made by", name_of(loss.node, {}), "from", name_of(*find_parents(loss.node), {}))
 
 # %% [markdown]
-# Each array is drawn in the column that says how many steps it is away from the loss, which stands at the
+# Each node is drawn in the column that says how many steps it is away from the loss, which stands at the
 # right. Arrows go the way in which numbers are computed; gradients take the same way back.
 
 
 # %%
-def list_arrays(output):
-    found, waiting = {id(output): output}, [output]
+def list_nodes(last):
+    found, waiting = {last}, [last]
     while waiting:
-        new = {id(parent): parent for parent in find_parents(waiting.pop()) if id(parent) not in found}
+        new = set(find_parents(waiting.pop())) - found
         found |= new
-        waiting += new.values()
-    return sorted(found.values(), key=lambda array: -array.number)  # the latest first
+        waiting += new
+    return sorted(found, key=lambda node: -node.number)  # the latest first
 
 
-print("arrays on the tape:", len(list_arrays(loss)))
+print("nodes on the tape:", len(list_nodes(loss.node)))
 
 
 # %%
-def place_arrays(arrays):
-    depth, columns, places = {id(arrays[0]): 0}, {}, {}
-    for array in arrays:
-        columns.setdefault(depth[id(array)], []).append(array)
-        for parent in find_parents(array):
-            depth[id(parent)] = max(depth.get(id(parent), 0), depth[id(array)] + 1)
+def place_nodes(nodes):
+    depth, columns, places = {nodes[0]: 0}, {}, {}
+    for node in nodes:
+        columns.setdefault(depth[node], []).append(node)
+        for parent in find_parents(node):
+            depth[parent] = max(depth.get(parent, 0), depth[node] + 1)
     for column, members in columns.items():
-        for row, array in enumerate(members):
-            places[id(array)] = -column, (len(members) - 1) / 2 - row + column % 2 / 2
+        for row, node in enumerate(members):
+            places[node] = -column, (len(members) - 1) / 2 - row + column % 2 / 2
     return places
 
 
@@ -162,15 +163,15 @@ from minitvlt.diagrams import new_axes, use_style
 use_style()
 
 
-def draw_tape(axes, output, names):
-    arrays = list_arrays(output)
-    places = place_arrays(arrays)
-    for array in arrays:
-        for parent in find_parents(array):
-            draw_arrow(axes, places[id(parent)], places[id(array)])
-        label = f"{name_of(array, names)}\n{' × '.join(map(str, array.shape)) or '1'}"
-        box = {"boxstyle": "round" if array.edges else "square", "facecolor": "white"}
-        axes.text(*places[id(array)], label, ha="center", va="center", fontsize=11, bbox=box)
+def draw_tape(axes, last, names):
+    nodes = list_nodes(last)
+    places = place_nodes(nodes)
+    for node in nodes:
+        for parent in find_parents(node):
+            draw_arrow(axes, places[parent], places[node])
+        label = f"{name_of(node, names)}\n{' × '.join(map(str, node.shape)) or '1'}"
+        box = {"boxstyle": "round" if node.edges else "square", "facecolor": "white"}
+        axes.text(*places[node], label, ha="center", va="center", fontsize=11, bbox=box)
 
 
 # %%
@@ -193,7 +194,7 @@ def draw_arrow(axes, start, stop):
 figure, (axes,) = new_axes(size=(9, 2.4))
 axes.set(xlim=(-4.5, 0.5), ylim=(-1, 1))
 axes.axis("off")
-draw_tape(axes, loss, {id(weight): "weight", id(bias): "bias"})
+draw_tape(axes, loss.node, {weight.node: "weight", bias.node: "bias"})
 show(figure, "Boxes with arrows: weight and bias lead to linear, then softmax, power and sum.")
 
 # %% [markdown]
@@ -209,13 +210,13 @@ block = mt.map_tree(TapeArray, params.encoder.blocks[0])
 tokens = TapeArray(rng.normal(size=(2, 19, 64)).astype(np.float32))
 normed = run_norm(tokens, block.attention_norm, config.layer_norm_eps)
 after = tokens + run_attention(normed, block.attention, config.num_attention_heads)
-names = {id(array): name.split(".")[-1] for name, array in mt.flatten(block).items()}
+names = {array.node: name.split(".")[-1] for name, array in mt.flatten(block).items()}
 
 # %% tags=["thumbnail"]
 figure, (axes,) = new_axes(size=(13, 6))
 axes.set(xlim=(-10.5, 0.5), ylim=(-1.2, 3))
 axes.axis("off")
-draw_tape(axes, after, names | {id(tokens): "x"})
+draw_tape(axes, after.node, names | {tokens.node: "x"})
 show(figure, "A chain of boxes from x by layer_norm, linear, reshape and attention to a sum with x itself.")
 
 # %% [markdown]

@@ -8,7 +8,8 @@ of that of y, here always called g:
 
 Every function does two things when it is called: it computes its value, and it records, for each array that
 went in, the VJP that leads back to it. `carry_back` walks these edges from L to the parameters, last array
-first. An array that was used several times gets the sum of what comes back from each use.
+first. An array that was used several times gets the sum of what comes back from each use. The tape keeps no
+array: what a VJP needs it holds itself, and all else is freed as soon as the computation has done with it.
 
 A complex cotangent is ∂L/∂Re + i ∂L/∂Im. With that, f(z) of slope f'(z) carries g back as g · conj(f'(z)).
 """
@@ -27,27 +28,38 @@ from minitvlt.backends.tree import Array
 _numbers = count()
 
 
-class TapeArray:
-    """A NumPy array, and the edges that lead back to the arrays it was computed from.
+class Node:
+    """A place on the tape: the shape of an array, the edges to those it came from, and what has come back"""
 
-    Arithmetic, comparisons, and indexing by numbers and slices work as on the array itself. Comparisons are
-    not recorded: they jump or stay, so they have no slope.
-    """
+    __slots__ = ("cotangent", "dtype", "edges", "is_ours", "number", "shape")
 
-    __slots__ = ("cotangent", "edges", "is_ours", "number", "value")
-    __array_ufunc__ = None  # NumPy array + TapeArray: NumPy declines, so Python asks TapeArray.__radd__
-    __hash__ = object.__hash__
-
-    def __init__(self, value: Array, edges: tuple = ()) -> None:
-        self.value = value
+    def __init__(self, value: Array, edges: tuple) -> None:
+        self.shape, self.dtype = value.shape, value.dtype
         self.edges = edges
         self.number = next(_numbers)  # in the order of their making, so parents before children
         self.cotangent = None  # what has come back so far
         self.is_ours = False  # whether the memory of the cotangent is used by nobody else
 
+
+class TapeArray:
+    """A NumPy array and its place on the tape.
+
+    Arithmetic, comparisons, and indexing by numbers and slices work as on the array itself. Comparisons are
+    not recorded: they jump or stay, so they have no slope.
+    """
+
+    __slots__ = ("node", "value")
+    __array_ufunc__ = None  # NumPy array + TapeArray: NumPy declines, so Python asks TapeArray.__radd__
+    __hash__ = object.__hash__
+
+    def __init__(self, value: Array, edges: tuple = ()) -> None:
+        self.value = value
+        self.node = Node(value, edges)
+
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: self.value.ndim)
+    cotangent = property(lambda self: self.node.cotangent)
 
     def __repr__(self) -> str:
         return f"TapeArray({self.value!r})"
@@ -117,7 +129,7 @@ def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
             serves all. A parent that is not on the tape is a constant: its edge is dropped, and with no edge
             left the value is a constant too.
     """
-    kept = tuple([edge for edge in edges if _is_recorded(edge[0])])
+    kept = tuple([(_find_node(parents), vjp) for parents, vjp in edges if _is_recorded(parents)])
     return TapeArray(value, kept) if kept else value
 
 
@@ -125,6 +137,12 @@ def _is_recorded(parent: Any) -> bool:
     if type(parent) is tuple:
         return any(type(one) is TapeArray for one in parent)
     return type(parent) is TapeArray
+
+
+def _find_node(parent: Any) -> Any:
+    if type(parent) is tuple:
+        return tuple([_find_node(one) for one in parent])
+    return parent.node if type(parent) is TapeArray else None
 
 
 def carry_back(output: TapeArray, cotangent: Array | None = None) -> None:
@@ -135,20 +153,20 @@ def carry_back(output: TapeArray, cotangent: Array | None = None) -> None:
     The array made last is always next: whatever was computed from it was made later, so its cotangent is
     complete. There is no recursion, so a computation may be as long as it likes.
     """
-    output.cotangent = np.ones_like(output.value) if cotangent is None else cotangent
-    waiting = [(-output.number, output)]
+    output.node.cotangent = np.ones_like(output.value) if cotangent is None else cotangent
+    waiting = [(-output.node.number, output.node)]
     while waiting:
-        _, array = heappop(waiting)
-        if not array.edges:
+        _, node = heappop(waiting)
+        if not node.edges:
             continue  # the beginning of the tape: a parameter keeps its cotangent
-        g, edges = array.cotangent, array.edges
-        array.cotangent, array.edges = None, ()
+        g, edges = node.cotangent, node.edges
+        node.cotangent, node.edges = None, ()
         for parents, vjp in edges:
             back = vjp(g)
             if type(parents) is not tuple:
                 parents, back = (parents,), (back,)
             for parent, contribution in zip(parents, back, strict=True):
-                if type(parent) is TapeArray:
+                if parent is not None:
                     if parent.cotangent is None and parent.edges:
                         heappush(waiting, (-parent.number, parent))
                     accumulate(parent, contribution, g)
@@ -161,29 +179,29 @@ class Part(NamedTuple):
     cotangent: Array
 
 
-def accumulate(array: TapeArray, contribution: Array | Part, g: Array) -> None:
+def accumulate(node: Node, contribution: Array | Part, g: Array) -> None:
     """Add a contribution to a cotangent, in place where the memory is nobody else's."""
     if type(contribution) is Part:
-        if array.cotangent is None:
-            array.cotangent, array.is_ours = np.zeros_like(array.value), True
-        elif not array.is_ours:
-            array.cotangent, array.is_ours = array.cotangent.copy(), True
-        array.cotangent[contribution.index] += contribution.cotangent
+        if node.cotangent is None:
+            node.cotangent, node.is_ours = np.zeros(node.shape, node.dtype), True
+        elif not node.is_ours:
+            node.cotangent, node.is_ours = node.cotangent.copy(), True
+        node.cotangent[contribution.index] += contribution.cotangent
         return
-    contribution = sum_to_shape(contribution, array.value)
+    contribution = sum_to_shape(contribution, node)
     is_new = contribution is not g and contribution.base is None  # neither g nor a view of anything
-    if array.cotangent is None:
-        array.cotangent, array.is_ours = contribution, is_new
-    elif is_new and not array.is_ours:
-        contribution += array.cotangent
-        array.cotangent, array.is_ours = contribution, True
-    elif array.is_ours:
-        array.cotangent += contribution
+    if node.cotangent is None:
+        node.cotangent, node.is_ours = contribution, is_new
+    elif is_new and not node.is_ours:
+        contribution += node.cotangent
+        node.cotangent, node.is_ours = contribution, True
+    elif node.is_ours:
+        node.cotangent += contribution
     else:
-        array.cotangent, array.is_ours = array.cotangent + contribution, True
+        node.cotangent, node.is_ours = node.cotangent + contribution, True
 
 
-def sum_to_shape(g: Array, like: Array) -> Array:
+def sum_to_shape(g: Array, like: Array | Node) -> Array:
     """Undo broadcasting: where one element was used many times, its cotangent is the sum over its uses.
 
     The result has the shape and the dtype of `like`; a real array has a real cotangent.

@@ -54,4 +54,4 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
 def _gradient(leaf: Array) -> Array:
     if not isinstance(leaf, TapeArray) or leaf.cotangent is None:
         return np.zeros_like(value_of(leaf))
-    return leaf.cotangent if leaf.is_ours else leaf.cotangent.copy()
+    return leaf.cotangent if leaf.node.is_ours else leaf.cotangent.copy()

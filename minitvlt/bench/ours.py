@@ -60,10 +60,9 @@ def prepare_step(contender: Contender, case: Case) -> Run:
     keep_memory(EVERYTHING)  # as the trainer does
     batch = make_batch(draw_clips(case), case.config, np.random.default_rng(0))
     counts, recipe, step = PRETRAINING.count(batch), Recipe(batch_size=case.batch), 0
-    params = to_backend(init(case.config), contender.library, contender.device)
-    engine = start_engine(
-        params, start_adamw(init(case.config)), Execution(contender.precision, contender.is_compiled)
-    )
+    initial, execution = init(case.config), Execution(contender.precision, contender.is_compiled)
+    place = partial(to_backend, name=contender.library, device=contender.device)
+    engine = start_engine(place(initial), start_adamw(initial), execution)
     parts = engine.move([batch])
 
     def run() -> float:

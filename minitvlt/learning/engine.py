@@ -23,15 +23,16 @@ from minitvlt.learning.optimizer import (
     count_decaying,
     find_scale,
     from_vector,
+    lay_out,
     slice_evenly,
     sum_squares,
-    to_vector,
     update_adamw,
 )
 from minitvlt.learning.processes import count_processes, is_one_of_several
 from minitvlt.model.parameters import Params
 
 Numbers = dict[str, Float[Array, ""] | None]
+Pieces = list[Float[Array, "_"]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Engine:
     def __init__(self, params: Params, state: AdamWState) -> None:
         """Begin with some parameters and AdamW's memory, NumPy vectors that nobody else may use any more.
 
-        `params` say where to compute, and what the vectors hold; they stay as they are.
+        `params` say where to compute, and what the vectors hold; they stay as they are, and are not kept.
         """
-        self.like = params
+        self.like = shape_like(params)
         self.state, self.decaying = map_tree(self.place, state), count_decaying(params)
         xp = namespace(self.state.parameters)
         self.is_fine = xp.zeros((), self.state.parameters) < 1  # no loss so far was NaN or infinite
@@ -82,25 +83,26 @@ class Engine:
 
     def compute(
         self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Float[Array, "n"]]:
+    ) -> tuple[Numbers, Pieces]:
         """Add up over the parts of a batch what `function(params, part, counts)` returns, and its gradient.
 
         Returns:
-            The numbers beside the value, the value as `loss`, and `gradient_norm`; and the gradient, of which
-            this process may hold a share.
+            The numbers beside the value, the value as `loss`, and `gradient_norm`; and the gradient in
+            pieces, which end to end are as long as the vector of parameters, or as this process's share.
         """
         numbers, gradient = self.differentiate(function, parts, counts)
-        norm = namespace(gradient).sqrt(self.sum_shares(sum_squares(gradient)))
+        norm = namespace(*gradient).sqrt(self.sum_shares(sum(map(sum_squares, gradient))))
         return {**numbers, "gradient_norm": norm}, gradient
 
     def differentiate(
         self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Float[Array, "n"]]:
+    ) -> tuple[Numbers, Pieces]:
         """Do the work of `compute`, but for the norm."""
         compute, params, total = value_and_grad(function, has_aux=True), self.finish(), None
         for part in parts:
             (loss, numbers), gradients = compute(params, part, counts)
-            found = ({"loss": loss, **numbers}, to_vector(gradients))
+            pieces = [namespace(array).reshape(array, (-1,)) for _, array in lay_out(gradients)]
+            found = ({"loss": loss, **numbers}, pieces)
             total = found if total is None else map_tree(operator.add, total, found)
         return total
 
@@ -108,7 +110,7 @@ class Engine:
         """Add up a number over the shares of the state, if there are several."""
         return number
 
-    def update(self, gradient: Float[Array, "n"], numbers: Numbers, step: int, recipe: Recipe) -> None:
+    def update(self, gradient: Pieces, numbers: Numbers, step: int, recipe: Recipe) -> None:
         """Take a step of AdamW in place, unless a loss or gradient, now or in an earlier step, is not finite.
 
         From then on nothing changes any more. So nobody has to wait for the numbers before the next step
@@ -120,20 +122,19 @@ class Engine:
         self.move_parameters(gradient, find_scale(norm, recipe.clip_norm), step, recipe)
         self.is_whole = True
 
-    def move_parameters(
-        self, gradient: Float[Array, "n"], scale: Float[Array, ""], step: int, recipe: Recipe
-    ) -> None:
-        """Do the work of `update`: slice by slice, first where weight decay applies."""
+    def move_parameters(self, gradient: Pieces, scale: Float[Array, ""], step: int, recipe: Recipe) -> None:
+        """Do the work of `update`: slice by slice, so that all that is made on the way stays in the cache."""
         if not self.is_fine:
             return
-        parts = ((slice(self.decaying), True), (slice(self.decaying, None), False))
-        for part, decays in parts:
-            state = map_tree(lambda vector, part=part: vector[part], self.state)
-            for piece in slice_evenly(gradient[part]):
-                old = map_tree(lambda vector, piece=piece: vector[piece], state)
-                new = update_adamw(old, gradient[part][piece] * scale, step, recipe, decays)
+        start = 0
+        for piece in gradient:
+            for some in slice_evenly(piece):
+                places = slice(start + some.start, start + some.stop)
+                old = map_tree(lambda vector, places=places: vector[places], self.state)
+                new = update_adamw(old, piece[some] * scale, step, recipe, start < self.decaying)
                 for place, value in zip(vars(old).values(), vars(new).values(), strict=True):
                     place[...] = value
+            start += piece.shape[0]
 
     def read_later(self, numbers: Numbers) -> Callable[[], dict[str, float | None]]:
         """Begin to bring numbers to the host; the function that is returned waits for them."""
@@ -190,6 +191,16 @@ def join_processes(params: Params) -> AbstractContextManager[None]:
     if namespace(params.encoder.cls).name != "torch":
         return nullcontext()
     return _import("torch_processes").join_processes(str(params.encoder.cls.device))
+
+
+def shape_like(tree: Any) -> Any:
+    """Make a tree of the same structure, shapes, library and device, of zeros that take hardly any memory."""
+
+    def repeat(x: Array) -> Array:
+        xp = namespace(x)
+        return xp.broadcast_to(xp.zeros((1,) * len(x.shape), x), tuple(x.shape))
+
+    return map_tree(repeat, tree)
 
 
 def move_beside(params: Params, tree: Any) -> Any:

@@ -20,7 +20,7 @@ from torch.optim.adamw import adamw
 from minitvlt.backends import Array, map_tree
 from minitvlt.backends.torch_backend import from_numpy
 from minitvlt.backends.torch_module import TreeModule, UnitModule
-from minitvlt.learning.engine import Engine, Execution, Numbers
+from minitvlt.learning.engine import Engine, Execution, Numbers, Pieces
 from minitvlt.learning.optimizer import AdamWState, Recipe, compute_learning_rate, count_decaying, lay_out
 from minitvlt.learning.torch_sharding import cut_shares, join_shares, shard_module, store_shares
 from minitvlt.model.parameters import Params
@@ -72,7 +72,7 @@ class TorchEngine(Engine):
 
     def differentiate(
         self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Float[torch.Tensor, "_"]]:
+    ) -> tuple[Numbers, Pieces]:
         """Add up the value, what comes beside it and the gradient, over parts and over processes."""
         self.call = self.call or self.wrap(function, parts[0], counts)
         is_ddp, total = self.processes > 1 and not self.is_sharded, None
@@ -83,7 +83,7 @@ class TorchEngine(Engine):
                 (loss * self.processes).backward()  # DDP and FSDP take the mean of the processes' gradients
             found = map_tree(lambda x: x.detach(), {"loss": loss, **numbers})
             total = found if total is None else map_tree(torch.add, total, found)
-        return self.add_up(total), self.take_gradient()
+        return self.add_up(total), [self.take_gradient()]
 
     def autocast(self) -> torch.autocast:
         """Compute products in the precision that was asked for."""
@@ -135,14 +135,15 @@ class TorchEngine(Engine):
         return self.add_up({"number": number})["number"] if self.is_sharded else number
 
     def move_parameters(
-        self, gradient: Float[torch.Tensor, "_"], scale: Float[torch.Tensor, ""], step: int, recipe: Recipe
+        self, gradient: Pieces, scale: Float[torch.Tensor, ""], step: int, recipe: Recipe
     ) -> None:
         """Take the step by torch's own kernel, which changes nothing where it is told of an infinity."""
         state, rate = self.state, compute_learning_rate(step, recipe)
+        vectors = (state.parameters, *gradient, state.mean, state.square)
         parts = ((slice(self.decaying), recipe.weight_decay), (slice(self.decaying, None), 0.0))
         for part, weight_decay in parts:
             adamw(
-                *([vector[part]] for vector in (state.parameters, gradient, state.mean, state.square)),
+                *([vector[part]] for vector in vectors),
                 max_exp_avg_sqs=[],
                 state_steps=[torch.full((), float(step), device=self.device)],
                 fused=True,

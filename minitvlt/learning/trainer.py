@@ -71,7 +71,7 @@ def train(
         state_path = Path(folder) / STATE
         steps_done, state = load_state(state_path, params, recipe)
         engine = start_engine(params, state, execution)
-        del state  # the engine has taken it over
+        del params, state  # the engine has taken them over
         path = Path(folder) / METRICS if engine.rank == 0 else None
         with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
             save = partial(save_state, state_path, engine, journal, recipe)
@@ -92,6 +92,7 @@ def run_steps(
             numbers, gradient = engine.compute(objective.compute, parts, counts)
             with uninterrupted():  # the state and the journal always belong to the same step
                 engine.update(gradient, numbers, step, recipe)
+                del gradient  # the next one needs the memory
                 read = engine.read_later(numbers)
                 journal.add(partial(make_line, step, read, counts, recipe, objective))
                 if (step + 1) % SAVE_EVERY == 0:

@@ -265,7 +265,7 @@ def run_until_killed(folder: Path, place: str, call: int) -> int:
     [
         [("in a step", 2), ("in a line", 5), ("after a line", 8), ("in a state", 2)],
         [("after a rename", 1), ("before a rename", 3), ("after a rename", 3), ("by the keyboard", 7)],
-        [("in an update", 6), ("by the keyboard in an update", 3)],
+        [("in an update", 150), ("by the keyboard in an update", 3)],
     ],
     ids=["first", "second", "third"],
 )
