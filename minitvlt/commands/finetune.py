@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from minitvlt.backends import to_backend
+from minitvlt.commands.computing import add_computing_arguments, choose_execution
+from minitvlt.config import Config
 from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import save
 from minitvlt.learning.evaluation import BATCH
@@ -29,6 +30,7 @@ from minitvlt.learning.finetuning import (
 )
 from minitvlt.learning.formats import load_any
 from minitvlt.learning.label_files import LABEL_READERS, LabelTable, read_labels
+from minitvlt.learning.processes import is_first
 from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import Params
 from minitvlt.results import print_measures
@@ -60,8 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--micro-batches", type=int, help="work through each batch in so many parts (default: 1)")
     add("--learning-rate", type=float, help=f"the highest (default: {FINETUNING.learning_rate})")
     add("--seed", type=int, help=f"decides every random choice (default: {FINETUNING.seed})")
-    add("--backend", choices=("numpy", "torch"), help="what computes (default: numpy)")
-    add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
+    add_computing_arguments(parser)
     add(
         "--out",
         type=Path,
@@ -78,26 +79,32 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = settings.recipe
     task, table = find_task(settings)
     params = prepare_params(params, task, recipe.seed, settings.pooling)
-    params = to_backend(params, settings.backend, settings.device)
+    params, execution = choose_execution(params, settings, arguments)
     training, names, held_out = make_clips(table, params)
     objective = make_objective(task)
     objective.draw(training, params.config, np.random.default_rng(0), min(2, recipe.batch_size))
-    if not arguments.resume:
+    if is_first() and not arguments.resume:
         claim_folder(folder, settings)
-    params = train(params, training, recipe, folder, objective=objective)
-    save(params, folder / "model.safetensors", {"label_names": list(task.names)})
-    print("Scoring the model on clips that it has not learnt from ...", flush=True)
-    answers = Answers(task, *answer(params, task, held_out), names)
+    params = train(params, training, recipe, folder, objective=objective, execution=execution)
+    if is_first():
+        save(params, folder / "model.safetensors", {"label_names": list(task.names)})
+        print("Scoring the model on clips that it has not learnt from ...", flush=True)
+        finish(folder, settings, params.config, Answers(task, *answer(params, task, held_out), names))
+
+
+def finish(folder: Path, settings: TaskSettings, config: Config, answers: Answers) -> None:
+    """Show in the folder and on the screen how well the model answers."""
     measures = list_task_measures(answers, settings)
     write_answers(folder, answers, measures)
-    report = show_answers(folder, answers, measures, settings, params.config)
+    report = show_answers(folder, answers, measures, settings, config)
     print_measures(measures)
     print(f"\nOpen {report} in a browser.")
 
 
 def begin_run(arguments: argparse.Namespace) -> tuple[TaskSettings, Params]:
     """Settle what a new run does, and load the model that it begins with."""
-    check_unused(arguments.out)
+    if is_first():  # the others must not see whether it has already begun to write
+        check_unused(arguments.out)
     said = {"checkpoint": find_checkpoint(CHECKPOINT), **list_said(arguments)}
     if "task" not in said:
         raise ValueError(f"Say what to learn: {', '.join(list_tasks('data' in said))}.")

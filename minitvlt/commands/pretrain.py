@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from minitvlt.backends import to_backend
+from minitvlt.commands.computing import add_computing_arguments, choose_execution
 from minitvlt.config import Config
 from minitvlt.learning.batches import World
 from minitvlt.learning.checkpoints import save
-from minitvlt.learning.engine import Execution, check_execution
 from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.processes import find_device, is_first
+from minitvlt.learning.processes import is_first
 from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import Params, init
 from minitvlt.results import list_measures, print_measures, show_results
@@ -55,13 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--learning-rate", type=float, help=f"the highest (default: {standard.learning_rate})")
     add("--seed", type=int, help=f"decides every random choice (default: {standard.seed})")
-    add("--backend", choices=("numpy", "torch"), help="what computes (default: numpy)")
-    add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
-    add("--dtype", choices=("float32", "bfloat16"), help="precision of torch's products (default: float32)")
-    add("--compile", action="store_true", default=None, help="let torch.compile make each step faster")
-    add(
-        "--shard", action="store_true", help="under torchrun, let each process hold a share of the parameters"
-    )
+    add_computing_arguments(parser)
     add("--out", type=Path, default=Path("run"), help="folder to write, new or empty (default: run)")
     add("--resume", action="store_true", help="go on with the run in the folder --out, by its own settings")
 
@@ -74,9 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         settings = choose_settings(arguments)
     config, recipe = settings.config, settings.recipe
-    execution = Execution(settings.dtype, settings.compile, arguments.shard)
-    params = to_backend(init(config, recipe.seed), settings.backend, find_device(settings.device))
-    check_execution(params, execution, recipe)
+    params, execution = choose_execution(init(config, recipe.seed), settings, arguments)
     training, held_out, measured_on = make_worlds(settings.data, config)
     training.sample(np.random.default_rng(0), 1)  # fails where the world cannot serve this configuration
     if is_first() and not arguments.resume:

@@ -10,7 +10,6 @@ import pytest
 from minitvlt.__main__ import main
 from minitvlt.commands import finetune
 from minitvlt.config import Config
-from minitvlt.learning import trainer
 from minitvlt.learning.checkpoints import load, save
 from minitvlt.learning.finetuning import FINETUNING, read_label_names
 from minitvlt.learning.trainer import read_metrics
@@ -19,6 +18,7 @@ from minitvlt.runs import TaskSettings, read_settings
 from minitvlt.signals.clips import Clip, write_clip, write_wav
 from minitvlt.task_results import GOALS
 from tests.helpers.annotations import annotations_unchecked
+from tests.helpers.interruption import interrupt_at
 from tests.helpers.media import make_frames, make_sweep, needs_av
 
 CONFIG = Config.tiny(
@@ -164,15 +164,8 @@ def test_torch_runs_the_same_command():
 def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
     """A run in `finetuned` that was stopped after two of four steps; returns what a whole one leaves."""
     start("shape", "--out", "whole", "--seed", "3")
-    take_step = trainer.take_step
-
-    def stop_at_third(*arguments):
-        if arguments[5] == 2:
-            raise KeyboardInterrupt
-        return take_step(*arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "take_step", stop_at_third)
+        interrupt_at(patch, step=3)
         assert start("shape", "--seed", "3") == 130
     capsys.readouterr()
     return {name: Path("whole", name).read_bytes() for name in SAME}

@@ -12,13 +12,13 @@ from minitvlt.__main__ import main
 from minitvlt.commands import pretrain
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load
-from minitvlt.learning.engine import Engine
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.trainer import read_metrics
 from minitvlt.runs import Settings, claim_folder, read_settings
 from minitvlt.signals.clips import Clip, write_clip
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import why_no_cuda
+from tests.helpers.interruption import interrupt_at
 from tests.helpers.media import make_frames, make_sweep, needs_av
 
 SMALL = {
@@ -161,16 +161,8 @@ def claimed() -> Path:
 def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
     """A run in `run` that was stopped after two of four steps; returns what a whole one leaves."""
     start("--out", "whole", "--seed", "3")
-    calls, compute = [], Engine.compute
-
-    def stop_at_third(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return compute(*arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "compute", stop_at_third)
+        interrupt_at(patch, step=3)
         assert start("--seed", "3") == 130
     assert capsys.readouterr().err.endswith("interrupted.\n")
     return {name: Path("whole", name).read_bytes() for name in ALL - {"report.html", "run.json"}}

@@ -179,6 +179,10 @@ def test_the_command_runs_under_torchrun_and_the_first_process_alone_speaks(tmp_
     done = start(2, "-m", "minitvlt", "pretrain", "--resume", "--shard", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/model.safetensors").read_bytes() == before
+    tuning = ("-m", "minitvlt", "finetune", "shape", "--checkpoint", "run/model.safetensors", "--steps", "2")
+    done = start(2, *tuning, "--batch", "4", "--backend", "torch", "--out", "tuned", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Open tuned/report.html") == done.stderr.count("2/2") == 1
     done = start(2, *words, "--backend", "torch", folder=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("run is not empty, and nothing is overwritten") == 1

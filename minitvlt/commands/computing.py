@@ -1,0 +1,31 @@
+"""What computes a run: the arguments that `pretrain` and `finetune` share, and what is made of them."""
+
+import argparse
+
+from minitvlt.backends import to_backend
+from minitvlt.learning.engine import Execution, check_execution
+from minitvlt.learning.processes import find_device
+from minitvlt.model.parameters import Params
+from minitvlt.runs import Settings
+
+
+def add_computing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; None says nothing: then the default holds, or what the run has."""
+    add = parser.add_argument
+    add("--backend", choices=("numpy", "torch"), help="what computes (default: numpy)")
+    add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
+    add("--dtype", choices=("float32", "bfloat16"), help="precision of torch's products (default: float32)")
+    add("--compile", action="store_true", default=None, help="let torch.compile make each step faster")
+    add(
+        "--shard", action="store_true", help="under torchrun, let each process hold a share of the parameters"
+    )
+
+
+def choose_execution(
+    params: Params, settings: Settings, arguments: argparse.Namespace
+) -> tuple[Params, Execution]:
+    """Bring parameters to where the run computes, and settle how; refuse what cannot be had here."""
+    execution = Execution(settings.dtype, settings.compile, arguments.shard)
+    params = to_backend(params, settings.backend, find_device(settings.device))
+    check_execution(params, execution, settings.recipe)
+    return params, execution
