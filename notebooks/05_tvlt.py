@@ -261,6 +261,8 @@ work = count_work(base, 8 * 196, 1024 // 16 * 8)  # 8 frames of 196 patches; 102
 for name, operations in work.items():
     print(f"{name:<12}{operations / 1e9:7.1f} billion, {operations / sum(work.values()):4.0%}")
 print(f"together    {sum(work.values()) / 1e9:7.1f} billion for a clip of {1024 * 512 / 44100:.0f} s")
+counted = mt.count_flops(base, "inference", batch=1, frames=8, steps=1024)
+print("as the package counts:", sum(work.values()) == counted)
 
 # %% [markdown]
 # A laptop of two cores manages some 200 billion of these a second in matrix products, so one clip takes two
@@ -412,7 +414,8 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # %% [markdown]
 # ## Where to go on
 #
-# [06](06_backpropagation.ipynb) finds out how each of these numbers should change, and
-# [07](07_pretraining.ipynb) changes them; all notebooks are in the [overview](README.md). The code is in
+# [06](06_backpropagation.ipynb) finds out how each of these numbers should change,
+# [07](07_pretraining.ipynb) changes them, and [10](10_faster.ipynb) asks how fast all this arithmetic can be
+# done; all notebooks are in the [overview](README.md). The code is in
 # [tvlt.py](../minitvlt/model/tvlt.py), [pretraining.py](../minitvlt/model/pretraining.py) and
 # [parameters.py](../minitvlt/model/parameters.py), the configuration in [config.py](../minitvlt/config.py).

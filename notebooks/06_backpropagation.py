@@ -515,6 +515,7 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # %% [markdown]
 # ## Where to go on
 #
-# [07](07_pretraining.ipynb) takes many such steps; all notebooks are in the [overview](README.md). The code
-# is in [tape_array.py](../minitvlt/backends/tape_array.py), [tape.py](../minitvlt/backends/tape.py) and
+# [07](07_pretraining.ipynb) takes many such steps, and [09](09_backends.ipynb) lets PyTorch find the same
+# gradients; all notebooks are in the [overview](README.md). The code is in
+# [tape_array.py](../minitvlt/backends/tape_array.py), [tape.py](../minitvlt/backends/tape.py) and
 # [tape_kernels.py](../minitvlt/backends/tape_kernels.py), each VJP with its derivation.

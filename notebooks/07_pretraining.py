@@ -327,6 +327,6 @@ print("hidden sound much better than the average:", scores.audio_error < 0.7)
 # %% [markdown]
 # ## Where to go on
 #
-# Number 08 of the [overview](README.md) puts a trained model to use. The code is in
-# [trainer.py](../minitvlt/learning/trainer.py), [optimizer.py](../minitvlt/learning/optimizer.py) and
-# [pretraining.py](../minitvlt/model/pretraining.py).
+# [08](08_using_the_model.ipynb) puts a trained model to use; all notebooks are in the [overview](README.md).
+# The code is in [trainer.py](../minitvlt/learning/trainer.py), [engine.py](../minitvlt/learning/engine.py),
+# [optimizer.py](../minitvlt/learning/optimizer.py) and [pretraining.py](../minitvlt/model/pretraining.py).

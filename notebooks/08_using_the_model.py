@@ -9,7 +9,7 @@
 # measure what pre-training was worth, and find out how it fails.
 #
 # **Time to run:** about 40 seconds, most of it training. **Before this:** [00](00_quickstart.ipynb) and
-# [04](04_attention.ipynb); how a training step works is told in number 07 of the [overview](README.md).
+# [04](04_attention.ipynb); how a training step works is told in [07](07_pretraining.ipynb).
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that this notebook lies in.

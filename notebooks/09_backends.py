@@ -9,8 +9,8 @@
 # lines, find its mistakes with property tests, and say how many digits a format keeps.
 #
 # **Time to run:** about fifteen seconds. **Before this:** the parts of a block, in
-# [04](04_attention.ipynb). Gradients are the subject of number 06 of the [overview](README.md); here it is
-# enough that they say how a value changes when its inputs do.
+# [04](04_attention.ipynb). Gradients are the subject of [06](06_backpropagation.ipynb); here it is enough
+# that they say how a value changes when its inputs do.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that this notebook lies in.

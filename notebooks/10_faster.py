@@ -140,6 +140,7 @@ embedding = 2 * D * (256 * 16 * 16 * 3 + 256 * 16 * 16)  # 256 patches of each
 total = linear_maps + attention + embedding
 for name, flops in {"linear maps": linear_maps, "attention": attention, "embedding": embedding}.items():
     print(f"{name:<14}{flops / 1e9:7.2f} GFLOP, {flops / total:6.1%}")
+print("as mt.count_flops says:", total == mt.count_flops(config))
 
 # %% [markdown]
 # The first part grows with $N$, the second with its square. They are equal where
@@ -433,6 +434,13 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # ```bash
 # torchrun --nproc-per-node 2 two.py
+# ```
+#
+# The package's own training does this with PyTorch's engine, which exchanges gradients while others are still
+# being computed, and with `--shard` leaves each process only a share of the parameters:
+#
+# ```bash
+# torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --out run
 # ```
 
 # %% [markdown]

@@ -405,7 +405,6 @@ MODEL = {
     pretraining.autoencode: draw_pretraining,
     pretraining.count_targets: lambda s: (s.batch(s.config()),),
     pretraining.score_matches: draw_score_arguments,
-    pretraining.sum_cross_entropy: lambda s: (50 * s.array(n := s.size()), s.rng.random(n) < 0.5),
     pretraining.sum_squared_error: draw_hidden_rows,
     pretraining.paste_visible: draw_hidden_rows,
     pretraining.keep_tokens: draw_keep_arguments,

@@ -30,7 +30,9 @@ def attention(
     is_real: Bool[Array, "B M"] | None = None,
 ) -> Float[Array, "B heads N d"]:
     """softmax(query keyᵀ / √d) value over the real keys (Vaswani et al. 2017); a row without any gives 0."""
-    return attend(query, key, value, is_real)[0]
+    wide = np.promote_types(query.dtype, np.float32)  # scores go beyond the range of float16
+    query_key_value = (x.astype(wide, copy=False) for x in (query, key, value))
+    return attend(*query_key_value, is_real)[0].astype(query.dtype, copy=False)
 
 
 def attend(

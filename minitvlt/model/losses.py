@@ -48,7 +48,9 @@ def sum_answer_cross_entropy(logits: Float[Array, "B k"], scores: Float[Array, "
     return namespace(logits, scores).sum(binary_cross_entropy(logits, scores))
 
 
-def binary_cross_entropy(logits: Float[Array, "B k"], truth: Shaped[Array, "B k"]) -> Float[Array, "B k"]:
+def binary_cross_entropy(
+    logits: Float[Array, "*shape"], truth: Shaped[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """-y log σ(z) - (1 - y) log(1 - σ(z)), as max(z, 0) - z·y + log(1 + exp(-|z|)), which never overflows."""
     xp = namespace(logits, truth)
     truth = xp.astype(truth, logits.dtype)

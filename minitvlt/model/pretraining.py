@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
+from minitvlt.model.losses import binary_cross_entropy
 from minitvlt.model.masking import Masking
 from minitvlt.model.parameters import Decoder, Params
 from minitvlt.model.patches import patchify_audio, patchify_video
@@ -83,7 +84,8 @@ def pretraining_loss(
         match_logits = score_matches(
             params, batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask
         )
-        match_loss = sum_cross_entropy(match_logits, batch.is_match) / counts.match
+        surprise = binary_cross_entropy(match_logits, batch.is_match)
+        match_loss = namespace(surprise).sum(surprise) / counts.match
         loss = loss + config.matching_weight * match_loss
     if config.task_mae:
         video_prediction, audio_prediction = autoencode(params, batch)
@@ -128,13 +130,6 @@ def score_matches(
     if video is None or audio is None:
         raise ValueError("Matching needs both: expected video and audio, got only one of them.")
     return match(params.matching, forward(params, video, audio, video_mask, audio_mask).cls)
-
-
-def sum_cross_entropy(logits: Float[Array, "B"], is_match: Bool[Array, "B"]) -> Float[Array, ""]:
-    """Sum of -log p(the truth), from logits: max(z, 0) - z·y + log(1 + exp(-|z|)), which never overflows."""
-    xp = namespace(logits)
-    truth = xp.astype(is_match, logits.dtype)
-    return xp.sum(xp.maximum(logits, 0.0) - logits * truth + xp.log(1.0 + xp.exp(-xp.abs(logits))))
 
 
 def sum_squared_error(

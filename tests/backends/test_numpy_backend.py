@@ -225,6 +225,14 @@ def test_attention_has_no_nan_where_nothing_is_real() -> None:
     np.testing.assert_allclose(xp.attention(query, key, value, IS_REAL), expected, rtol=1e-9)
 
 
+def test_attention_in_float16_stays_within_its_range() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 2, 5, 7)).astype(np.float16)
+    padded = np.array([[True] * 5, [True, False, True, False, False], [False] * 5])
+    answer = xp.attention(30 * x, 30 * x, x, padded)  # scores up to 7 · 90² / √7
+    assert answer.dtype == np.float16
+    np.testing.assert_allclose(answer, xp.attention(*(30 * x.astype(np.float32),) * 2, x, padded), atol=2e-3)
+
+
 def test_attention_of_large_scores_does_not_overflow() -> None:
     query = np.full((1, 1, 2, 3), 100, np.float32)
     key = np.stack([np.full(3, 100), np.full(3, -100)]).astype(np.float32)[None, None]

@@ -118,7 +118,8 @@ def test_the_checkpoint_holds_encoder_and_head_and_the_names_of_its_labels():
     assert tuned.decoder is tuned.matching is None and tuned.config.loss_type == "classification"
     assert read_label_names("finetuned/model.safetensors") == ("circle", "square", "triangle", "cross")
     assert start("motion", "--out", "again") == 0
-    assert main(["finetune", "colour", "--checkpoint", "finetuned/model.safetensors", "--out", "third"]) == 0
+    words = ["--checkpoint", "finetuned/model.safetensors", "--steps", "2", "--batch", "3", "--out", "third"]
+    assert main(["finetune", "colour", *words]) == 0
 
 
 def test_scores_are_those_of_the_predictions_that_are_written():

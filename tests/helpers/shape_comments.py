@@ -119,6 +119,21 @@ class _Instrument(ast.NodeTransformer):
         return call
 
 
+class _Annotate(JaxtypingTransformer):
+    """Have annotations checked, but those of functions within functions only where they say a shape.
+
+    Such a function is made anew at every call of the outer one, and its check with it, which takes longer
+    than most of them run.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        is_inner = any(isinstance(parent, ast.FunctionDef) for parent in self._parents)
+        if is_inner and "[Array, " not in ast.unparse(node.args) + ast.unparse(node.returns or node.args):
+            self.generic_visit(node)
+            return node
+        return super().visit_FunctionDef(node)
+
+
 def shorten(path: str | Path) -> str:
     """Name a file from the repository's root, whatever the current folder is."""
     path = Path(path).resolve()
@@ -157,7 +172,7 @@ class ShapeCommentLoader(_JaxtypingLoader):
 
     def source_to_code(self, data: bytes, path: str, *, _optimize: int = -1) -> CodeType:
         tree = instrument(data.decode("utf-8"), path)
-        tree = ast.fix_missing_locations(JaxtypingTransformer(typechecker=self._typechecker).visit(tree))
+        tree = ast.fix_missing_locations(_Annotate(typechecker=self._typechecker).visit(tree))
         return compile(tree, path, "exec", dont_inherit=True, optimize=_optimize)
 
     def exec_module(self, module: ModuleType) -> None:

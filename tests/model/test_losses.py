@@ -80,6 +80,11 @@ def test_cross_entropy_is_minus_the_log_of_the_right_class_by_loops():
     assert sum_class_cross_entropy(LOGITS, LABELS["classification"]) == pytest.approx(expected)
 
 
+def test_cross_entropy_does_not_overflow():
+    logits, truth = np.array([1e4, -1e4, 1e4, -1e4, 0.0]), np.array([True, False, False, True, True])
+    np.testing.assert_allclose(binary_cross_entropy(logits, truth), [0, 0, 1e4, 1e4, math.log(2)])
+
+
 def test_independent_labels_are_averaged_and_answers_are_added():
     table = np.zeros((7, 5))
     for b in range(7):
