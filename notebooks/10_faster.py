@@ -435,7 +435,8 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # ```bash
 # torchrun --nproc-per-node 2 two.py
 # ```
-#
+
+# %% [markdown]
 # The package's own training does this with PyTorch's engine, which exchanges gradients while others are still
 # being computed, and with `--shard` leaves each process only a share of the parameters:
 #
