@@ -166,6 +166,11 @@ def draw_attention_arguments(s: Source) -> tuple:
     return x, blocks[0].attention, heads, s.mask(*x.shape[:2])
 
 
+def draw_rows_and_map(s: Source) -> tuple:
+    linear = s.params().encoder.video_patches
+    return s.array(2, s.size(), linear.weight.shape[1]), linear
+
+
 def draw_answer_and_map(s: Source) -> tuple:
     x, blocks, heads = draw_tokens(s)
     B, N, D = x.shape
@@ -384,10 +389,8 @@ MODEL = {
     transformer.attention_weights: draw_queries_and_keys,
     transformer.run_mlp: lambda s: draw_piece(s, "mlp"),
     transformer.run_norm: lambda s: (*draw_piece(s, "mlp_norm"), 0.01),
-    transformer.run_linear: lambda s: (
-        s.array(2, s.size(), (w := s.params().encoder.video_patches).weight.shape[1]),
-        w,
-    ),
+    transformer.run_linear: draw_rows_and_map,
+    transformer.run_head: draw_rows_and_map,
     tvlt.forward: draw_forward_arguments,
     tvlt.encode: draw_encode_arguments,
     tvlt.embed_video: lambda s: draw_embed_arguments(s, "video"),

@@ -230,7 +230,8 @@ def attention(
 ) -> Float[Array, "B heads N d"]:
     """softmax(query keyᵀ / √d) value over the real keys; a row without any gives 0.
 
-    Such a row may look at all keys, so that nothing is divided by 0, and its answer is then replaced.
+    Such a row may look at all keys, so that nothing is divided by 0, and its answer is then replaced. The
+    mask has one line for all heads and queries: torch's fused kernels stretch it and never fill it in.
     """
     if is_real is None:
         return F.scaled_dot_product_attention(query, key, value)

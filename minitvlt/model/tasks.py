@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.model.losses import LOSSES, check_labels
 from minitvlt.model.parameters import Classifier, Params
-from minitvlt.model.transformer import run_linear, run_norm
+from minitvlt.model.transformer import run_head, run_linear, run_norm
 from minitvlt.model.tvlt import check_clips, embed_audio, embed_video, encode, forward, join_masks, match
 
 
@@ -130,7 +130,7 @@ def run_classifier(
     if classifier.pooler is not None:
         summary = xp.tanh(run_linear(summary, classifier.pooler))
     x = run_norm(run_linear(summary, classifier.expand), classifier.norm, eps)
-    return run_linear(xp.gelu(x), classifier.output)
+    return run_head(xp.gelu(x), classifier.output)
 
 
 def rank_videos(

@@ -124,3 +124,12 @@ def run_norm(x: Float[Array, "*batch D"], norm: LayerNorm, eps: float) -> Float[
 def run_linear(x: Float[Array, "*batch in"], linear: Linear) -> Float[Array, "*batch out"]:
     """Apply a linear map to the last axis."""
     return namespace(x, linear.weight).linear(x, linear.weight, linear.bias)
+
+
+def run_head(x: Float[Array, "*batch in"], linear: Linear) -> Float[Array, "*batch out"]:
+    """Apply the last linear map before a loss, whose sums are never of rounded numbers.
+
+    Where PyTorch was told to round products to bfloat16, the answer has the parameters' precision again.
+    """
+    xp = namespace(x, linear.weight)
+    return xp.astype(run_linear(x, linear), linear.weight.dtype)

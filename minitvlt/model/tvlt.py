@@ -9,7 +9,7 @@ from minitvlt.backends import Array, namespace
 from minitvlt.config import Config
 from minitvlt.model.parameters import AudioPositions, Encoder, Linear, MatchingHead, Params, VideoPositions
 from minitvlt.model.patches import check_picture, patchify_audio, patchify_video
-from minitvlt.model.transformer import run_blocks, run_linear, run_norm
+from minitvlt.model.transformer import run_blocks, run_head, run_linear, run_norm
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def stretch(table: Float[Array, "rows *rest"], n: int) -> Float[Array, "{n} *res
 def match(head: MatchingHead, cls: Float[Array, "B D"]) -> Float[Array, "B"]:
     """Score how well sound and video belong together, as logits: above 0 means a match."""
     xp = namespace(head.pooler.weight, cls)
-    return run_linear(xp.tanh(run_linear(cls, head.pooler)), head.score)[:, 0]
+    return run_head(xp.tanh(run_linear(cls, head.pooler)), head.score)[:, 0]
 
 
 def check_clips(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from minitvlt.backends import map_tree, to_backend, walk
+from minitvlt.config import Config
 from minitvlt.learning import engine as engines
 from minitvlt.learning.engine import Execution, check_execution, start_engine
+from minitvlt.learning.finetuning import EMBEDDED_TASKS, make_objective, prepare_params
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import count_decaying, from_vector, start_adamw, to_vector, update_adamw
 from minitvlt.learning.trainer import draw_ahead, read_metrics, train
@@ -32,9 +35,9 @@ def join(gradient) -> np.ndarray:
     return np.concatenate([np.array(to_backend(piece, "numpy")) for piece in gradient])
 
 
-def compute(engine, seed: int = 0, clips: int = 5, parts: int = 1):
-    batch = PRETRAINING.draw(ShapesWorld(CONFIG), CONFIG, np.random.default_rng(seed), clips)
-    return engine.compute(PRETRAINING.compute, [engine.move(batch)] * parts, PRETRAINING.count(batch))
+def compute(engine, seed: int = 0, clips: int = 5, parts: int = 1, objective=PRETRAINING):
+    batch = objective.draw(ShapesWorld(CONFIG), CONFIG, np.random.default_rng(seed), clips)
+    return engine.compute(objective.compute, [engine.move(batch)] * parts, objective.count(batch))
 
 
 # A step
@@ -99,6 +102,21 @@ def test_gradients_of_parts_are_added_up_and_those_of_parameters_without_use_are
     assert np.any(to_vector(from_vector(once, params).matching))
 
 
+def test_an_update_makes_no_vector_anew():
+    engine = make_engine("numpy", init(Config.tiny()))
+    state, memory = engine.state, sum(array.nbytes for _, array in walk(engine.state))
+    gradient = np.split(to_vector(init(Config.tiny(), 6)), [engine.decaying])
+    numbers = {"loss": np.float32(1), "gradient_norm": np.float32(3)}
+    before = [array.copy() for _, array in walk(state)]
+    tracemalloc.start()
+    engine.update(gradient, numbers, 0, RECIPE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < memory / 2, "a dozen slices, of a model that has but a few"
+    assert engine.state is state and np.shares_memory(engine.finish().encoder.cls, state.parameters)
+    assert all((now != then).any() for (_, now), then in zip(walk(state), before, strict=True))
+
+
 # Batches
 
 
@@ -141,6 +159,16 @@ def test_bfloat16_follows_float32_and_leaves_the_parameters_in_float32(tmp_path)
     losses, theirs = (np.array([line["loss"] for line in lines]) for lines in runs)
     assert (losses != theirs).any(), "it is another precision"
     np.testing.assert_allclose(theirs, losses, rtol=3e-2)
+
+
+@pytest.mark.parametrize("name", [None, *EMBEDDED_TASKS])
+def test_bfloat16_rounds_products_and_no_loss_and_nothing_that_is_logged(name):
+    pytest.importorskip("torch")
+    params, objective = init(CONFIG, 5), PRETRAINING
+    if name is not None:
+        params, objective = prepare_params(params, EMBEDDED_TASKS[name]), make_objective(EMBEDDED_TASKS[name])
+    numbers, gradient = compute(make_engine("torch", params, Execution("bfloat16")), objective=objective)
+    assert {str(x.dtype) for x in (*numbers.values(), *gradient)} == {"torch.float32"}
 
 
 COMPILED = """

@@ -295,6 +295,15 @@ def test_an_interrupted_run_has_saved_its_last_step(tmp_path, finished):
     assert read_files(tmp_path) == finished
 
 
+def test_an_interrupted_run_on_torch_ends_with_the_same_bytes_too(tmp_path):
+    pytest.importorskip("torch")
+    run_training(tmp_path / "whole", backend="torch")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tmp_path / "cut", world=StoppingWorld(7, interrupt), backend="torch")
+    run_training(tmp_path / "cut", backend="torch")
+    assert read_files(tmp_path / "cut") == read_files(tmp_path / "whole")
+
+
 def test_a_finished_run_that_is_called_again_does_nothing(tmp_path, finished):
     for name, content in finished.items():
         (tmp_path / name).write_bytes(content)
