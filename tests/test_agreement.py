@@ -420,6 +420,7 @@ MODEL = {
     losses.sum_answer_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
     losses.binary_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
     tasks.task_loss: draw_task,
+    tasks.compute_task_loss: draw_task,
     tasks.classify: draw_classify_arguments,
     tasks.summarise: draw_classify_arguments,
     tasks.run_classifier: lambda s: ((p := draw_head(s)).classifier, s.array(3, p.config.hidden_size), 0.01),

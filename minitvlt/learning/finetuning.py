@@ -20,7 +20,7 @@ from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_task
 from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
-from minitvlt.model.tasks import TaskBatch, classify, task_loss
+from minitvlt.model.tasks import TaskBatch, check_batch_labels, classify, compute_task_loss
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ATTRIBUTES, COLOURS, MOTIONS, SHAPES
 
@@ -74,7 +74,9 @@ def make_objective(task: Task) -> Objective:
     """Make of a task what the trainer asks."""
 
     def draw(world: World, config: Config, rng: np.random.Generator, batch_size: int) -> TaskBatch:
-        return make_task_batch(world.sample(rng, batch_size), task, rng)
+        batch = make_task_batch(world.sample(rng, batch_size), task, rng)
+        check_batch_labels(config, batch)
+        return batch
 
     def describe(sums: dict[str, float | None], count: float) -> dict[str, Any]:
         return {name: None if total is None else total / count for name, total in sums.items()}
@@ -110,9 +112,11 @@ def get_labels(clips: Examples, task: Task) -> Shaped[np.ndarray, "B *labels"]:
     return labels.astype(np.int64) - task.first if task.loss_type == "classification" else labels
 
 
-def compute_task(params: Params, part: TaskBatch, count: float) -> tuple[Float[Array, ""], Sums]:
+def compute_task(
+    params: Params, part: TaskBatch, count: float | Float[Array, ""]
+) -> tuple[Float[Array, ""], Sums]:
     """The loss, and a sum over clips of what can be read more easily."""
-    out = task_loss(params, part, count)
+    out = compute_task_loss(params, part, count)
     name, measure = LOGGED[params.config.loss_type]
     return out.loss, {name: measure(out.logits, part.labels)}
 

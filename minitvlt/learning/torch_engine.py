@@ -6,6 +6,7 @@ backward pass still runs: by DDP where every process holds all parameters, by FS
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class TorchEngine(Engine):
         self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
     ) -> tuple[Numbers, Pieces]:
         """Add up the value, what comes beside it and the gradient, over parts and over processes."""
+        counts = self.make_tensors(counts)
         self.call = self.call or self.wrap(function, parts[0], counts)
         is_ddp, total = self.processes > 1 and not self.is_sharded, None
         for part in parts:
@@ -84,6 +86,12 @@ class TorchEngine(Engine):
             found = map_tree(lambda x: x.detach(), {"loss": loss, **numbers})
             total = found if total is None else map_tree(torch.add, total, found)
         return self.add_up(total), [self.take_gradient()]
+
+    def make_tensors(self, counts: Any) -> Any:
+        """Turn counts into tensors: numbers would be part of a compiled program, and it fit no others."""
+        if isinstance(counts, float):
+            return torch.full((), counts, device=self.device)
+        return replace(counts, **{name: self.make_tensors(count) for name, count in vars(counts).items()})
 
     def autocast(self) -> torch.autocast:
         """Compute products in the precision that was asked for."""
@@ -99,7 +107,7 @@ class TorchEngine(Engine):
             torch._dynamo.config.optimize_ddp = False  # would cut the blocks into pieces
             blocks = [part for part in self.module.modules() if isinstance(part, UnitModule)]
             for one in blocks if dist.is_initialized() else [self.module]:
-                one.compile(dynamic=False)
+                one.compile()
         if self.processes == 1 or self.is_sharded:
             return self.module
         self.spare_unused(function, part, counts)

@@ -43,9 +43,9 @@ class PretrainingBatch:
 class LossCounts:
     """How many things each loss is a mean over"""
 
-    match: float  # pairs
-    video: float  # hidden patches
-    audio: float
+    match: float | Float[Array, ""]  # pairs
+    video: float | Float[Array, ""]  # hidden patches
+    audio: float | Float[Array, ""]
 
 
 @dataclass(frozen=True)

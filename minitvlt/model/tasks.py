@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import Array, namespace, walk
+from minitvlt.config import Config
 from minitvlt.model.losses import LOSSES, check_labels
 from minitvlt.model.parameters import Classifier, Params
 from minitvlt.model.transformer import run_head, run_linear, run_norm
@@ -43,7 +44,9 @@ class TaskOutput:
     logits: Float[Array, "B labels"]
 
 
-def task_loss(params: Params, batch: TaskBatch, count: float | int | None = None) -> TaskOutput:
+def task_loss(
+    params: Params, batch: TaskBatch, count: float | int | Float[Array, ""] | None = None
+) -> TaskOutput:
     """Compute the loss of the configured task on one batch.
 
     Args:
@@ -60,15 +63,28 @@ def task_loss(params: Params, batch: TaskBatch, count: float | int | None = None
     clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
     if config.loss_type == "ranking":
         check_candidates(params, *clips)
-        check_labels("ranking", batch.labels, batch.video.shape[0], batch.video.shape[1])
-        logits = rank_videos(params, *clips)
     else:
-        clip = batch.audio if batch.video is None else batch.video
         check_clips(config, *clips)
-        check_labels(config.loss_type, batch.labels, clip.shape[0], config.num_labels)
-        logits = classify(params, *clips)
-    loss = LOSSES[config.loss_type](logits, batch.labels) / (logits.shape[0] if count is None else count)
+    check_batch_labels(config, batch)
+    return compute_task_loss(params, batch, count)
+
+
+def compute_task_loss(
+    params: Params, batch: TaskBatch, count: float | int | Float[Array, ""] | None = None
+) -> TaskOutput:
+    """Do the work of `task_loss`, after its checks: to read labels is to wait for the graphics card."""
+    loss_type = params.config.loss_type
+    answer = rank_videos if loss_type == "ranking" else classify
+    logits = answer(params, batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+    loss = LOSSES[loss_type](logits, batch.labels) / (logits.shape[0] if count is None else count)
     return TaskOutput(loss, logits)
+
+
+def check_batch_labels(config: Config, batch: TaskBatch) -> None:
+    """Refuse labels of the wrong type, shape or range for the clips of a batch."""
+    clip = batch.audio if batch.video is None else batch.video
+    outputs = clip.shape[1] if config.loss_type == "ranking" else config.num_labels
+    check_labels(config.loss_type, batch.labels, clip.shape[0], outputs)
 
 
 def classify(
