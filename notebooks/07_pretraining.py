@@ -129,8 +129,9 @@ show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a
 #
 # `mt.train` does all of this, keeps a log, and can be stopped and taken up again. To look on while it
 # happens, we write its loop ourselves. What it uses is an engine, which holds the parameters and AdamW's two
-# memories: `compute` gives the loss and its gradient, by the tape; `update` shortens a gradient that is too
-# long, and lets AdamW move the parameters.
+# memories: `compute` gives the loss and its gradient, by the tape, for which each core takes some clips of
+# the batch where the system is Linux; `update` shortens a gradient that is too long, and lets AdamW move the
+# parameters; `close` ends what the engine started.
 
 # %%
 from minitvlt.learning.engine import start_engine
@@ -168,6 +169,7 @@ for step in range(recipe.steps + 1):
         handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
     if step < recipe.steps:
         learn(step)
+engine.close()
 
 # %% [markdown]
 # Read the curves from the left. The reconstruction losses fall at once: to paint the dark ground and the mean

@@ -46,6 +46,23 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
         return [done, *(future.result() for future in waiting)]
 
 
+def count_cores() -> int:
+    """How many cores take part in shared work: as many as matrix products may use threads."""
+    return max((library.num_threads or 1 for library in gather(os.getpid()).libraries), default=1)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Share nothing, as long as this lasts: where each core has a process, it has no others to share with."""
+    crew = gather(os.getpid())
+    with crew.take_turn():
+        crew.place.is_inside = True
+        try:
+            yield
+        finally:
+            crew.place.is_inside = False
+
+
 class Place(local):
     """Where a thread is, itself alone: inside shared work or not"""
 

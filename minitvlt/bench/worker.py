@@ -5,6 +5,7 @@ ends the process. What libraries print goes to the error stream. `turns.py` is t
 """
 
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -21,7 +22,7 @@ from minitvlt.bench.cases import Case, case_from_dict
 from minitvlt.bench.contenders import ON_TORCH, Contender, parse_contender
 
 PRODUCT_SIZE = {"cpu": 2048, "cuda": 8192}  # rows and columns: large enough for the full rate
-STATUS = Path("/proc/self/status")  # Linux: what the kernel knows of this process
+PROCESSES = Path("/proc")  # Linux: what the kernel knows of each process
 RATE_SECONDS = 0.2  # products are multiplied for at least so long
 
 
@@ -133,16 +134,18 @@ def make_product(contender: Contender, n: int) -> Callable[[], Any]:
 def measure_peak(contender: Contender) -> int | None:
     """The most memory taken so far, in bytes: of the card, or of this process; None where nobody counts it.
 
-    On Linux the kernel's own count is read: `getrusage` begins with the memory of the process that started
-    this one.
+    On Linux the kernel's own count is read, and that of each process that helps this one is added: what they
+    share counts several times. (`getrusage` begins with the memory of the process that started this one.)
     """
     if contender.device == "cuda":
         from minitvlt.bench.torch_tools import measure_card_peak
 
         return measure_card_peak()
-    found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
-    if found:
-        return 1024 * int(found[1])
+    numbers = [os.getpid(), *(helper.pid for helper in multiprocessing.active_children())]
+    files = [PROCESSES / str(number) / "status" for number in numbers]
+    if all(file.exists() for file in files):
+        found = [re.search(r"VmHWM:\s+(\d+) kB", file.read_text()) for file in files]
+        return 1024 * sum(int(peak[1]) for peak in found)
     try:
         import resource
     except ImportError:  # Windows

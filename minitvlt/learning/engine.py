@@ -1,7 +1,8 @@
 """What computes the steps of a training run: here one process with any array library, NumPy above all.
 
-The trainer asks an engine for gradients and lets it update the parameters. `torch_engine.py` has the one for
-PyTorch, with all that makes it fast: precision, compilation, several processes.
+The trainer asks an engine for gradients and lets it update the parameters. `numpy_engine.py` has the one for
+small models on NumPy, where each core gets a process. `torch_engine.py` has the one for PyTorch, with all
+that makes it fast: precision, compilation, several processes.
 """
 
 import math
@@ -152,6 +153,9 @@ class Engine:
         """Make a vector of all processes' shares."""
         return vector
 
+    def close(self) -> None:
+        """End what was started for the steps; here nothing was."""
+
 
 def start_engine(params: Params, state: AdamWState, execution: Execution = PLAIN) -> Engine:
     """Choose the engine for the library of the parameters.
@@ -161,9 +165,12 @@ def start_engine(params: Params, state: AdamWState, execution: Execution = PLAIN
         state: what to begin with, as NumPy vectors; the engine changes them in place.
         execution: as `check_execution` allows it.
     """
-    if namespace(params.encoder.cls).name != "torch":
-        return Engine(params, state)
-    return _import("torch_engine").TorchEngine(params, state, execution)
+    library = namespace(params.encoder.cls).name
+    if library == "torch":
+        return _import("torch_engine").TorchEngine(params, state, execution)
+    if library == "numpy" and _import("numpy_engine").is_worth_helpers(params):
+        return _import("numpy_engine").NumpyEngine(params, state)
+    return Engine(params, state)
 
 
 def check_execution(params: Params, execution: Execution, recipe: Recipe) -> None:

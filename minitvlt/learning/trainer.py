@@ -70,13 +70,13 @@ def train(
     with join_processes(params), keep_all_memory():
         state_path = Path(folder) / STATE
         steps_done, state = load_state(state_path, params, recipe)
-        engine = start_engine(params, state, execution)
-        del params, state  # the engine has taken them over
-        path = Path(folder) / METRICS if engine.rank == 0 else None
-        with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
-            save = partial(save_state, state_path, engine, journal, recipe)
-            run_steps(engine, journal, world, recipe, objective, save)
-        return engine.finish()
+        with closing(start_engine(params, state, execution)) as engine:
+            del params, state  # the engine has taken them over
+            path = Path(folder) / METRICS if engine.rank == 0 else None
+            with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
+                save = partial(save_state, state_path, engine, journal, recipe)
+                run_steps(engine, journal, world, recipe, objective, save)
+            return engine.finish()
 
 
 def run_steps(

@@ -17,6 +17,7 @@ MUCH = 10 * cores.WORTH
 
 @pytest.fixture(autouse=True)
 def three_threads():
+    cores.gather.cache_clear()  # a crew knows the libraries that were there when it was made
     with threadpool_limits(3, user_api="blas"):
         yield
 
@@ -48,6 +49,12 @@ def test_each_core_gets_a_stretch_while_its_matrix_products_use_one_thread():
 def test_little_work_is_done_by_the_caller(n, nanoseconds):
     assert cores.share(lambda some: (some, count_threads()), n, nanoseconds) == [(slice(0, n), {1})]
     assert count_threads() == {3}
+
+
+def test_on_one_core_nothing_is_shared_and_matrix_products_use_one_thread():
+    with cores.on_one_core():
+        assert cores.share(lambda some: (some, count_threads()), 7, MUCH) == [(slice(0, 7), {1})]
+    assert count_threads() == {3} and len(cores.share(lambda some: some, 7, MUCH)) == 3 == cores.count_cores()
 
 
 def test_what_shared_work_would_share_its_core_does_alone():

@@ -100,7 +100,7 @@ def test_the_card_is_named():
 
 def test_memory_of_this_process_is_counted(monkeypatch, tmp_path):
     assert 10 << 20 < measure_peak(Contender("numpy")) < 1 << 40
-    monkeypatch.setattr(worker, "STATUS", tmp_path / "nothing")
+    monkeypatch.setattr(worker, "PROCESSES", tmp_path / "nothing")
     assert 10 << 20 < measure_peak(Contender("numpy")) < 1 << 40, "by getrusage"
     monkeypatch.setitem(sys.modules, "resource", None)
     assert measure_peak(Contender("numpy")) is None

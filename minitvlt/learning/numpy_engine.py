@@ -1,0 +1,190 @@
+"""The engine for small models on NumPy: each core works on some rows of a batch, in a process of its own.
+
+The operations of a small model take microseconds. Threads cannot share them: only one thread of Python at a
+time begins the next, and to hand over costs as much as the work itself. Processes have nothing to hand over
+but rows and gradients. They read the parameters from shared memory, where AdamW updates them.
+"""
+
+import mmap
+import multiprocessing
+import operator
+import signal
+import sys
+import warnings
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from minitvlt.backends import Array, map_tree, walk
+from minitvlt.backends.cores import count_cores, on_one_core
+from minitvlt.learning.batches import split_batch
+from minitvlt.learning.engine import Engine, Numbers, Pieces
+from minitvlt.learning.optimizer import AdamWState
+from minitvlt.model.parameters import Params
+
+SMALL = 1 << 22  # parameters: in larger models the operations are long enough for threads
+MOST = 8  # processes: with more of them, each has too few clips of a usual batch
+
+
+def is_worth_helpers(params: Params) -> bool:
+    """Whether a model is so small, and this machine so large, that several processes are faster than one."""
+    size = sum(array.size for _, array in walk(params))
+    return sys.platform == "linux" and size <= SMALL and count_cores() > 1
+
+
+class NumpyEngine(Engine):
+    """This process and a helper for each further core. `Engine` says what each method is for."""
+
+    def __init__(self, params: Params, state: AdamWState) -> None:
+        super().__init__(params, state)
+        self.state = replace(self.state, parameters=put_into_shared_memory(self.state.parameters))
+        self.cores = min(count_cores(), MOST)
+        self.function: Callable[..., tuple[Array, Numbers]] | None = None  # what the helpers compute
+        self.helpers: list[Helper] = []
+        # The threads of a product stay awake for a while after it, in the helpers' way: so it has just one.
+        self.close = weakref.finalize(self, release, self.helpers, threadpool_limits(1, "blas"))
+
+    def differentiate(
+        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
+    ) -> tuple[Numbers, Pieces]:
+        """Add up the value, what comes beside it and the gradient, over parts and over processes."""
+        fewest = min(len(next(array for _, array in walk(part))) for part in parts)
+        if fewest < self.cores or not self.close.alive:
+            return super().differentiate(function, parts, counts)  # no clip for each, or no helpers any more
+        try:
+            return self.differentiate_together(function, parts, counts)
+        except BaseException:
+            dismiss(self.helpers)  # what is still under way belongs to no step
+            raise
+
+    def differentiate_together(
+        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
+    ) -> tuple[Numbers, Pieces]:
+        """Let every process compute with its rows of each part, at the same time."""
+        self.employ(function)
+        rows = zip(*(split_batch(part, self.cores) for part in parts), strict=True)
+        own, *others = [list(parts) for parts in rows]
+        for helper, share in zip(self.helpers, others, strict=True):
+            helper.begin(share, counts)
+        with on_one_core():
+            numbers, pieces = super().differentiate(function, own, counts)
+        for helper in self.helpers:
+            numbers = map_tree(operator.add, numbers, helper.finish())
+            edges = np.cumsum([len(piece) for piece in pieces])[:-1]
+            pieces = [a + b for a, b in zip(pieces, np.split(helper.gradient, edges), strict=True)]
+        return numbers, pieces
+
+    def employ(self, function: Callable[..., tuple[Array, Numbers]]) -> None:
+        """Have helpers that compute this function: they know what they were started with, nothing later."""
+        if self.helpers and function == self.function:
+            return
+        dismiss(self.helpers)
+        self.function = function
+        for _ in range(self.cores - 1):
+            self.helpers.append(Helper(self, function))
+
+
+class Helper:
+    """A process that computes gradients with its rows of each batch"""
+
+    def __init__(self, engine: NumpyEngine, function: Callable[..., tuple[Array, Numbers]]) -> None:
+        self.gradient = put_into_shared_memory(np.zeros_like(engine.state.parameters))
+        context = multiprocessing.get_context("fork")  # no other way hands any function over as it is
+        self.connection, theirs = context.Pipe()
+        ours = [helper.connection for helper in engine.helpers] + [self.connection]
+        arguments = (engine, function, theirs, self.gradient, ours)
+        self.process = context.Process(target=serve, args=arguments, daemon=True)
+        with warnings.catch_warnings():  # of threads, which stay behind: a helper needs none of them
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.process.start()
+        theirs.close()
+
+    def begin(self, parts: list[Any], counts: Any) -> None:
+        """Hand over the rows of a step."""
+        with suppress(BrokenPipeError):  # `finish` says so
+            self.connection.send((parts, counts))
+
+    def finish(self) -> Numbers:
+        """Wait for the numbers; then the gradient is there too.
+
+        Raises:
+            ChildProcessError: the process has ended.
+            Exception: what went wrong in it.
+        """
+        try:
+            answer = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            raise ChildProcessError(
+                f"A process that computed a part of the step has ended (exit code {self.process.exitcode}), "
+                "as it does when memory runs out. What was saved is not touched: run again to go on."
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def dismiss(helpers: list[Helper]) -> None:
+    """Let all helpers go."""
+    while helpers:
+        helpers.pop().end()
+
+
+def release(helpers: list[Helper], limit: threadpool_limits) -> None:
+    """Let the helpers go, and matrix products have their threads again."""
+    dismiss(helpers)
+    limit.restore_original_limits()
+
+
+def serve(
+    engine: NumpyEngine,
+    function: Callable[..., tuple[Array, Numbers]],
+    connection: Connection,
+    gradient: Float[np.ndarray, "n"],
+    ours: list[Connection],
+) -> None:
+    """Answer step after step, in a helper, as long as the process that started it is there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that process decides when to end
+    for one in ours:  # as long as anybody holds that process's end of a pipe, its end goes unnoticed
+        one.close()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError), on_one_core():
+        while True:
+            parts, counts = connection.recv()
+            connection.send(answer(engine, function, parts, counts, gradient))
+
+
+def answer(
+    engine: NumpyEngine,
+    function: Callable[..., tuple[Array, Numbers]],
+    parts: list[Any],
+    counts: Any,
+    gradient: Float[np.ndarray, "n"],
+) -> Numbers | Exception:
+    """Compute a helper's share of a step, or what went wrong; the gradient goes into shared memory."""
+    try:
+        numbers, pieces = Engine.differentiate(engine, function, parts, counts)
+    except Exception as error:
+        return error
+    np.concatenate(pieces, out=gradient)
+    return numbers
+
+
+def put_into_shared_memory(vector: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Copy a vector to where processes that are started later find it too, changes included."""
+    memory = mmap.mmap(-1, max(1, vector.nbytes))
+    shared = np.frombuffer(memory, vector.dtype, vector.size)
+    shared[:] = vector
+    return shared

@@ -1,0 +1,270 @@
+"""Small models on NumPy: processes that share a batch give what one gives, and never outlive their work."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from minitvlt.backends import cores
+from minitvlt.config import Config
+from minitvlt.learning import numpy_engine
+from minitvlt.learning.engine import Engine, start_engine
+from minitvlt.learning.numpy_engine import NumpyEngine
+from minitvlt.learning.objectives import PRETRAINING
+from minitvlt.learning.optimizer import start_adamw, to_vector
+from minitvlt.learning.trainer import read_metrics
+from minitvlt.model.parameters import init
+from minitvlt.worlds.shapes import ShapesWorld
+from tests.helpers.shape_comments import ROOT
+from tests.learning.test_trainer import CONFIG, RECIPE, run_training
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux starts a process as a copy of this"
+)
+
+
+@pytest.fixture(autouse=True)
+def three_cores():
+    """As if products might use three threads, so that there are two helpers; nobody is left behind."""
+    cores.gather.cache_clear()
+    with threadpool_limits(3, user_api="blas"):
+        yield
+        gc.collect()
+        assert multiprocessing.active_children() == []
+        assert cores.count_cores() == 3
+
+
+def make(kind=NumpyEngine, config: Config = CONFIG) -> Engine:
+    params = init(config, 5)
+    return kind(params, start_adamw(params))
+
+
+def compute(engine: Engine, clips: int, parts: int = 1, function=PRETRAINING.compute):
+    batches = [
+        PRETRAINING.draw(ShapesWorld(CONFIG), CONFIG, np.random.default_rng(part), clips)
+        for part in range(parts)
+    ]
+    numbers, pieces = engine.compute(function, batches, PRETRAINING.count(batches[0]))
+    return numbers, np.concatenate(pieces)
+
+
+def find_helpers(engine: NumpyEngine) -> list[int]:
+    return [helper.process.pid for helper in engine.helpers]
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# The same numbers
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("clips", "helpers"), [(1, 0), (2, 0), (3, 2), (7, 2)])
+def test_processes_give_the_numbers_and_the_gradient_of_one(clips, helpers, parts):
+    engine = make()
+    numbers, gradient = compute(engine, clips, parts)
+    assert len(find_helpers(engine)) == helpers, "none where a process would be left without a clip"
+    expected, wanted = compute(make(Engine), clips, parts)
+    assert np.linalg.norm(gradient - wanted) < 1e-5 * np.linalg.norm(wanted)
+    assert {name: pytest.approx(float(number), rel=1e-5) for name, number in numbers.items()} == expected
+
+
+def test_helpers_see_each_update_of_the_parameters():
+    engine, plain = make(), make(Engine)
+    for step in range(3):
+        for one in (engine, plain):
+            numbers, gradient = compute(one, 7)
+            one.update([gradient], numbers, step, RECIPE)
+    way = np.linalg.norm(plain.state.parameters - to_vector(init(CONFIG, 5)))
+    assert np.linalg.norm(engine.state.parameters - plain.state.parameters) < 1e-2 * way
+
+
+def test_another_function_gets_other_helpers_and_the_same_one_keeps_them():
+    engine = make()
+    compute(engine, 7)
+    before = find_helpers(engine)
+    compute(engine, 7)
+    assert find_helpers(engine) == before
+
+    def double(*inputs):
+        loss, numbers = PRETRAINING.compute(*inputs)
+        return 2 * loss, numbers
+
+    numbers, gradient = compute(engine, 7, function=double)
+    assert not set(find_helpers(engine)) & set(before) and not any(map(is_alive, before))
+    expected, wanted = compute(make(Engine), 7, function=double)
+    assert np.linalg.norm(gradient - wanted) < 1e-5 * np.linalg.norm(wanted)
+    assert float(numbers["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5)
+
+
+# Who gets helpers
+
+
+def test_small_models_get_helpers_and_large_ones_do_not(monkeypatch):
+    params = init(CONFIG, 5)
+    assert type(start_engine(params, start_adamw(params))) is NumpyEngine
+    monkeypatch.setattr(numpy_engine, "SMALL", to_vector(params).size - 1)
+    assert type(start_engine(params, start_adamw(params))) is Engine
+
+
+def test_a_single_core_has_no_helpers():
+    params = init(CONFIG, 5)
+    with threadpool_limits(1, user_api="blas"):
+        assert type(start_engine(params, start_adamw(params))) is Engine
+
+
+def test_a_machine_with_many_cores_does_not_start_as_many_processes():
+    with threadpool_limits(99, user_api="blas"):
+        assert make().cores == numpy_engine.MOST
+
+
+def test_other_systems_have_no_helpers(monkeypatch):
+    params = init(CONFIG, 5)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert type(start_engine(params, start_adamw(params))) is Engine
+
+
+# Errors
+
+
+def fail_in_helpers(parent: int):
+    def function(*inputs):
+        if os.getpid() != parent:
+            raise FloatingPointError("found by a helper")
+        return PRETRAINING.compute(*inputs)
+
+    return function
+
+
+def test_an_error_in_a_helper_is_raised_here_and_helpers_are_dismissed():
+    engine = make()
+    with pytest.raises(FloatingPointError, match="found by a helper"):
+        compute(engine, 7, function=fail_in_helpers(os.getpid()))
+    assert find_helpers(engine) == []
+    compute(engine, 7)  # and the next step has new ones
+
+
+def test_an_error_here_dismisses_helpers_in_the_middle_of_their_work():
+    def function(*inputs):
+        if os.getpid() != parent:
+            time.sleep(60)
+        raise FloatingPointError("found here")
+
+    engine, parent = make(), os.getpid()
+    with pytest.raises(FloatingPointError, match="found here"):
+        compute(engine, 7, function=function)
+    assert find_helpers(engine) == []
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at work", "waiting"])
+def test_a_helper_that_was_killed_is_named_with_its_exit_code(waits):
+    engine, parent = make(), os.getpid()
+
+    def function(*inputs):
+        if os.getpid() != parent and not waits:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return PRETRAINING.compute(*inputs)
+
+    if waits:
+        compute(engine, 7, function=function)
+        engine.helpers[1].process.kill()
+        engine.helpers[1].process.join()
+    with pytest.raises(ChildProcessError, match=r"exit code -9.*run again"):
+        compute(engine, 7, function=function)
+
+
+def test_a_run_that_lost_a_helper_goes_on_from_its_last_step(tmp_path, monkeypatch):
+    steps, begin = [], numpy_engine.Helper.begin
+
+    def kill_once(helper, *arguments):
+        steps.append(None)
+        if len(steps) == 7:  # two helpers: the fourth step
+            helper.process.kill()
+            helper.process.join()
+        begin(helper, *arguments)
+
+    monkeypatch.setattr(numpy_engine.Helper, "begin", kill_once)
+    recipe = replace(RECIPE, batch_size=6, steps=6)  # each part has a clip for every process
+    with pytest.raises(ChildProcessError, match="exit code -9"):
+        run_training(tmp_path / "killed", recipe)
+    assert len(read_metrics(tmp_path / "killed" / "metrics.jsonl")) == 3
+    run_training(tmp_path / "killed", recipe)
+    run_training(tmp_path / "other", recipe)
+    for name in ("metrics.jsonl", "training_state.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+# The end
+
+
+def test_a_closed_engine_has_no_helpers_and_still_computes():
+    engine = make()
+    compute(engine, 7)
+    helpers = find_helpers(engine)
+    assert all(map(is_alive, helpers)) and cores.count_cores() == 1
+    engine.close()
+    engine.close()
+    assert not any(map(is_alive, helpers)) and cores.count_cores() == 3
+    _, gradient = compute(engine, 7)
+    np.testing.assert_array_equal(gradient, compute(make(Engine), 7)[1])
+    assert find_helpers(engine) == []
+
+
+def test_an_engine_that_nobody_closed_lets_its_helpers_go_when_it_is_forgotten():
+    engine = make()
+    compute(engine, 7)
+    helpers = find_helpers(engine)
+    del engine
+    gc.collect()
+    assert not any(map(is_alive, helpers)) and cores.count_cores() == 3
+
+
+ORPHANS = """
+import os, signal, sys
+from threadpoolctl import threadpool_limits
+from tests.learning.test_numpy_engine import compute, find_helpers, make
+threadpool_limits(3, "blas")
+engine = make()
+compute(engine, 7)
+print(*find_helpers(engine), flush=True)
+os.kill(os.getpid(), signal.{signal})
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_helpers_end_with_the_process_that_started_them(name):
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS.replace("{signal}", name)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    helpers = [int(number) for number in done.stdout.split()]
+    assert len(helpers) == 2 and done.stderr == ""
+    for _ in range(100):
+        if not any(map(is_alive, helpers)):
+            return
+        time.sleep(0.1)
+    pytest.fail("helpers are still there after ten seconds")
+
+
+def test_the_keyboard_interrupts_this_process_and_not_its_helpers():
+    engine = make()
+    compute(engine, 7)
+    for helper in find_helpers(engine):
+        os.kill(helper, signal.SIGINT)
+    compute(engine, 7)
+    assert all(map(is_alive, find_helpers(engine)))
