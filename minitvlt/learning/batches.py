@@ -95,9 +95,14 @@ def draw_audio_masking(rng: np.random.Generator, config: Config, clips: Examples
     )
 
 
+def count_clips(batch: Any) -> int:
+    """Count the rows that all arrays of a batch have."""
+    return next(len(array) for _, array in walk(batch))
+
+
 def split_batch(batch: Any, parts: int) -> list[Any]:
     """Cut a batch, a tree of arrays with a row for each clip, into parts as equal as possible."""
-    B = next(len(array) for _, array in walk(batch))
+    B = count_clips(batch)
     edges = [B * part // parts for part in range(parts + 1)]
     return [
         map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)

@@ -34,6 +34,7 @@ from minitvlt.model.parameters import Params
 
 Numbers = dict[str, Float[Array, ""] | None]
 Pieces = list[Float[Array, "_"]]
+Compute = Callable[..., tuple[Float[Array, ""], Numbers]]  # of parameters, a part of a batch, and counts
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,7 @@ class Engine:
         """Bring a part of a batch to where the parameters live."""
         return move_beside(self.like, tree)
 
-    def compute(
-        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Pieces]:
+    def compute(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
         """Add up over the parts of a batch what `function(params, part, counts)` returns, and its gradient.
 
         Returns:
@@ -95,9 +94,7 @@ class Engine:
         norm = namespace(*gradient).sqrt(self.sum_shares(sum(map(sum_squares, gradient))))
         return {**numbers, "gradient_norm": norm}, gradient
 
-    def differentiate(
-        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Pieces]:
+    def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
         """Do the work of `compute`, but for the norm."""
         compute, params, total = value_and_grad(function, has_aux=True), self.finish(), None
         for part in parts:

@@ -12,7 +12,6 @@ import signal
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -22,10 +21,10 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from minitvlt.backends import Array, map_tree, walk
+from minitvlt.backends import map_tree, walk
 from minitvlt.backends.cores import count_cores, on_one_core
-from minitvlt.learning.batches import split_batch
-from minitvlt.learning.engine import Engine, Numbers, Pieces
+from minitvlt.learning.batches import count_clips, split_batch
+from minitvlt.learning.engine import Compute, Engine, Numbers, Pieces
 from minitvlt.learning.optimizer import AdamWState
 from minitvlt.model.parameters import Params
 
@@ -35,8 +34,8 @@ MOST = 8  # processes: with more of them, each has too few clips of a usual batc
 
 def is_worth_helpers(params: Params) -> bool:
     """Whether a model is so small, and this machine so large, that several processes are faster than one."""
-    size = sum(array.size for _, array in walk(params))
-    return sys.platform == "linux" and size <= SMALL and count_cores() > 1
+    is_allowed = sys.platform == "linux" and not multiprocessing.current_process().daemon
+    return is_allowed and sum(array.size for _, array in walk(params)) <= SMALL and count_cores() > 1
 
 
 class NumpyEngine(Engine):
@@ -46,17 +45,14 @@ class NumpyEngine(Engine):
         super().__init__(params, state)
         self.state = replace(self.state, parameters=put_into_shared_memory(self.state.parameters))
         self.cores = min(count_cores(), MOST)
-        self.function: Callable[..., tuple[Array, Numbers]] | None = None  # what the helpers compute
+        self.function: Compute | None = None  # what the helpers compute
         self.helpers: list[Helper] = []
         # The threads of a product stay awake for a while after it, in the helpers' way: so it has just one.
         self.close = weakref.finalize(self, release, self.helpers, threadpool_limits(1, "blas"))
 
-    def differentiate(
-        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Pieces]:
+    def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
         """Add up the value, what comes beside it and the gradient, over parts and over processes."""
-        fewest = min(len(next(array for _, array in walk(part))) for part in parts)
-        if fewest < self.cores or not self.close.alive:
+        if min(map(count_clips, parts)) < self.cores or not self.close.alive:
             return super().differentiate(function, parts, counts)  # no clip for each, or no helpers any more
         try:
             return self.differentiate_together(function, parts, counts)
@@ -65,7 +61,7 @@ class NumpyEngine(Engine):
             raise
 
     def differentiate_together(
-        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
+        self, function: Compute, parts: list[Any], counts: Any
     ) -> tuple[Numbers, Pieces]:
         """Let every process compute with its rows of each part, at the same time."""
         self.employ(function)
@@ -81,7 +77,7 @@ class NumpyEngine(Engine):
             pieces = [a + b for a, b in zip(pieces, np.split(helper.gradient, edges), strict=True)]
         return numbers, pieces
 
-    def employ(self, function: Callable[..., tuple[Array, Numbers]]) -> None:
+    def employ(self, function: Compute) -> None:
         """Have helpers that compute this function: they know what they were started with, nothing later."""
         if self.helpers and function == self.function:
             return
@@ -94,7 +90,7 @@ class NumpyEngine(Engine):
 class Helper:
     """A process that computes gradients with its rows of each batch"""
 
-    def __init__(self, engine: NumpyEngine, function: Callable[..., tuple[Array, Numbers]]) -> None:
+    def __init__(self, engine: NumpyEngine, function: Compute) -> None:
         self.gradient = put_into_shared_memory(np.zeros_like(engine.state.parameters))
         context = multiprocessing.get_context("fork")  # no other way hands any function over as it is
         self.connection, theirs = context.Pipe()
@@ -108,7 +104,7 @@ class Helper:
 
     def begin(self, parts: list[Any], counts: Any) -> None:
         """Hand over the rows of a step."""
-        with suppress(BrokenPipeError):  # `finish` says so
+        with suppress(ConnectionError):  # `finish` says so
             self.connection.send((parts, counts))
 
     def finish(self) -> Numbers:
@@ -120,7 +116,7 @@ class Helper:
         """
         try:
             answer = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             self.process.join()
             raise ChildProcessError(
                 f"A process that computed a part of the step has ended (exit code {self.process.exitcode}), "
@@ -151,7 +147,7 @@ def release(helpers: list[Helper], limit: threadpool_limits) -> None:
 
 def serve(
     engine: NumpyEngine,
-    function: Callable[..., tuple[Array, Numbers]],
+    function: Compute,
     connection: Connection,
     gradient: Float[np.ndarray, "n"],
     ours: list[Connection],
@@ -160,7 +156,7 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # that process decides when to end
     for one in ours:  # as long as anybody holds that process's end of a pipe, its end goes unnoticed
         one.close()
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError), on_one_core():
+    with suppress(EOFError, ConnectionError), on_one_core():
         while True:
             parts, counts = connection.recv()
             connection.send(answer(engine, function, parts, counts, gradient))
@@ -168,7 +164,7 @@ def serve(
 
 def answer(
     engine: NumpyEngine,
-    function: Callable[..., tuple[Array, Numbers]],
+    function: Compute,
     parts: list[Any],
     counts: Any,
     gradient: Float[np.ndarray, "n"],

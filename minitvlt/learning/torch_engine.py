@@ -18,10 +18,10 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.adamw import adamw
 
-from minitvlt.backends import Array, map_tree
+from minitvlt.backends import map_tree
 from minitvlt.backends.torch_backend import from_numpy
 from minitvlt.backends.torch_module import TreeModule, UnitModule
-from minitvlt.learning.engine import Engine, Execution, Numbers, Pieces
+from minitvlt.learning.engine import Compute, Engine, Execution, Numbers, Pieces
 from minitvlt.learning.optimizer import AdamWState, Recipe, compute_learning_rate, count_decaying, lay_out
 from minitvlt.learning.torch_sharding import cut_shares, join_shares, shard_module, store_shares
 from minitvlt.model.parameters import Params
@@ -71,9 +71,7 @@ class TorchEngine(Engine):
         map_tree(lambda x: x.record_stream(self.steps), moved)  # the memory is theirs until they are done
         return moved
 
-    def differentiate(
-        self, function: Callable[..., tuple[Array, Numbers]], parts: list[Any], counts: Any
-    ) -> tuple[Numbers, Pieces]:
+    def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
         """Add up the value, what comes beside it and the gradient, over parts and over processes."""
         counts = self.make_tensors(counts)
         self.call = self.call or self.wrap(function, parts[0], counts)
@@ -97,7 +95,7 @@ class TorchEngine(Engine):
         """Compute products in the precision that was asked for."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.dtype == "bfloat16")
 
-    def wrap(self, function: Callable[..., tuple[Array, Numbers]], part: Any, counts: Any) -> nn.Module:
+    def wrap(self, function: Compute, part: Any, counts: Any) -> nn.Module:
         """Make the module exchange gradients with other processes, and compile it.
 
         Alone it is compiled as a whole. Among others each block is by itself: its parameters may have to be
@@ -113,7 +111,7 @@ class TorchEngine(Engine):
         self.spare_unused(function, part, counts)
         return DistributedDataParallel(self.module, gradient_as_bucket_view=True)
 
-    def spare_unused(self, function: Callable[..., tuple[Array, Numbers]], part: Any, counts: Any) -> None:
+    def spare_unused(self, function: Compute, part: Any, counts: Any) -> None:
         """Tell DDP not to wait for gradients of parameters that the loss does not depend on."""
         with self.autocast():
             loss, _ = self.module(function, part, counts)

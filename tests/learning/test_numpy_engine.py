@@ -137,6 +137,12 @@ def test_other_systems_have_no_helpers(monkeypatch):
     assert type(start_engine(params, start_adamw(params))) is Engine
 
 
+def test_a_process_that_may_have_no_children_has_no_helpers(monkeypatch):
+    params = init(CONFIG, 5)
+    monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
+    assert type(start_engine(params, start_adamw(params))) is Engine
+
+
 # Errors
 
 
