@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock, local
+from threading import RLock, local
 from typing import Any
 
 from minitvlt.backends.memory import keep_some_memory
@@ -47,13 +47,24 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
 
 
 def count_cores() -> int:
-    """How many cores take part in shared work: as many as matrix products may use threads."""
-    return max((library.num_threads or 1 for library in gather(os.getpid()).libraries), default=1)
+    """How many cores there are to work on: as many as matrix products may use threads."""
+    return max(gather(os.getpid()).count_threads(), default=1)
+
+
+def reserve_cores() -> Callable[[], None]:
+    """Leave all cores but one to other processes, until the function that is returned is called, once.
+
+    Until then nothing is shared, and matrix products use one thread: others would stay awake for a while
+    after each, in the way of those processes.
+    """
+    crew = gather(os.getpid())
+    crew.reserve()
+    return crew.free
 
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """Share nothing, as long as this lasts: where each core has a process, it has no others to share with."""
+    """Share nothing, as long as this lasts, without asking for each operation whether it would pay."""
     crew = gather(os.getpid())
     with crew.take_turn():
         crew.place.is_inside = True
@@ -78,8 +89,9 @@ class Crew:
         keep_some_memory()  # the first sign that NumPy has much to do
         self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
-        self.turn = Lock()  # one operation at a time, because that number holds for the whole process
+        self.turn = RLock()  # one operation at a time, because that number holds for the whole process
         self.place = Place()
+        self.reservations, self.counts = 0, []  # how many hold now, and the threads of products before them
 
     def enter(self, work: Callable[[slice], Any], stretch: slice) -> Any:
         """Work on a stretch, knowing that this is shared work already."""
@@ -97,12 +109,31 @@ class Crew:
         more to do, in the way of ours.
         """
         with self.turn:
-            before = [library.num_threads or 1 for library in self.libraries]
+            before, is_reserved = self.count_threads(), self.reservations > 0
             self.set_threads([1] * len(before))
             try:
-                yield max(before, default=1)
+                yield 1 if is_reserved else max(before, default=1)
             finally:
-                self.set_threads(before)
+                if not self.reservations:
+                    self.set_threads(before)
+
+    def reserve(self) -> None:
+        """Let matrix products use one thread from now on."""
+        with self.turn:
+            self.counts = self.count_threads()
+            self.reservations += 1
+            self.set_threads([1] * len(self.counts))
+
+    def free(self) -> None:
+        """Let them have their threads again, unless others hold a reservation."""
+        with self.turn:
+            self.reservations -= 1
+            if not self.reservations:
+                self.set_threads(self.counts)
+
+    def count_threads(self) -> list[int]:
+        """How many threads each library of matrix products may use, reservations aside."""
+        return self.counts if self.reservations else [one.num_threads or 1 for one in self.libraries]
 
     def set_threads(self, counts: list[int]) -> None:
         """Set how many threads each library of matrix products may use."""

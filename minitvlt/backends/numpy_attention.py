@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends.cores import share
-from minitvlt.backends.numpy_kernels import estimate_product
+from minitvlt.backends.numpy_kernels import LOGARITHM, POWER, UNIT, estimate_product
 from minitvlt.backends.tree import Array
 
 QUERIES, KEYS = 1024, 512  # the largest tile of one head: 2 MiB in float32
@@ -59,7 +59,8 @@ def attend(
                 sums, total, highest = sum_values(queries[:, :, rows], keys, values, is_safe, room)
                 np.divide(sums, np.where(total == 0, 1, total), out=output[place])
                 with np.errstate(divide="ignore"):
-                    log_total[place] = np.where(total == 0, -PADDING, highest + np.log(total))
+                    logarithm = (highest + LOGARITHM(total)) / UNIT
+                    log_total[place] = np.where(total == 0, -PADDING, logarithm)
 
     share(work, len(parts), 2 * estimate_product(B, heads, N, M, d) + B * heads * N * M)
     return output, log_total
@@ -106,10 +107,10 @@ def extend(
 ) -> tuple[Float[Array, "b h n e"], Float[Array, "b h M e"]]:
     """Scale the queries by 1 / √d and, if there is padding, give both one more coordinate that says so.
 
-    Then queries @ keysᵀ are the scores: 1 · `PADDING` is added to those of padding, else 1 · 0. Both come in
-    memory of their own: rows that lie apart are slow to multiply.
+    Then queries @ keysᵀ are the scores times `UNIT`: 1 · `PADDING` is added to those of padding, else
+    1 · 0. Both come in memory of their own: rows that lie apart are slow to multiply.
     """
-    queries = query * np.asarray(query.shape[-1] ** -0.5, query.dtype)
+    queries = query * np.asarray(UNIT * query.shape[-1] ** -0.5, query.dtype)
     if is_real is None or is_real[clips].all():
         return queries, np.ascontiguousarray(key)
     said = np.where(is_real[clips], 0, PADDING).astype(key.dtype)[:, None, :, None]
@@ -140,15 +141,15 @@ def sum_values(
     sums, total = np.zeros((*shape, values.shape[-1]), values.dtype), np.zeros((*shape, 1), values.dtype)
     highest = np.full((*shape, 1), 0 if is_safe else LOWEST, values.dtype)
     for some in cut(keys.shape[2], KEYS):
-        weights = score_tile(queries, keys[:, :, some], room)  # scores, until exp makes weights of them
+        weights = score_tile(queries, keys[:, :, some], room)  # scores, until POWER makes weights of them
         if not is_safe:
             higher = np.maximum(highest, np.max(weights, axis=-1, keepdims=True))
-            shrink = np.exp(highest - higher)
+            shrink = POWER(highest - higher)
             sums *= shrink
             total *= shrink
             weights -= higher
             highest = higher
-        np.exp(weights, out=weights)
+        POWER(weights, out=weights)
         sums += weights @ values[:, :, some]
         total += weights @ np.ones((weights.shape[3], 1), weights.dtype)
     return sums, total, highest
@@ -178,7 +179,7 @@ def carry_back_attention(
         rooms = make_room(query), make_room(query)
         for part in parts[stretch]:
             queries, keys = extend(query[part], key[part], is_real, part[0])
-            queries = np.concatenate([queries, -log_total[part]], axis=-1)
+            queries = np.concatenate([queries, -UNIT * log_total[part]], axis=-1)
             changes = np.concatenate([g[part], -expected[part]], axis=-1)
             arrays = (queries, append(keys, 1), changes, append(value[part], 1))
             for_query[part], for_key[part], for_value[part] = carry_back_heads(*arrays, d, rooms)
@@ -202,11 +203,12 @@ def carry_back_heads(
     for few in cut(keys.shape[2], KEYS):
         for rows in cut(queries.shape[2], QUERIES):
             weights = score_tile(queries[:, :, rows], keys[:, :, few], rooms[0])
-            np.exp(weights, out=weights)
+            POWER(weights, out=weights)
             back = score_tile(changes[:, :, rows], values[:, :, few], rooms[1])
             back *= weights
             for_value[:, :, few] += np.swapaxes(weights, -1, -2) @ changes[:, :, rows, :d]
             for_query[:, :, rows] += back @ keys[:, :, few, :d]
             for_key[:, :, few] += np.swapaxes(back, -1, -2) @ queries[:, :, rows, :d]
     for_query *= scale
+    for_key /= np.asarray(UNIT, keys.dtype)  # it is in the queries
     return for_query, for_key, for_value

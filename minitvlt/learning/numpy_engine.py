@@ -12,6 +12,7 @@ import signal
 import sys
 import warnings
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -19,10 +20,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from minitvlt.backends import map_tree, walk
-from minitvlt.backends.cores import count_cores, on_one_core
+from minitvlt.backends.cores import count_cores, on_one_core, reserve_cores
 from minitvlt.learning.batches import count_clips, split_batch
 from minitvlt.learning.engine import Compute, Engine, Numbers, Pieces
 from minitvlt.learning.optimizer import AdamWState
@@ -47,8 +47,7 @@ class NumpyEngine(Engine):
         self.cores = min(count_cores(), MOST)
         self.function: Compute | None = None  # what the helpers compute
         self.helpers: list[Helper] = []
-        # The threads of a product stay awake for a while after it, in the helpers' way: so it has just one.
-        self.close = weakref.finalize(self, release, self.helpers, threadpool_limits(1, "blas"))
+        self.close = weakref.finalize(self, release, self.helpers, reserve_cores())
 
     def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
         """Add up the value, what comes beside it and the gradient, over parts and over processes."""
@@ -139,10 +138,10 @@ def dismiss(helpers: list[Helper]) -> None:
         helpers.pop().end()
 
 
-def release(helpers: list[Helper], limit: threadpool_limits) -> None:
-    """Let the helpers go, and matrix products have their threads again."""
+def release(helpers: list[Helper], free_cores: Callable[[], None]) -> None:
+    """Let the helpers go, and this process have all cores again."""
     dismiss(helpers)
-    limit.restore_original_limits()
+    free_cores()
 
 
 def serve(

@@ -57,6 +57,21 @@ def test_on_one_core_nothing_is_shared_and_matrix_products_use_one_thread():
     assert count_threads() == {3} and len(cores.share(lambda some: some, 7, MUCH)) == 3 == cores.count_cores()
 
 
+def test_while_cores_are_reserved_nothing_is_shared_and_then_all_is_as_before():
+    first, second = cores.reserve_cores(), cores.reserve_cores()
+    for free in (first, second):
+        assert cores.share(lambda some: (some, count_threads()), 7, MUCH) == [(slice(0, 7), {1})]
+        assert count_threads() == {1} and cores.count_cores() == 3, "there are as many as ever"
+        free()
+    assert count_threads() == {3} and len(cores.share(lambda some: some, 7, MUCH)) == 3
+
+
+def test_a_reservation_that_ends_in_the_middle_of_work_ends_it_for_good():
+    free = cores.reserve_cores()
+    cores.share(lambda some: free(), 1, 0)
+    assert count_threads() == {3}
+
+
 def test_what_shared_work_would_share_its_core_does_alone():
     def work(some):
         return cores.share(lambda inner: (inner, threading.get_ident()), 5, MUCH), threading.get_ident()

@@ -11,6 +11,7 @@ from scipy.special import erf
 
 from minitvlt.backends import map_rows, numpy_attention, numpy_kernels, tape
 from minitvlt.backends import numpy_backend as xp
+from minitvlt.backends.numpy_kernels import choose_base, has_fast_powers
 from tests.backends.cases import CASES, IS_REAL
 
 DTYPES = ("float32", "float64")
@@ -169,15 +170,24 @@ def attend_by_loops(
     return output
 
 
+def use_base(patch: pytest.MonkeyPatch, is_fast: bool) -> None:
+    """Take the powers that are the faster ones here, or those that are on other machines."""
+    for module in (numpy_attention, numpy_kernels):
+        for name, value in zip(("POWER", "LOGARITHM", "UNIT"), choose_base(is_fast), strict=True):
+            patch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("is_fast", [True, False], ids=["powers of 2", "powers of e"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("safe", [0, 60], ids=["online", "bounded"])
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([0, 70, 1000]), st.sampled_from([None, IS_REAL]))
 def test_attention_is_plain_loops_whatever_the_tiles(
-    safe: int, dtype: str, queries: int, keys: int, small: int, is_real: np.ndarray | None
+    safe: int, dtype: str, is_fast: bool, queries: int, keys: int, small: int, is_real: np.ndarray | None
 ) -> None:
     rng = np.random.default_rng(queries)
     query, key, value = (rng.normal(size=(3, 2, n, 3)).astype(dtype) for n in (7, 5, 5))
     with pytest.MonkeyPatch.context() as patch:
+        use_base(patch, is_fast)
         for name, size in {"QUERIES": queries, "KEYS": keys, "SMALL": small, "SAFE_SCORE": safe}.items():
             patch.setattr(numpy_attention, name, size)
         output, log_total = numpy_attention.attend(query, key, value, is_real)
@@ -192,6 +202,33 @@ def test_attention_is_plain_loops_whatever_the_tiles(
     np.testing.assert_allclose(weights.sum(-1), np.broadcast_to(is_any[:, None, None], (3, 2, 7)), rtol=1e-4)
     if is_real is not None:
         assert (output[1] == 0).all(), "no real key: exactly 0"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"exp2": {"ff": {"current": "AVX512_SKX", "available": "AVX512_SKX baseline(SSE)"}}}, True),
+        ({"exp2": {"ff": {"current": "baseline(SSE)", "available": "AVX512_SKX baseline(SSE)"}}}, False),
+        ({}, False),
+    ],
+)
+def test_powers_of_2_are_taken_where_numpy_is_fast_with_them(found, expected, monkeypatch) -> None:
+    monkeypatch.setattr(np.lib.introspect, "opt_func_info", lambda *_: found)
+    assert has_fast_powers() is expected
+
+
+def test_powers_of_2_and_of_e_give_the_same_derivatives() -> None:
+    rng = np.random.default_rng(0)
+    query, key, value, g = (rng.normal(size=(3, 2, n, 3)) for n in (7, 5, 5, 7))
+    found = []
+    for is_fast in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            use_base(patch, is_fast)
+            output, log_total = numpy_attention.attend(query, key, value, IS_REAL)
+            back = numpy_attention.carry_back_attention(g, output, log_total, query, key, value, IS_REAL)
+            found.append((output, log_total, *back, *numpy_kernels.gelu_and_slope(query.astype(np.float32))))
+    for two, e in zip(*found, strict=True):
+        np.testing.assert_allclose(two, e, rtol=1e-6 if two.dtype == np.float32 else 1e-12, atol=1e-7)
 
 
 @given(st.integers(0, 4), st.integers(1, 3), st.integers(0, 9), st.integers(0, 6), st.integers(1, 90))

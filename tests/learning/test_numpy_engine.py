@@ -23,6 +23,7 @@ from minitvlt.learning.optimizer import start_adamw, to_vector
 from minitvlt.learning.trainer import read_metrics
 from minitvlt.model.parameters import init
 from minitvlt.worlds.shapes import ShapesWorld
+from tests.backends.test_cores import count_threads
 from tests.helpers.shape_comments import ROOT
 from tests.learning.test_trainer import CONFIG, RECIPE, run_training
 
@@ -39,7 +40,7 @@ def three_cores():
         yield
         gc.collect()
         assert multiprocessing.active_children() == []
-        assert cores.count_cores() == 3
+        assert count_threads() == {3}
 
 
 def make(kind=NumpyEngine, config: Config = CONFIG) -> Engine:
@@ -220,10 +221,10 @@ def test_a_closed_engine_has_no_helpers_and_still_computes():
     engine = make()
     compute(engine, 7)
     helpers = find_helpers(engine)
-    assert all(map(is_alive, helpers)) and cores.count_cores() == 1
+    assert all(map(is_alive, helpers)) and count_threads() == {1}
     engine.close()
     engine.close()
-    assert not any(map(is_alive, helpers)) and cores.count_cores() == 3
+    assert not any(map(is_alive, helpers)) and count_threads() == {3}
     _, gradient = compute(engine, 7)
     np.testing.assert_array_equal(gradient, compute(make(Engine), 7)[1])
     assert find_helpers(engine) == []
@@ -235,7 +236,17 @@ def test_an_engine_that_nobody_closed_lets_its_helpers_go_when_it_is_forgotten()
     helpers = find_helpers(engine)
     del engine
     gc.collect()
-    assert not any(map(is_alive, helpers)) and cores.count_cores() == 3
+    assert not any(map(is_alive, helpers)) and count_threads() == {3}
+
+
+def test_an_engine_takes_the_place_of_another_with_as_many_helpers():
+    engine = make()
+    compute(engine, 7)
+    params = init(CONFIG, 5)
+    engine = start_engine(params, start_adamw(params))
+    compute(engine, 7)
+    assert len(find_helpers(engine)) == 2 and len(multiprocessing.active_children()) == 2
+    assert count_threads() == {1}
 
 
 ORPHANS = """
