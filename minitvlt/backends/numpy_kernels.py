@@ -52,7 +52,7 @@ def linear(
 
 def estimate_product(*sizes: int) -> float:
     """About how many nanoseconds a core takes for a matrix product: 100 operations in each."""
-    return 2 * float(np.prod(sizes, dtype=float)) / 100
+    return 2 * math.prod(sizes) / 100
 
 
 def layer_norm(

@@ -44,6 +44,7 @@ class NumpyEngine(Engine):
     def __init__(self, params: Params, state: AdamWState) -> None:
         super().__init__(params, state)
         self.state = replace(self.state, parameters=put_into_shared_memory(self.state.parameters))
+        self.gradient = np.empty_like(self.state.parameters)
         self.cores = min(count_cores(), MOST)
         self.function: Compute | None = None  # what the helpers compute
         self.helpers: list[Helper] = []
@@ -70,11 +71,11 @@ class NumpyEngine(Engine):
             helper.begin(share, counts)
         with on_one_core():
             numbers, pieces = super().differentiate(function, own, counts)
+        np.concatenate(pieces, out=self.gradient)
         for helper in self.helpers:
             numbers = map_tree(operator.add, numbers, helper.finish())
-            edges = np.cumsum([len(piece) for piece in pieces])[:-1]
-            pieces = [a + b for a, b in zip(pieces, np.split(helper.gradient, edges), strict=True)]
-        return numbers, pieces
+            self.gradient += helper.gradient
+        return numbers, np.split(self.gradient, [self.decaying])  # what decays is a piece of its own
 
     def employ(self, function: Compute) -> None:
         """Have helpers that compute this function: they know what they were started with, nothing later."""

@@ -23,7 +23,6 @@ from minitvlt.learning.optimizer import start_adamw, to_vector
 from minitvlt.learning.trainer import read_metrics
 from minitvlt.model.parameters import init
 from minitvlt.worlds.shapes import ShapesWorld
-from tests.backends.test_cores import count_threads
 from tests.helpers.shape_comments import ROOT
 from tests.learning.test_trainer import CONFIG, RECIPE, run_training
 
@@ -41,6 +40,11 @@ def three_cores():
         gc.collect()
         assert multiprocessing.active_children() == []
         assert count_threads() == {3}
+
+
+def count_threads() -> set[int]:
+    """How many threads the libraries of products use, those that were there from the beginning."""
+    return {library.num_threads for library in cores.gather(os.getpid()).libraries}
 
 
 def make(kind=NumpyEngine, config: Config = CONFIG) -> Engine:
