@@ -278,7 +278,8 @@ for size in (1, 5, 19):
 # which the torch backend calls, is one of them. The package's own NumPy kernel works in the same way: it cuts
 # queries and keys into **tiles** of scores that stay in a core's cache. The cell below shows its loop over
 # the keys. `total`, `sums` and `highest` are $\ell$, $u$ and $m$; where the lengths of queries and keys show
-# that no score can overflow, $m$ stays 0, and nothing needs to be corrected.
+# that no score can overflow, $m$ stays 0, and nothing needs to be corrected. `POWER` is $e^s$, or $2^s$ where
+# the processor is faster with it; the scores are then scaled by $\log_2 e$, which gives the same weights.
 
 # %%
 from minitvlt.backends.numpy_attention import KEYS, QUERIES, sum_values
