@@ -223,7 +223,7 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 # Sixteen clips of the exam: every sound (row) with every video (column), darker for a higher score, true
 # pairs on the diagonal. At first there are stripes: some videos and some sounds score higher than others,
 # whatever they meet. Then a pattern appears, as the model learns which pairs cannot be, and at last the
-# diagonal is left. The titles count the sounds that rank their own video first, of sixteen; luck is one.
+# diagonal stands out. The titles count the sounds that rank their own video first, of sixteen; luck is one.
 
 # %% tags=["volatile"]
 from minitvlt.learning.evaluation import rank_own
