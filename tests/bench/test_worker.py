@@ -2,13 +2,18 @@
 
 import io
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
+from minitvlt.backends import cores
 from minitvlt.bench import worker
 from minitvlt.bench.cases import case_to_dict, make_case
 from minitvlt.bench.contenders import Contender
@@ -96,6 +101,30 @@ def test_the_card_is_named():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     expected = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     assert ask(Bench(), "describe") == {"card": expected}
+
+
+def test_the_rate_is_that_of_all_cores_also_while_the_work_has_a_process_for_each():
+    cores.gather.cache_clear()
+    with threadpool_limits(3, user_api="blas"):
+        free = cores.reserve_cores()
+        library = cores.gather(os.getpid()).libraries[0]
+        bench = Bench(Contender("numpy"), multiply=lambda: threads.append(library.num_threads))
+        threads = []
+        ask(bench, "measure_rate")
+        assert set(threads) == {3} and library.num_threads == 1
+        free()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="helpers are for Linux")
+def test_memory_of_helpers_is_counted():
+    alone = measure_peak(Contender("numpy"))
+    helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+    helper.start()
+    try:
+        assert measure_peak(Contender("numpy")) > alone + (1 << 20)
+    finally:
+        helper.kill()
+        helper.join()
 
 
 def test_memory_of_this_process_is_counted(monkeypatch, tmp_path):
