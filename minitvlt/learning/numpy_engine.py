@@ -5,6 +5,7 @@ time begins the next, and to hand over costs as much as the work itself. Process
 but rows and gradients. They read the parameters from shared memory, where AdamW updates them.
 """
 
+import gc
 import mmap
 import multiprocessing
 import operator
@@ -12,8 +13,8 @@ import signal
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -97,8 +98,8 @@ class Helper:
         ours = [helper.connection for helper in engine.helpers] + [self.connection]
         arguments = (engine, function, theirs, self.gradient, ours)
         self.process = context.Process(target=serve, args=arguments, daemon=True)
-        with warnings.catch_warnings():  # of threads, which stay behind: a helper needs none of them
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with warnings.catch_warnings(), nothing_collected():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads stay behind: a helper needs none
             self.process.start()
         theirs.close()
 
@@ -145,6 +146,18 @@ def release(helpers: list[Helper], free_cores: Callable[[], None]) -> None:
     free_cores()
 
 
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Collect no garbage, as long as this lasts: `serve` has to begin before a helper finds any."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def serve(
     engine: NumpyEngine,
     function: Compute,
@@ -153,6 +166,8 @@ def serve(
     ours: list[Connection],
 ) -> None:
     """Answer step after step, in a helper, as long as the process that started it is there."""
+    gc.freeze()  # what came along is not this process's to free: a video decoder would wait for its threads
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # that process decides when to end
     for one in ours:  # as long as anybody holds that process's end of a pipe, its end goes unnoticed
         one.close()

@@ -218,6 +218,34 @@ def test_a_run_that_lost_a_helper_goes_on_from_its_last_step(tmp_path, monkeypat
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
+class Decoder:
+    """Something of this process that must not be freed in another one, as a video decoder with threads"""
+
+    def __init__(self) -> None:
+        self.itself, self.owner = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.owner:
+            os._exit(33)
+
+
+def test_a_helper_frees_nothing_of_the_process_that_started_it():
+    def function(*inputs):
+        gc.collect()
+        return PRETRAINING.compute(*inputs)
+
+    gc.disable()
+    try:
+        Decoder()  # garbage that nobody has collected yet
+        compute(make(), 7, function=function)
+        assert not gc.isenabled(), "as it was"
+        gc.enable()
+        compute(make(), 7)
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
 # The end
 
 
