@@ -39,8 +39,9 @@ from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_ranks, score_task
 from minitvlt.learning.trainer import train
 from minitvlt.model.flops import count_flops
+from minitvlt.model.initial import add_classifier, add_ranking, init
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,

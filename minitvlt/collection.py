@@ -16,8 +16,8 @@ from minitvlt.learning.label_files import read_clip_of_row
 from minitvlt.learning.label_rows import Row, read_rows
 from minitvlt.signals.media import inspect_media
 from minitvlt.signals.prepare import Examples
-from minitvlt.worlds.folder import SOUNDS, find_media_files
 from minitvlt.worlds.labelled import STILL_PICTURES, LabelledClip, LabelledWorld
+from minitvlt.worlds.media_files import SOUNDS, find_media_files
 
 LABEL_FILES = (".csv", ".jsonl", ".ndjson")
 

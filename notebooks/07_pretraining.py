@@ -129,9 +129,9 @@ show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a
 #
 # `mt.train` does all of this, keeps a log, and can be stopped and taken up again. To look on while it
 # happens, we write its loop ourselves. What it uses is an engine, which holds the parameters and AdamW's two
-# memories: `compute` gives the loss and its gradient, by the tape, for which each core takes some clips of
-# the batch where the system is Linux; `update` shortens a gradient that is too long, and lets AdamW move the
-# parameters; `close` ends what the engine started.
+# memories: `compute` gives the loss and its gradient, by the tape (on Linux each core works on some clips of
+# the batch); `update` shortens a gradient that is too long, and lets AdamW move the parameters; `close` ends
+# what the engine started.
 
 # %%
 from minitvlt.learning.engine import start_engine

@@ -47,7 +47,7 @@ SECONDS = 1.4
 
 # %%
 from minitvlt.diagrams import new_axes, use_style
-from minitvlt.model.parameters import outline
+from minitvlt.model.initial import outline
 from minitvlt.notebook import play, show
 
 use_style()

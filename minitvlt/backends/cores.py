@@ -66,12 +66,8 @@ def reserve_cores() -> Callable[[], None]:
 def on_one_core() -> Iterator[None]:
     """Share nothing, as long as this lasts, without asking for each operation whether it would pay."""
     crew = gather(os.getpid())
-    with crew.take_turn():
-        crew.place.is_inside = True
-        try:
-            yield
-        finally:
-            crew.place.is_inside = False
+    with crew.take_turn(), crew.step_inside():
+        yield
 
 
 class Place(local):
@@ -91,13 +87,19 @@ class Crew:
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="minitvlt")
         self.turn = RLock()  # one operation at a time, because that number holds for the whole process
         self.place = Place()
-        self.reservations, self.counts = 0, []  # how many hold now, and the threads of products before them
+        self.reservations, self.counts = 0, []  # how many hold now; the threads of products before them
 
     def enter(self, work: Callable[[slice], Any], stretch: slice) -> Any:
         """Work on a stretch, knowing that this is shared work already."""
+        with self.step_inside():
+            return work(stretch)
+
+    @contextmanager
+    def step_inside(self) -> Iterator[None]:
+        """Let this thread know that it is inside shared work."""
         self.place.is_inside = True
         try:
-            return work(stretch)
+            yield
         finally:
             self.place.is_inside = False
 

@@ -26,7 +26,7 @@ def choose_base(is_fast: bool) -> tuple[np.ufunc, np.ufunc, float]:
 
 
 def has_fast_powers() -> bool:
-    """Whether NumPy computes powers of 2 in float32 by more than this processor's oldest instructions."""
+    """Whether NumPy has a way to compute powers of 2 in float32 that is made for a processor like this."""
     found = np.lib.introspect.opt_func_info("^exp2$", "float32")
     return bool(found) and not found["exp2"]["ff"]["current"].startswith("baseline")
 

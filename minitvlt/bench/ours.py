@@ -16,7 +16,7 @@ from minitvlt.learning.engine import Execution, start_engine
 from minitvlt.learning.evaluation import score_all_pairs
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import Recipe, start_adamw
-from minitvlt.model.parameters import init
+from minitvlt.model.initial import init
 from minitvlt.model.pretraining import PretrainingBatch, score_matches
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.spectrogram import log_mel_spectrogram

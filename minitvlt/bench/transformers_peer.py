@@ -18,7 +18,7 @@ from minitvlt.bench.spectrogram_peers import make_extractor
 from minitvlt.learning.batches import draw_mixing
 from minitvlt.learning.huggingface_config import describe_config
 from minitvlt.learning.optimizer import Recipe
-from minitvlt.model.parameters import outline
+from minitvlt.model.initial import outline
 
 Place = Callable[[np.ndarray], torch.Tensor]
 

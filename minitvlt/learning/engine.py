@@ -89,6 +89,7 @@ class Engine:
         Returns:
             The numbers beside the value, the value as `loss`, and `gradient_norm`; and the gradient in
             pieces, which end to end are as long as the vector of parameters, or as this process's share.
+            The pieces hold until the next call, which may use their memory.
         """
         numbers, gradient = self.differentiate(function, parts, counts)
         norm = namespace(*gradient).sqrt(self.sum_shares(sum(map(sum_squares, gradient))))

@@ -19,7 +19,8 @@ from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_task
 from minitvlt.learning.trainer import train
-from minitvlt.model.parameters import Params, add_classifier, add_ranking
+from minitvlt.model.initial import add_classifier, add_ranking
+from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import TaskBatch, check_batch_labels, classify, compute_task_loss
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ATTRIBUTES, COLOURS, MOTIONS, SHAPES

@@ -22,7 +22,8 @@ from minitvlt.learning.deduction import (
 from minitvlt.learning.layouts import Layout, begins_with, find_parts, take_arrays, warn_of_unused
 from minitvlt.learning.original import BLOCK_PARTS
 from minitvlt.learning.tensor_files import read_tensors
-from minitvlt.model.parameters import Params, init
+from minitvlt.model.initial import init
+from minitvlt.model.parameters import Params
 
 ANCHOR = "patch_embed.proj.weight"
 PARTS = {

@@ -49,6 +49,7 @@ class NumpyEngine(Engine):
         self.cores = min(count_cores(), MOST)
         self.function: Compute | None = None  # what the helpers compute
         self.helpers: list[Helper] = []
+        # Not a method: an engine that is forgotten, and was never closed, must not leave helpers behind.
         self.close = weakref.finalize(self, release, self.helpers, reserve_cores())
 
     def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:

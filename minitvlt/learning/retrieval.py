@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float, Shaped
 from minitvlt.backends import Array, map_tree, namespace, to_backend
 from minitvlt.backends.cores import share
 from minitvlt.learning.engine import move_beside
+from minitvlt.model.checks import check_clips
 from minitvlt.model.parameters import Block, MatchingHead, Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.transformer import join_heads, run_mlp, run_norm, split_heads
-from minitvlt.model.tvlt import check_clips, embed_audio, embed_video, match
+from minitvlt.model.tvlt import embed_audio, embed_video, match
 from minitvlt.signals.prepare import Examples
 
 # Numbers in the widest array of a group of pairs that are scored together. NumPy works on a group in each

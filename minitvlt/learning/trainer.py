@@ -47,7 +47,8 @@ def train(
 
     The folder receives `metrics.jsonl`, a line a step, and `training_state.safetensors`, written every 200
     steps, after the last step and when an error or the keyboard ends the run. Both depend on nothing but the
-    arguments: a run that was killed and called again ends with the same bytes as one that was not.
+    arguments and, by rounding, the number of cores: a run that was killed and called again ends with the same
+    bytes as one that was not.
 
     Args:
         params: initial parameters; where they live, the training runs.

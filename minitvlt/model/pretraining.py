@@ -6,13 +6,13 @@ from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
+from minitvlt.model.checks import check_booleans, check_clips
 from minitvlt.model.losses import binary_cross_entropy
 from minitvlt.model.masking import Masking
 from minitvlt.model.parameters import Decoder, Params
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.transformer import run_blocks, run_linear, run_norm
 from minitvlt.model.tvlt import (
-    check_clips,
     embed_audio,
     embed_video,
     encode,
@@ -221,7 +221,7 @@ def check_batch(params: Params, batch: PretrainingBatch) -> None:
     if params.config.task_matching:
         _check_needs(batch, ("audio", "mixed_video", "is_match"))
         check_clips(params.config, batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
-        _check_booleans("is_match", batch.is_match, (batch.audio.shape[0],))
+        check_booleans("is_match", batch.is_match, (batch.audio.shape[0],))
     if params.config.task_mae:
         check_masked_batch(params.config, batch)
 
@@ -235,8 +235,8 @@ def check_masked_batch(config: Config, batch: PretrainingBatch) -> None:
     counts = {"video_masking": batch.video.shape[1] * h * w, "audio_masking": s * f}
     for name, N in counts.items():
         masking, B = getattr(batch, name), batch.audio.shape[0]
-        _check_booleans(f"{name}.is_hidden", masking.is_hidden, (B, N))
-        _check_booleans(f"{name}.keep_is_real", masking.keep_is_real, tuple(masking.keep.shape))
+        check_booleans(f"{name}.is_hidden", masking.is_hidden, (B, N))
+        check_booleans(f"{name}.keep_is_real", masking.keep_is_real, tuple(masking.keep.shape))
         if tuple(masking.restore.shape) != (B, N) or masking.keep.shape[0] != B:
             raise ValueError(
                 f"Expected {name} for {B} clips of {N} tokens: make it with the batch's own sizes."
@@ -247,15 +247,6 @@ def _check_needs(batch: PretrainingBatch, names: tuple[str, ...]) -> None:
     missing = [name for name in names if getattr(batch, name) is None]
     if missing:
         raise ValueError(f"The batch lacks {', '.join(missing)}, which the configured tasks need.")
-
-
-def _check_booleans(name: str, array: Array, shape: tuple[int, ...]) -> None:
-    namespace(array)
-    if tuple(array.shape) != shape or "bool" not in str(array.dtype):
-        raise ValueError(
-            f"Expected {name} as booleans of the shape {shape}, "
-            f"got {array.dtype} of the shape {tuple(array.shape)}."
-        )
 
 
 def _grid(clip: Array, patch: tuple[int, int]) -> tuple[int, int]:

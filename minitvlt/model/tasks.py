@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
+from minitvlt.model.checks import check_clips
 from minitvlt.model.losses import LOSSES, check_labels
 from minitvlt.model.parameters import Classifier, Params
 from minitvlt.model.transformer import run_head, run_linear, run_norm
-from minitvlt.model.tvlt import check_clips, embed_audio, embed_video, encode, forward, join_masks, match
+from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward, join_masks, match
 
 
 @dataclass(frozen=True)

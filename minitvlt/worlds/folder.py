@@ -15,11 +15,8 @@ from minitvlt.signals.clips import Clip, check_request, choose_frames_in_time, r
 from minitvlt.signals.frames import find_picture, transform_frames
 from minitvlt.signals.media import import_av, inspect_media
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
+from minitvlt.worlds.media_files import find_media_files
 
-FILMS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
-SOUNDS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
-PICTURES = (".gif", ".jpeg", ".jpg", ".png")
-MEDIA_SUFFIXES = (*FILMS, *SOUNDS, *PICTURES)
 STRETCH_SECONDS = 60.0  # long files are decoded, and forgotten, by stretches of at least this length
 FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter of a step is the largest error
 
@@ -166,18 +163,6 @@ def choose_span(samples: int, where: float, config: Config) -> tuple[int, int]:
     length = min(samples, config.spectrogram_length * config.hop_length)
     first = int(where * (samples - length + 1))
     return first, first + length
-
-
-def find_media_files(folder: Path) -> list[Path]:
-    """All media files in a folder and the folders in it, in the order of their names, without hidden ones."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder: give the folder that holds the media files.")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file()]
-    visible = [path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
-    if not visible:
-        known = " ".join(MEDIA_SUFFIXES)
-        raise ValueError(f"{folder} holds no media file, that is none whose name ends in {known}.")
-    return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def cut_into_stretches(path: Path, config: Config) -> list[Stretch]:

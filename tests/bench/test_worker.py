@@ -115,6 +115,7 @@ def test_the_rate_is_that_of_all_cores_also_while_the_work_has_a_process_for_eac
         free()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork beside threads, on newer Pythons
 @pytest.mark.skipif(sys.platform != "linux", reason="helpers are for Linux")
 def test_memory_of_helpers_is_counted():
     alone = measure_peak(Contender("numpy"))

@@ -10,7 +10,7 @@ from minitvlt.backends import to_backend
 from minitvlt.bench.cases import Case, count_tokens, draw_clips, draw_waveforms, make_case
 from minitvlt.bench.contenders import parse_contender, why_missing
 from minitvlt.bench.worker import prepare_batch
-from minitvlt.model.parameters import init
+from minitvlt.model.initial import init
 from minitvlt.model.pretraining import score_matches
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.spectrogram import log_mel_spectrogram

@@ -17,7 +17,8 @@ from minitvlt.backends.tape_array import TapeArray
 from minitvlt.config import Config
 from minitvlt.learning.batches import make_batch
 from minitvlt.model.flops import WORKS, count_flops
-from minitvlt.model.parameters import Params, init
+from minitvlt.model.initial import init
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, pretraining_loss
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward, match
 from minitvlt.signals.prepare import Examples

@@ -13,7 +13,8 @@ from scipy.special import erf
 from minitvlt.backends import map_tree
 from minitvlt.config import ORIGINAL, Config
 from minitvlt.learning.batches import make_batch
-from minitvlt.model.parameters import Params, add_classifier
+from minitvlt.model.initial import add_classifier
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.tasks import classify
 from minitvlt.model.transformer import run_blocks, run_norm

@@ -5,7 +5,8 @@ import pytest
 
 from minitvlt.backends import flatten
 from minitvlt.config import Config
-from minitvlt.model.parameters import count_patch_values, init, outline
+from minitvlt.model.initial import init, outline
+from minitvlt.model.parameters import count_patch_values
 
 SMALL = Config(
     image_size=(6, 10),

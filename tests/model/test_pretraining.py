@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from minitvlt.backends import to_backend, value_and_grad, walk
 from minitvlt.config import Config
 from minitvlt.learning.batches import split_batch
+from minitvlt.model.initial import init
 from minitvlt.model.masking import Masking, random_masking
-from minitvlt.model.parameters import Params, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import (
     PretrainingBatch,
     autoencode,

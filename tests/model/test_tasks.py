@@ -11,8 +11,9 @@ from scipy.special import erf
 from minitvlt.backends import map_tree, to_backend, value_and_grad, walk
 from minitvlt.config import Config
 from minitvlt.model import tasks
+from minitvlt.model.initial import add_classifier, add_ranking, init
 from minitvlt.model.losses import LOSSES
-from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import (
     TaskBatch,
     classify,

@@ -19,9 +19,9 @@ from minitvlt.worlds.folder import (
     Recording,
     cut_into_stretches,
     find_common_span,
-    find_media_files,
     record_stretch,
 )
+from minitvlt.worlds.media_files import find_media_files
 from tests.helpers.media import find_real_clip, make_frames, make_sweep, needs_av, write_media
 
 CONFIG = Config.tiny()  # 3 frames of 24 × 24 in 0.768 s
@@ -319,14 +319,6 @@ def test_without_pyav_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=r'pip install "minitvlt\[media\]"'):
         FolderWorld(tmp_path, CONFIG)
-
-
-def test_files_come_in_the_order_of_their_names(tmp_path):
-    for name in ("b.mp4", "a/z.mov", "a.mkv", "C.webm", ".hidden/a.mp4", "x.mp4/readme.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_media_files(tmp_path)]
-    assert found == ["C.webm", "a.mkv", "a/z.mov", "b.mp4"]
 
 
 # Memory
