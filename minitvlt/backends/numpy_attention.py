@@ -74,8 +74,8 @@ def cut_heads(B: int, heads: int, N: int, M: int) -> list[tuple[slice, slice]]:
 
 
 def cut(n: int, most: int) -> list[slice]:
-    """Cut 0 … n - 1 into parts as equal as possible, of at most so many."""
-    count = -(-n // most)
+    """Cut 0 … n - 1 into parts as equal as possible, of at most so many; nothing is one empty part."""
+    count = max(1, -(-n // most))
     return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
@@ -104,18 +104,22 @@ def extend(
     key: Float[Array, "b h M d"],
     is_real: Bool[Array, "B M"] | None,
     clips: slice,
+    addend: Float[Array, "b h n 1"] | None = None,
 ) -> tuple[Float[Array, "b h n e"], Float[Array, "b h M e"]]:
-    """Scale the queries by 1 / √d and, if there is padding, give both one more coordinate that says so.
+    """Scale the queries by `UNIT` / √d, and give both one more coordinate for all that is added to a score.
 
-    Then queries @ keysᵀ are the scores times `UNIT`: 1 · `PADDING` is added to those of padding, else
-    1 · 0. Both come in memory of their own: rows that lie apart are slow to multiply.
+    Then queries @ keysᵀ are the scores times `UNIT`, and 1 · `PADDING` is added to those of padding, and
+    `addend` · 1 to a row. Both come in memory of their own: rows that lie apart are slow to multiply.
     """
-    queries = query * np.asarray(UNIT * query.shape[-1] ** -0.5, query.dtype)
-    if is_real is None or is_real[clips].all():
-        return queries, np.ascontiguousarray(key)
-    said = np.where(is_real[clips], 0, PADDING).astype(key.dtype)[:, None, :, None]
-    said = np.broadcast_to(said, (*key.shape[:3], 1))
-    return append(queries, 1), np.concatenate([key, said], axis=-1)
+    queries, keys = [query * np.asarray(UNIT * query.shape[-1] ** -0.5, query.dtype)], [key]
+    if is_real is not None and not is_real[clips].all():
+        queries.append(np.ones((*query.shape[:3], 1), query.dtype))
+        said = np.where(is_real[clips], 0, PADDING).astype(key.dtype)[:, None, :, None]
+        keys.append(np.broadcast_to(said, (*key.shape[:3], 1)))
+    if addend is not None:
+        queries.append(addend)
+        keys.append(np.ones((*key.shape[:3], 1), key.dtype))
+    return tuple(np.concatenate(each, axis=-1) for each in (queries, keys))
 
 
 def append(x: Float[Array, "*rows d"], number: float | int) -> Float[Array, "*rows {x.shape[-1]+1}"]:
@@ -171,21 +175,20 @@ def carry_back_attention(
     """
     B, heads, N, d = query.shape
     M = key.shape[2]
-    for_query, for_key, for_value = (np.empty(x.shape, x.dtype) for x in (query, key, value))
+    gradients = tuple(np.empty(x.shape, x.dtype) for x in (query, key, value))
     expected = np.einsum("bhnd,bhnd->bhn", g, output)[..., None]  # (B, heads, N, 1)
     parts = cut_heads(B, heads, N, M)
 
     def work(stretch: slice) -> None:
         rooms = make_room(query), make_room(query)
         for part in parts[stretch]:
-            queries, keys = extend(query[part], key[part], is_real, part[0])
-            queries = np.concatenate([queries, -UNIT * log_total[part]], axis=-1)
+            queries, keys = extend(query[part], key[part], is_real, part[0], -UNIT * log_total[part])
             changes = np.concatenate([g[part], -expected[part]], axis=-1)
-            arrays = (queries, append(keys, 1), changes, append(value[part], 1))
-            for_query[part], for_key[part], for_value[part] = carry_back_heads(*arrays, d, rooms)
+            values = append(value[part], 1)
+            carry_back_heads(queries, keys, changes, values, rooms, *(x[part] for x in gradients))
 
     share(work, len(parts), 5 * estimate_product(B, heads, N, M, d) + 2 * B * heads * N * M)
-    return for_query, for_key, for_value
+    return gradients
 
 
 def carry_back_heads(
@@ -193,22 +196,34 @@ def carry_back_heads(
     keys: Float[Array, "b h M e"],
     changes: Float[Array, "b h n wider"],
     values: Float[Array, "b h M wider"],
-    d: int,
     rooms: tuple[Float[Array, "size"], Float[Array, "size"]],
-) -> tuple[Float[Array, "b h n d"], Float[Array, "b h M d"], Float[Array, "b h M d"]]:
-    """Make the weights again, tile by tile, and add up what each tile gives back."""
-    scale = np.asarray(d**-0.5, keys.dtype)
-    for_query = np.zeros((*queries.shape[:3], d), keys.dtype)
-    for_key, for_value = (np.zeros((*keys.shape[:3], d), keys.dtype) for _ in range(2))
+    for_query: Float[Array, "b h n d"],
+    for_key: Float[Array, "b h M d"],
+    for_value: Float[Array, "b h M d"],
+) -> None:
+    """Make the weights again, tile by tile, and write the sums of what the tiles give back."""
+    d = for_query.shape[-1]
     for few in cut(keys.shape[2], KEYS):
         for rows in cut(queries.shape[2], QUERIES):
             weights = score_tile(queries[:, :, rows], keys[:, :, few], rooms[0])
             POWER(weights, out=weights)
             back = score_tile(changes[:, :, rows], values[:, :, few], rooms[1])
             back *= weights
-            for_value[:, :, few] += np.swapaxes(weights, -1, -2) @ changes[:, :, rows, :d]
-            for_query[:, :, rows] += back @ keys[:, :, few, :d]
-            for_key[:, :, few] += np.swapaxes(back, -1, -2) @ queries[:, :, rows, :d]
-    for_query *= scale
+            is_first_row, is_first_key = rows.start == 0, few.start == 0
+            add_product(
+                np.swapaxes(weights, -1, -2), changes[:, :, rows, :d], for_value[:, :, few], is_first_row
+            )
+            add_product(back, keys[:, :, few, :d], for_query[:, :, rows], is_first_key)
+            add_product(np.swapaxes(back, -1, -2), queries[:, :, rows, :d], for_key[:, :, few], is_first_row)
+    for_query *= np.asarray(d**-0.5, keys.dtype)
     for_key /= np.asarray(UNIT, keys.dtype)  # it is in the queries
-    return for_query, for_key, for_value
+
+
+def add_product(
+    x: Float[Array, "b h n m"], y: Float[Array, "b h m d"], total: Float[Array, "b h n d"], is_first: bool
+) -> None:
+    """Add x @ y to a sum, or begin the sum with it."""
+    if is_first:
+        np.matmul(x, y, out=total)
+    else:
+        total += x @ y

@@ -43,8 +43,7 @@ def linear(
 
     def work(some: slice) -> None:
         np.matmul(rows[some], weight.T, out=y[some])
-        if bias is not None:
-            y[some] += bias
+        scale_and_shift(y[some], None, bias)
 
     share(work, len(rows), estimate_product(len(rows), *weight.shape))
     return y.reshape(*x.shape[:-1], len(weight))
@@ -59,17 +58,45 @@ def layer_norm(
     x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
 ) -> Float[Array, "*batch D"]:
     """Bring every row to mean 0 and variance 1, then scale and shift each feature (Ba et al. 2016)."""
+    return layer_norm_and_statistics(x, weight, bias, eps)[0]
+
+
+def layer_norm_and_statistics(
+    x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
+) -> tuple[Float[Array, "*batch D"], Float[Array, "rows 1"], Float[Array, "rows 1"]]:
+    """Return the normalised rows, and what each was normalised by: its mean and 1 / its deviation."""
     rows, D = x.reshape(-1, x.shape[-1]), x.shape[-1]
     y = np.empty(rows.shape, x.dtype)
+    mean, inverse = np.empty((2, len(rows), 1), x.dtype)
 
     def work(some: slice) -> None:
         for block in cut_rows(some, D):
-            standardise(rows[block], eps, y[block])
-            y[block] *= weight
-            y[block] += bias
+            z = y[block]
+            np.matmul(rows[block], np.full((D, 1), 1 / D, x.dtype), out=mean[block])  # faster than np.mean
+            np.subtract(rows[block], mean[block], out=z)
+            variance = np.einsum("nd,nd->n", z, z)[:, None] / D
+            inverse[block] = 1 / np.sqrt(variance + eps)
+            z *= inverse[block]
+            scale_and_shift(z, weight, bias)
 
     share(work, len(rows), 2 * y.size)
-    return y.reshape(x.shape)
+    return y.reshape(x.shape), mean, inverse
+
+
+def scale_and_shift(
+    rows: Float[Array, "n D"], weight: Float[Array, "D"] | None, bias: Float[Array, "D"] | None
+) -> None:
+    """Multiply every row by the weight and add the bias, in place; None means 1 and 0.
+
+    NumPy takes long for many short rows, so several are joined to a longer one, to which the vectors, as
+    often repeated, belong.
+    """
+    times = math.gcd(len(rows), max(1, 1024 // rows.shape[1]))
+    joined = rows.reshape(-1, times * rows.shape[1])
+    if weight is not None:
+        joined *= np.concatenate([weight] * times)
+    if bias is not None:
+        joined += np.concatenate([bias] * times)
 
 
 def cut_rows(some: slice, D: int) -> list[slice]:
@@ -82,17 +109,6 @@ def map_rows(function: Callable[[slice], Array], n: int, size: int) -> Array:
     """Compute rows in blocks that stay in the cache, on all cores; `minitvlt.backends.map_rows` says more."""
     parts = share(lambda some: [function(block) for block in cut_rows(some, size)], n, 3 * n * size)
     return np.concatenate([block for part in parts for block in part], axis=-2)
-
-
-def standardise(x: Float[Array, "n D"], eps: float, y: Float[Array, "n D"]) -> Float[Array, "n 1"]:
-    """Write (x - mean) / deviation of every row into y, and return 1 / deviation; eps joins the variance."""
-    D = x.shape[-1]
-    mean = x @ np.full(D, 1 / D, x.dtype)  # a product: faster than NumPy's mean
-    np.subtract(x, mean[:, None], out=y)
-    variance = np.einsum("nd,nd->n", y, y) / D
-    inverse = 1 / np.sqrt(variance + eps)[:, None]
-    y *= inverse
-    return inverse
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -111,15 +127,16 @@ def gelu_and_slope(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], F
 
 def _gelu(x: Array, y: Array, slope: Array | None = None) -> None:
     def work(some: slice) -> None:
-        room = np.empty((2, BLOCK), x.dtype)
+        room = np.empty(BLOCK, x.dtype)
         for block in cut_rows(some, 1):
-            cdf, square = room[:, : x[block].size]
+            cdf, square = y[block], room[: x[block].size]
             fill_cdf(x[block], cdf, square)
-            np.multiply(x[block], cdf, out=y[block])
             if slope is not None:
-                bell = fill_bell(x[block], square)
+                bell = slope[block]
+                fill_bell(square, bell)
                 bell *= x[block]
-                np.add(cdf, bell, out=slope[block])
+                bell += cdf
+            cdf *= x[block]
 
     share(work, x.size, 2 * x.size)
 
@@ -132,14 +149,14 @@ POLYNOMIAL += (3.981181342e-6, -1.332651785e-7, 1.775053865e-9)
 
 
 def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"], square: Float[Array, "n"]) -> None:
-    """Write Φ(x) into `cdf`; `square` is work space."""
-    if x.dtype != np.float32:
-        from scipy.special import ndtr  # here, because importing it takes longer than all of this package
+    """Write Φ(x) into `cdf`, and x² into `square`."""
+    with np.errstate(over="ignore"):  # far out x² and the polynomial grow beyond all bounds, as they should
+        np.square(x, out=square)
+        if x.dtype != np.float32:
+            from scipy.special import ndtr  # here, because importing it takes longer than all of this package
 
-        ndtr(x, out=cdf)
-        return
-    with np.errstate(over="ignore"):  # far out the polynomial grows beyond all bounds, as it should
-        np.multiply(x, x, out=square)
+            ndtr(x, out=cdf)
+            return
         np.multiply(square, POLYNOMIAL[-1], out=cdf)
         for coefficient in POLYNOMIAL[-2:0:-1]:
             cdf += coefficient
@@ -151,11 +168,8 @@ def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"], square: Float[Array, 
     cdf += 0.5
 
 
-def fill_bell(x: Float[Array, "n"], bell: Float[Array, "n"]) -> Float[Array, "n"]:
-    """Write φ(x) = exp(-x² / 2) / √(2π) into `bell`, and return it."""
-    with np.errstate(over="ignore"):
-        np.multiply(x, x, out=bell)
-    bell *= -0.5 * UNIT
+def fill_bell(square: Float[Array, "n"], bell: Float[Array, "n"]) -> None:
+    """Write φ(x) = exp(-x² / 2) / √(2π) into `bell`, given x²."""
+    np.multiply(square, -0.5 * UNIT, out=bell)
     POWER(bell, out=bell)
     bell *= (2 * np.pi) ** -0.5
-    return bell

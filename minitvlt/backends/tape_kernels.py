@@ -117,6 +117,7 @@ def layer_norm(
     ⊙ z and ∂L/∂b = Σ g.
     """
     a, w = value_of(x), value_of(weight)
+    y, mean, inverse = numpy_kernels.layer_norm_and_statistics(a, w, value_of(bias), eps)
     rows, D = _rows(a), len(w)
     mean_weight = w / D
 
@@ -126,23 +127,22 @@ def layer_norm(
         def work(some: slice) -> tuple[Array, Array]:
             for_weight, for_bias = np.zeros((2, D), a.dtype)
             for block in numpy_kernels.cut_rows(some, D):
-                z, h = np.empty_like(rows[block]), back[block]
-                inverse = numpy_kernels.standardise(rows[block], eps, z)
-                product = g[block] * z
-                for_weight += sum_rows(product)
+                h = np.subtract(rows[block], mean[block], out=back[block])  # z σ
+                product = g[block] * h
+                for_weight += inverse[block, 0] @ product
                 for_bias += sum_rows(g[block])
-                np.multiply(g[block], w, out=h)
-                h -= (g[block] @ mean_weight)[:, None]
-                z *= (product @ mean_weight)[:, None]  # ⟨h ⊙ z⟩ = ⟨(g ⊙ z) ⊙ w⟩
-                h -= z
-                h *= inverse
+                h *= (product @ mean_weight)[:, None] * inverse[block] ** 2  # z ⟨h ⊙ z⟩ = z ⟨(g ⊙ z) ⊙ w⟩
+                h += (g[block] @ mean_weight)[:, None]
+                np.multiply(g[block], w, out=product)
+                np.subtract(product, h, out=h)
+                h *= inverse[block]
             return for_weight, for_bias
 
         parts = share(work, len(rows), 4 * rows.size)
         for_weight, for_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         return back.reshape(a.shape), for_weight, for_bias
 
-    return record(numpy_kernels.layer_norm(a, w, value_of(bias), eps), ((x, weight, bias), vjp))
+    return record(y, ((x, weight, bias), vjp))
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
