@@ -84,6 +84,8 @@ def namespace(*arrays: Array | None) -> ModuleType:
 
 
 def _backend_of(array: Any) -> ModuleType:
+    if (known := _built_in.get(type(array))) is not None:
+        return known
     for kind, module in _built_in.items():
         if isinstance(array, kind):
             return module

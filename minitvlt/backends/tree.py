@@ -6,6 +6,7 @@ a configuration) belongs to the tree's structure: it is carried along untouched.
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from minitvlt.config import Config
@@ -27,6 +28,7 @@ def children(node: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(node, name)) for name in field_names(type(node))]
 
 
+@cache
 def field_names(kind: type) -> tuple[str, ...]:
     """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
     return () if kind is Config else tuple(getattr(kind, "__dataclass_fields__", ()))
@@ -61,6 +63,7 @@ def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every array with its dotted name, in the order of the declarations."""
     if is_array(node):
         yield prefix, node
+        return
     for name, child in children(node):
         yield from walk(child, f"{prefix}.{name}" if prefix else name)
 
