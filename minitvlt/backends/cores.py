@@ -32,7 +32,7 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
     Returns:
         What `work` returned for each stretch, in order.
     """
-    crew = gather(os.getpid())
+    crew = gather()
     if crew.place.is_inside:
         return [work(slice(0, n))]
     with crew.take_turn() as cores:
@@ -48,7 +48,7 @@ def share(work: Callable[[slice], Any], n: int, nanoseconds: float | int) -> lis
 
 def count_cores() -> int:
     """How many cores there are to work on: as many as matrix products may use threads."""
-    return max(gather(os.getpid()).count_threads(), default=1)
+    return max(gather().count_threads(), default=1)
 
 
 def reserve_cores() -> Callable[[], None]:
@@ -57,7 +57,7 @@ def reserve_cores() -> Callable[[], None]:
     Until then nothing is shared, and matrix products use one thread: others would stay awake for a while
     after each, in the way of those processes.
     """
-    crew = gather(os.getpid())
+    crew = gather()
     crew.reserve()
     return crew.free
 
@@ -65,7 +65,7 @@ def reserve_cores() -> Callable[[], None]:
 @contextmanager
 def on_one_core() -> Iterator[None]:
     """Share nothing, as long as this lasts, without asking for each operation whether it would pay."""
-    crew = gather(os.getpid())
+    crew = gather()
     with crew.take_turn(), crew.step_inside():
         yield
 
@@ -144,6 +144,10 @@ class Crew:
 
 
 @cache
-def gather(process: int) -> Crew:
-    """Make the crew of a process; after a fork the child needs one of its own, since threads stay behind."""
+def gather() -> Crew:
+    """Make the crew of this process, once."""
     return Crew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gather.cache_clear)  # threads stay behind: a child needs its own crew

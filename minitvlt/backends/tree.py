@@ -4,7 +4,6 @@ Parameters, batches and gradients are such trees. Whatever is none of these (a n
 a configuration) belongs to the tree's structure: it is carried along untouched.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -45,18 +44,17 @@ def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
     node = trees[0]
     if is_array(node):
         return function(*trees)
-    parts = children(node)
-    if not parts:
+    parts = [children(tree) for tree in trees]
+    if not parts[0]:
         return node
-    columns = [[child for _, child in children(tree)] for tree in trees]
-    if any(len(column) != len(parts) for column in columns):
+    if len(set(map(len, parts))) > 1:
         raise ValueError(f"Trees of different structure: {[type(tree).__name__ for tree in trees]}.")
-    mapped = [map_tree(function, *row) for row in zip(*columns, strict=True)]
+    mapped = [map_tree(function, *[child for _, child in row]) for row in zip(*parts, strict=True)]
     if isinstance(node, dict):
         return dict(zip(node, mapped, strict=True))
     if isinstance(node, (tuple, list)):
         return type(node)(*mapped) if hasattr(node, "_fields") else type(node)(mapped)
-    return dataclasses.replace(node, **{name: new for (name, _), new in zip(parts, mapped, strict=True)})
+    return type(node)(**dict(zip(field_names(type(node)), mapped, strict=True)))
 
 
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

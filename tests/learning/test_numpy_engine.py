@@ -44,7 +44,7 @@ def three_cores():
 
 def count_threads() -> set[int]:
     """How many threads the libraries of products use, those that were there from the beginning."""
-    return {library.num_threads for library in cores.gather(os.getpid()).libraries}
+    return {library.num_threads for library in cores.gather().libraries}
 
 
 def make(kind=NumpyEngine, config: Config = CONFIG) -> Engine:
