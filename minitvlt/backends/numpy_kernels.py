@@ -43,7 +43,9 @@ def linear(
 
     def work(some: slice) -> None:
         np.matmul(rows[some], weight.T, out=y[some])
-        scale_and_shift(y[some], None, bias)
+        if bias is not None:
+            joined, repeated = join_rows(y[some], bias)
+            joined += repeated
 
     share(work, len(rows), estimate_product(len(rows), *weight.shape))
     return y.reshape(*x.shape[:-1], len(weight))
@@ -77,26 +79,22 @@ def layer_norm_and_statistics(
             variance = np.einsum("nd,nd->n", z, z)[:, None] / D
             inverse[block] = 1 / np.sqrt(variance + eps)
             z *= inverse[block]
-            scale_and_shift(z, weight, bias)
+            joined, weights, biases = join_rows(z, weight, bias)
+            joined *= weights
+            joined += biases
 
     share(work, len(rows), 2 * y.size)
     return y.reshape(x.shape), mean, inverse
 
 
-def scale_and_shift(
-    rows: Float[Array, "n D"], weight: Float[Array, "D"] | None, bias: Float[Array, "D"] | None
-) -> None:
-    """Multiply every row by the weight and add the bias, in place; None means 1 and 0.
-
-    NumPy takes long for many short rows, so several are joined to a longer one, to which the vectors, as
-    often repeated, belong.
-    """
-    times = math.gcd(len(rows), max(1, 1024 // rows.shape[1]))
-    joined = rows.reshape(-1, times * rows.shape[1])
-    if weight is not None:
-        joined *= np.concatenate([weight] * times)
-    if bias is not None:
-        joined += np.concatenate([bias] * times)
+def join_rows(rows: Float[Array, "n D"], *vectors: Float[Array, "D"]) -> list[Float[Array, "..."]]:
+    """View several rows as a longer one, and repeat each vector as often: short rows take NumPy long."""
+    n, D = rows.shape
+    times = math.gcd(n, max(1, 1024 // max(1, D)))
+    return [
+        rows.reshape(n // max(1, times), times * D),
+        *(np.concatenate([each] * times) for each in vectors),
+    ]
 
 
 def cut_rows(some: slice, D: int) -> list[slice]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,35 @@ except ArithmeticError:
 """
     )
     assert after < 600
+
+
+LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+needs_large_pages = pytest.mark.skipif(
+    not LARGE_PAGES.exists() or "[never]" in LARGE_PAGES.read_text(), reason="this system has no large pages"
+)
+
+# Fill 100 MiB with arrays too small for NumPy to ask for large pages, and tell how much of it lies in such.
+FILL = """
+arrays = [np.ones(1 << 18, np.float32) for _ in range(100)]
+lines = open("/proc/self/smaps_rollup").read().split("\\n")
+print(next(int(line.split()[1]) >> 10 for line in lines if line.startswith("AnonHugePages")))
+"""
+
+
+@needs_large_pages
+def test_small_arrays_lie_in_large_pages():
+    (mebibytes,) = run("keep_some_memory()" + FILL)
+    assert mebibytes >= 90
+
+
+@needs_large_pages
+def test_else_they_do_not_unless_the_system_gives_such_pages_to_all():
+    (mebibytes,) = run(FILL)
+    assert mebibytes < 50 or "[always]" in LARGE_PAGES.read_text()
+
+
+def test_asking_for_large_pages_takes_no_memory():
+    before, after = run(
+        "print(count_resident_mebibytes()); keep_some_memory(); print(count_resident_mebibytes())"
+    )
+    assert after - before < 10

@@ -1,6 +1,7 @@
 """Small models on NumPy: processes that share a batch give what one gives, and never outlive their work."""
 
 import gc
+import mmap
 import multiprocessing
 import os
 import signal
@@ -8,16 +9,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
 from minitvlt.backends import cores
 from minitvlt.config import Config
 from minitvlt.learning import numpy_engine
 from minitvlt.learning.engine import Engine, start_engine
-from minitvlt.learning.numpy_engine import NumpyEngine
+from minitvlt.learning.numpy_engine import NumpyEngine, pack, unpack
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import start_adamw, to_vector
 from minitvlt.learning.trainer import read_metrics
@@ -113,6 +118,31 @@ def test_another_function_gets_other_helpers_and_the_same_one_keeps_them():
     expected, wanted = compute(make(Engine), 7, function=double)
     assert np.linalg.norm(gradient - wanted) < 1e-5 * np.linalg.norm(wanted)
     assert float(numbers["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 5000, 1 << 16], ids=["no room", "room for some arrays", "room for all"])
+def test_rows_that_find_no_room_in_shared_memory_arrive_all_the_same(size, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "ROOM", size)
+    engine = make()
+    for clips in (7, 9, 3):
+        _, gradient = compute(engine, clips)
+        wanted = compute(make(Engine), clips)[1]
+        assert np.linalg.norm(gradient - wanted) < 1e-5 * np.linalg.norm(wanted)
+
+
+@given(st.lists(hnp.arrays(st.sampled_from(["f4", "?", "i8"]), st.integers(0, 50)), max_size=6))
+def test_a_tree_comes_through_shared_memory_as_it_was(arrays):
+    room = mmap.mmap(-1, 300)
+    tree = {"arrays": arrays, "turned": np.arange(6).reshape(2, 3).T, "number": 3.5, "nothing": None}
+    message, places = pack(tree, room)
+    found = unpack(message, places, room)
+    assert found["number"] == 3.5 and found["nothing"] is None
+    for old, new in zip([*arrays, tree["turned"]], [*found["arrays"], found["turned"]], strict=True):
+        assert old.dtype == new.dtype
+        np.testing.assert_array_equal(old, new)
+    assert all(place.start % 64 == 0 and place.stop <= 300 for place in places)
+    taken = sorted((place.start, place.stop) for place in places)
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(taken)), "none lies on another"
 
 
 # Who gets helpers
