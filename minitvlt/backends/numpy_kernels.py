@@ -1,7 +1,7 @@
 """The functions on NumPy in which a network spends its time: linear maps, normalisation and GELU.
 
-Their rows do not depend on each other, so all cores share them; within a core they work in place and in
-blocks that stay in its cache. Attention has a file of its own.
+Their rows do not depend on each other, so all cores share them; within a core they work in place. GELU, which
+takes the most steps, goes in blocks that stay in the core's cache. Attention has a file of its own.
 """
 
 import math
@@ -44,8 +44,7 @@ def linear(
     def work(some: slice) -> None:
         np.matmul(rows[some], weight.T, out=y[some])
         if bias is not None:
-            joined, repeated = join_rows(y[some], bias)
-            joined += repeated
+            y[some] += bias
 
     share(work, len(rows), estimate_product(len(rows), *weight.shape))
     return y.reshape(*x.shape[:-1], len(weight))
@@ -71,30 +70,18 @@ def layer_norm_and_statistics(
     y = np.empty(rows.shape, x.dtype)
     mean, inverse = np.empty((2, len(rows), 1), x.dtype)
 
-    def work(some: slice) -> None:
-        for block in cut_rows(some, D):
-            z = y[block]
-            np.matmul(rows[block], np.full((D, 1), 1 / D, x.dtype), out=mean[block])  # faster than np.mean
-            np.subtract(rows[block], mean[block], out=z)
-            variance = np.einsum("nd,nd->n", z, z)[:, None] / D
-            inverse[block] = 1 / np.sqrt(variance + eps)
-            z *= inverse[block]
-            joined, weights, biases = join_rows(z, weight, bias)
-            joined *= weights
-            joined += biases
+    def work(some: slice) -> None:  # not in blocks: at each call of NumPy cores may wait for each other
+        z = y[some]
+        np.matmul(rows[some], np.full((D, 1), 1 / D, x.dtype), out=mean[some])  # faster than NumPy's mean
+        np.subtract(rows[some], mean[some], out=z)
+        variance = np.einsum("nd,nd->n", z, z)[:, None] / D
+        inverse[some] = 1 / np.sqrt(variance + eps)
+        z *= inverse[some]
+        z *= weight
+        z += bias
 
     share(work, len(rows), 2 * y.size)
     return y.reshape(x.shape), mean, inverse
-
-
-def join_rows(rows: Float[Array, "n D"], *vectors: Float[Array, "D"]) -> list[Float[Array, "..."]]:
-    """View several rows as a longer one, and repeat each vector as often: short rows take NumPy long."""
-    n, D = rows.shape
-    times = math.gcd(n, max(1, 1024 // max(1, D)))
-    return [
-        rows.reshape(n // max(1, times), times * D),
-        *(np.concatenate([each] * times) for each in vectors),
-    ]
 
 
 def cut_rows(some: slice, D: int) -> list[slice]:

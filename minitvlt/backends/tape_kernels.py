@@ -125,17 +125,14 @@ def layer_norm(
         g, back = _rows(g), np.empty(rows.shape, a.dtype)
 
         def work(some: slice) -> tuple[Array, Array]:
-            for_weight, for_bias = np.zeros((2, D), a.dtype)
-            for block in numpy_kernels.cut_rows(some, D):
-                h = np.subtract(rows[block], mean[block], out=back[block])  # z σ
-                product = g[block] * h
-                for_weight += inverse[block, 0] @ product
-                for_bias += sum_rows(g[block])
-                h *= (product @ mean_weight)[:, None] * inverse[block] ** 2  # z ⟨h ⊙ z⟩ = z ⟨(g ⊙ z) ⊙ w⟩
-                h += (g[block] @ mean_weight)[:, None]
-                np.multiply(g[block], w, out=product)
-                np.subtract(product, h, out=h)
-                h *= inverse[block]
+            h = np.subtract(rows[some], mean[some], out=back[some])  # z σ
+            product = g[some] * h
+            for_weight, for_bias = inverse[some, 0] @ product, sum_rows(g[some])
+            h *= (product @ mean_weight)[:, None] * inverse[some] ** 2  # z ⟨h ⊙ z⟩ = z ⟨(g ⊙ z) ⊙ w⟩
+            h += (g[some] @ mean_weight)[:, None]
+            np.multiply(g[some], w, out=product)
+            np.subtract(product, h, out=h)
+            h *= inverse[some]
             return for_weight, for_bias
 
         parts = share(work, len(rows), 4 * rows.size)

@@ -108,17 +108,6 @@ def test_linear_is_a_sum_of_products(shape: tuple[int, ...], dtype: str) -> None
     np.testing.assert_allclose(xp.linear(x, weight, bias), expected + bias, rtol=1e-5, atol=1e-6)
 
 
-@given(st.sampled_from([0, 1, 3, 16, 40]), st.sampled_from([0, 1, 3, 64, 1500]))
-def test_joined_rows_lie_beside_their_vectors(n: int, D: int) -> None:
-    rng = np.random.default_rng(0)
-    rows, vector = rng.normal(size=(n, D)), rng.normal(size=D)
-    expected = rows * vector
-    joined, repeated = numpy_kernels.join_rows(rows, vector)
-    assert joined.shape[1] <= max(1024, D)
-    joined *= repeated
-    np.testing.assert_array_equal(rows, expected)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_layer_norm_normalises_every_row(dtype: str) -> None:
     rng = np.random.default_rng(0)
