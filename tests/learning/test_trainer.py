@@ -228,6 +228,7 @@ def interrupt(original, *args):
     signal.raise_signal(signal.SIGINT)
     return original(*args)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
 match place:
     case "in a step":
         replace(engine.Engine, "compute", die_before)
