@@ -277,30 +277,32 @@ for size in (1, 5, 19):
 # into the fast memory beside the arithmetic (FlashAttention; Dao et al., 2022), and PyTorch's attention,
 # which the torch backend calls, is one of them. The package's own NumPy kernel works in the same way: it cuts
 # queries and keys into **tiles** of scores that stay in a core's cache. The cell below shows its loop over
-# the keys. `total`, `sums` and `highest` are $\ell$, $u$ and $m$; where the lengths of queries and keys show
-# that no score can overflow, $m$ stays 0, and nothing needs to be corrected. `POWER` is $e^s$, or $2^s$ where
-# the processor is faster with it; the scores are then scaled by $\log_2 e$, which gives the same weights.
+# the keys. `sums` holds $u$ and, in its last column, $\ell$, because each value has a 1 at its end; `highest`
+# is $m$. Where the lengths of queries and keys show that no score can overflow, $m$ stays 0, and nothing
+# needs to be corrected. `POWER` is $e^s$, or $2^s$ where the processor is faster with it; the scores are then
+# scaled by $\log_2 e$, which gives the same weights. The queries come in piles of rows, for speed alone:
+# [10](10_faster.ipynb) says why.
 
 # %%
-from minitvlt.backends.numpy_attention import KEYS, QUERIES, sum_values
+from minitvlt.backends.numpy_attention import sum_values
+from minitvlt.backends.numpy_tiles import TILE
 
 show_source(sum_values)
 
 # %% [markdown]
 # The curves show the memory that the scores of one clip take at a time, for 12 heads: all at once (dashed),
-# it grows with the square of the tokens; in the package's tiles (solid), it takes 2 MiB at most, for each
+# it grows with the square of the tokens; in the package's tiles (solid), it takes 1.1 MiB at most, for each
 # core that computes. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
 
 # %%
 counts = [2 ** (n / 2) for n in range(10, 29)]  # from 32 to 16,384 tokens
-tile = QUERIES * KEYS  # scores, at most
 figure, (axes,) = new_axes(size=(8, 3.4), x="tokens", y="memory for scores (MiB)")
 axes.loglog(counts, [12 * n**2 * 4 / 2**20 for n in counts], "--", color="gray", label="all at once")
-in_tiles = [min(12 * n**2, tile) * 4 / 2**20 for n in counts]
+in_tiles = [min(12 * n**2, TILE) * 4 / 2**20 for n in counts]
 axes.loglog(counts, in_tiles, color="black", label="in tiles")
 axes.axvline(2593, color="black", linestyle=":", linewidth=1.5)
 axes.legend()
-show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 2 MiB.")
+show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 1.1 MiB.")
 
 # %% [markdown]
 # ## Try it

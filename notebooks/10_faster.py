@@ -233,13 +233,26 @@ for name in ("erf", "whole arrays", "blocks"):
 # the cache between the product that makes the scores and the one that uses them up. This is the heart of it:
 
 # %%
-from minitvlt.backends import numpy_attention
+from minitvlt.backends import numpy_attention, numpy_tiles
 
 show_source(numpy_attention.sum_values)
 
 # %% [markdown]
-# How large should a tile be? Too small, and the products are slow, as above; too large, and the scores fall
-# out of the cache. We try some, for 2048 tokens and 12 heads, beside the plain way that keeps all scores.
+# Both products have a short side, the 64 numbers of a head. Before NumPy's library of products multiplies, it
+# copies the matrices into an order of its own; large products hardly notice, these do. Small matrices it
+# takes as they lie, if the processor has AVX-512. So the rows come in *piles*, small enough for that, and one
+# call multiplies all piles. Here are the scores of 2300 queries with 128 keys, in one piece and in 20 piles:
+
+# %% tags=["volatile"]
+rng = np.random.default_rng(0)
+queries, keys = (rng.normal(size=size).astype(np.float32) for size in [(2300, 64), (64, 128)])
+flops = 2 * 2300 * 64 * 128
+for name, rows in {"one piece": queries, "20 piles": queries.reshape(20, 115, 64)}.items():
+    print(f"{name}: {flops / measure(lambda rows=rows: rows @ keys, 50) / 1e9:.0f} GFLOP/s")
+
+# %% [markdown]
+# How large should a tile be? Too small, and each call of NumPy has little to do; too large, and the scores
+# fall out of the cache. We try some, for 2048 tokens and 12 heads, beside the plain way with all scores.
 
 # %%
 rng = np.random.default_rng(0)
@@ -251,10 +264,10 @@ def attend_plainly(query, key, value):
     return numpy_backend.softmax(scores) @ value
 
 
-tiles = ((64, 64), (128, 128), (256, 256), (512, 512), (1024, 512), (2048, 1024), (2048, 2048))
+tiles = ((64, 64), (128, 128), (256, 128), (512, 128), (2304, 128), (2048, 512), (2048, 2048))
 times = []
 for queries, keys in tiles:
-    with patch.multiple(numpy_attention, QUERIES=queries, KEYS=keys):
+    with patch.multiple(numpy_tiles, TILE=queries * keys, KEYS=keys):
         times.append(measure(lambda: numpy_attention.attention(query, key, value), 3))
 plain = measure(lambda: attend_plainly(query, key, value), 2)
 

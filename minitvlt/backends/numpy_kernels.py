@@ -129,8 +129,10 @@ def _gelu(x: Array, y: Array, slope: Array | None = None) -> None:
 # Φ(x) = (1 + tanh(x (c0 + c1 x² + … + c6 x¹²))) / 2, up to 1e-7: the coefficients were found by making the
 # largest error over all x as small as it can be. SciPy's erf computes in double precision, and takes ten
 # times as long.
-POLYNOMIAL = (0.7978849972, 0.03633280784, -3.231295993e-5, -5.541260040e-5)
-POLYNOMIAL += (3.981181342e-6, -1.332651785e-7, 1.775053865e-9)
+COEFFICIENTS = (0.7978849972, 0.03633280784, -3.231295993e-5, -5.541260040e-5)
+COEFFICIENTS += (3.981181342e-6, -1.332651785e-7, 1.775053865e-9)
+# As arrays, because NumPy takes longer over numbers of Python, and other cores may have to wait for it.
+POLYNOMIAL, HALF = [np.array(c, np.float32) for c in COEFFICIENTS], np.array(0.5, np.float32)
 
 
 def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"], square: Float[Array, "n"]) -> None:
@@ -149,12 +151,12 @@ def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"], square: Float[Array, 
         cdf += POLYNOMIAL[0]
         cdf *= x
     np.tanh(cdf, out=cdf)
-    cdf *= 0.5
-    cdf += 0.5
+    cdf *= HALF
+    cdf += HALF
 
 
 def fill_bell(square: Float[Array, "n"], bell: Float[Array, "n"]) -> None:
     """Write φ(x) = exp(-x² / 2) / √(2π) into `bell`, given x²."""
-    np.multiply(square, -0.5 * UNIT, out=bell)
+    np.multiply(square, np.asarray(-0.5 * UNIT, square.dtype), out=bell)
     POWER(bell, out=bell)
-    bell *= (2 * np.pi) ** -0.5
+    bell *= np.asarray((2 * np.pi) ** -0.5, square.dtype)

@@ -13,6 +13,7 @@ from minitvlt.backends import map_rows, numpy_attention, numpy_kernels, tape
 from minitvlt.backends import numpy_backend as xp
 from minitvlt.backends.numpy_kernels import choose_base, has_fast_powers
 from tests.backends.cases import CASES, IS_REAL
+from tests.helpers.tiles import cut_into_tiles
 
 DTYPES = ("float32", "float64")
 
@@ -180,16 +181,16 @@ def use_base(patch: pytest.MonkeyPatch, is_fast: bool) -> None:
 @pytest.mark.parametrize("is_fast", [True, False], ids=["powers of 2", "powers of e"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("safe", [0, 60], ids=["online", "bounded"])
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([0, 70, 1000]), st.sampled_from([None, IS_REAL]))
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.sampled_from([None, IS_REAL]))
 def test_attention_is_plain_loops_whatever_the_tiles(
-    safe: int, dtype: str, is_fast: bool, queries: int, keys: int, small: int, is_real: np.ndarray | None
+    safe: int, dtype: str, is_fast: bool, rows: int, keys: int, tile: int, is_real: np.ndarray | None
 ) -> None:
-    rng = np.random.default_rng(queries)
+    rng = np.random.default_rng(rows)
     query, key, value = (rng.normal(size=(3, 2, n, 3)).astype(dtype) for n in (7, 5, 5))
     with pytest.MonkeyPatch.context() as patch:
         use_base(patch, is_fast)
-        for name, size in {"QUERIES": queries, "KEYS": keys, "SMALL": small, "SAFE_SCORE": safe}.items():
-            patch.setattr(numpy_attention, name, size)
+        cut_into_tiles(patch, rows, keys, tile, width=3)
+        patch.setattr(numpy_attention, "SAFE_SCORE", safe)
         output, log_total = numpy_attention.attend(query, key, value, is_real)
     assert output.dtype == log_total.dtype == dtype
     expected = attend_by_loops(query, key, value, is_real)
@@ -229,24 +230,6 @@ def test_powers_of_2_and_of_e_give_the_same_derivatives() -> None:
             found.append((output, log_total, *back, *numpy_kernels.gelu_and_slope(query.astype(np.float32))))
     for two, e in zip(*found, strict=True):
         np.testing.assert_allclose(two, e, rtol=1e-6 if two.dtype == np.float32 else 1e-12, atol=1e-7)
-
-
-@given(st.integers(0, 4), st.integers(1, 3), st.integers(0, 9), st.integers(0, 6), st.integers(1, 90))
-def test_heads_are_cut_so_that_each_is_worked_on_once(B: int, heads: int, N: int, M: int, small: int) -> None:
-    seen = np.zeros((B, heads), int)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numpy_attention, "SMALL", small)
-        for part in numpy_attention.cut_heads(B, heads, N, M):
-            seen[part] += 1
-    assert (seen == 1).all()
-
-
-@given(st.integers(0, 50), st.integers(1, 60))
-def test_a_cut_covers_everything_once_in_parts_of_nearly_one_size(n: int, most: int) -> None:
-    parts = numpy_attention.cut(n, most)
-    assert [i for part in parts for i in range(n)[part]] == list(range(n))
-    sizes = {part.stop - part.start for part in parts}
-    assert not sizes or (max(sizes) <= most and max(sizes) - min(sizes) <= 1)
 
 
 @pytest.mark.parametrize(("N", "M"), [(0, 3), (2, 0), (0, 0)])

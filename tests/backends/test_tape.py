@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minitvlt.backends import Array, namespace, numpy_attention, tape, to_backend, value_and_grad
+from minitvlt.backends import Array, namespace, tape, to_backend, value_and_grad
 from minitvlt.backends.tape_array import TapeArray, sum_to_shape
 from tests.backends.cases import CASES, IS_REAL, draw_inputs
+from tests.helpers.tiles import cut_into_tiles
 
 torch = pytest.importorskip("torch")
 
@@ -83,19 +84,14 @@ def test_float32_stays_float32(name: str) -> None:
         assert_equal_relatively(gradient, reference, 2e-5)
 
 
-def cut_into_tiles(patch: pytest.MonkeyPatch, queries: int, keys: int, small: int) -> None:
-    for name, size in {"QUERIES": queries, "KEYS": keys, "SMALL": small}.items():
-        patch.setattr(numpy_attention, name, size)
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([0, 70, 1000]))
-def test_attention_in_tiles_of_any_size_has_the_same_gradient(queries: int, keys: int, small: int) -> None:
-    rng = np.random.default_rng(queries)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40))
+def test_attention_in_tiles_of_any_size_has_the_same_gradient(rows: int, keys: int, tile: int) -> None:
+    rng = np.random.default_rng(rows)
     inputs = tuple(rng.normal(size=shape) for shape in [(3, 2, 7, 3), (3, 2, 5, 3), (3, 2, 5, 3)])
     loss = make_loss(lambda xp, q, k, v: xp.attention(q, k, v, IS_REAL))
     expected = value_and_grad(loss)(inputs)
     with pytest.MonkeyPatch.context() as patch:
-        cut_into_tiles(patch, queries, keys, small)
+        cut_into_tiles(patch, rows, keys, tile, width=3)
         value, gradients = value_and_grad(loss)(inputs)
     np.testing.assert_allclose(value, expected[0], rtol=1e-12)
     for ours, reference in zip(gradients, expected[1], strict=True):
@@ -116,8 +112,8 @@ def test_padding_gets_no_gradient_at_all() -> None:
 def test_attention_memory_does_not_grow_with_the_square_of_the_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cut_into_tiles(monkeypatch, 64, 64, 0)
     N, heads, d = 1009, 3, 4
+    cut_into_tiles(monkeypatch, rows=16, keys=64, tile=64 * 64, width=d)
     inputs = tuple(np.random.default_rng(k).normal(size=(1, heads, N, d)) for k in range(3))
     tracemalloc.start()
     value_and_grad(make_loss(lambda xp, q, k, v: xp.attention(q, k, v)))(inputs)
