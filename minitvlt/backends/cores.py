@@ -140,7 +140,19 @@ class Crew:
     def set_threads(self, counts: list[int]) -> None:
         """Set how many threads each library of matrix products may use."""
         for library, count in zip(self.libraries, counts, strict=True):
+            let_any_thread_control(library)
             library.set_num_threads(count)
+            let_any_thread_control(library)
+
+
+def let_any_thread_control(library: Any) -> None:
+    """Let whichever thread is next set how many threads a library of matrix products may use.
+
+    For OpenBLAS, threadpoolctl from 3.8 on listens to one thread alone and ignores the others, in silence.
+    Here threads take turns already, and each leaves the number as it was.
+    """
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
 
 
 @cache

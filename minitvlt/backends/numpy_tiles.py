@@ -3,20 +3,32 @@
 A tile stays in the cache of a core from the product that makes it to the product that uses it up. Both have a
 short side, the width of a head. OpenBLAS, which multiplies for NumPy, first copies matrices into an order of
 its own, and for such products that takes a seventh of the time; small ones it takes as they lie, on
-processors with AVX-512. So the rows of a tile come in piles, small enough for that. One call of NumPy
+processors with AVX-512. So there the rows of a tile come in piles, small enough for that. One call of NumPy
 multiplies all piles of a tile: at each call cores may have to wait for each other.
 """
 
 import math
+import sys
 
 import numpy as np
 from jaxtyping import Float
 
+from minitvlt.backends.numpy_kernels import has_fast_powers
 from minitvlt.backends.tree import Array
 
+
+def choose_sizes(has_avx512: bool) -> tuple[int, int]:
+    """Choose the most keys of a tile, and the most multiplications with a pile.
+
+    With AVX-512, OpenBLAS takes matrices of a million multiplications as they lie, and is fastest where the
+    values of the keys stay in the inner cache. Elsewhere it copies all, and the fewer pieces the better.
+    """
+    return (128, 10**6) if has_avx512 else (512, sys.maxsize)
+
+
+KEYS, SMALL_PRODUCT = choose_sizes(has_fast_powers())
 TILE = 2304 * 128  # scores: 1.1 MiB in float32
-KEYS, REGISTER = 128, 16  # the most keys of a tile; numbers in a register of the processor
-SMALL_PRODUCT = 10**6  # multiplications, up to which OpenBLAS takes matrices as they lie
+REGISTER = 16  # numbers in a register of the processor
 
 
 def cut_heads(B: int, heads: int, N: int, M: int) -> list[tuple[slice, slice]]:

@@ -102,6 +102,24 @@ def test_an_error_is_raised_after_all_have_ended(failing):
     assert count_threads() == {3}
 
 
+def run_in_a_thread(work):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def test_a_thread_of_the_user_shares_work_as_the_main_thread_does():
+    def share():
+        return cores.share(lambda some: (some, count_threads()), 2, MUCH), count_threads()
+
+    expected = ([(slice(0, 1), {1}), (slice(1, 2), {1})], {3})
+    assert share() == expected, "the main thread comes first"
+    assert run_in_a_thread(share) == expected
+    assert share() == expected, "and once more"
+
+
 def test_several_threads_of_the_user_may_share_work_at_once():
     x = np.random.default_rng(0).standard_normal((1009, 512), dtype=np.float32)
     expected, results = linear(x, x), [None] * 5

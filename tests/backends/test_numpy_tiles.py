@@ -78,13 +78,19 @@ def test_a_product_is_added_to_a_sum_or_begins_it(is_first: bool, sums_piles: bo
     np.testing.assert_allclose(total, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_largest_piles_of_a_usual_head_are_small_products() -> None:
-    for d in (16, 32, 64, 128):
+@pytest.mark.parametrize("d", [16, 32, 64, 128])
+def test_piles_of_usual_heads_are_small_products_with_avx_512_and_elsewhere_fill_a_tile(
+    d: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has_avx512 in (True, False):
+        keys, most = numpy_tiles.choose_sizes(has_avx512)
+        monkeypatch.setattr(numpy_tiles, "KEYS", keys)
+        monkeypatch.setattr(numpy_tiles, "SMALL_PRODUCT", most)
         rows = numpy_tiles.pile([np.zeros((1, 1, 5000, d), np.float32)]).shape[3]
-        assert (
-            0.9 * numpy_tiles.SMALL_PRODUCT < rows * numpy_tiles.KEYS * (d + 2) <= numpy_tiles.SMALL_PRODUCT
-        )
+        size, limit = (rows * keys * (d + 2), most) if has_avx512 else (rows * keys, numpy_tiles.TILE)
+        assert 0.9 * limit < size <= limit
 
 
-def test_heads_wider_than_any_small_product_still_have_piles() -> None:
+def test_heads_wider_than_any_small_product_still_have_piles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_tiles, "SMALL_PRODUCT", 10**6)
     assert numpy_tiles.pile([np.zeros((1, 1, 3, 10**5), np.float32)]).shape == (1, 1, 3, 1, 10**5)
