@@ -33,7 +33,7 @@ REGISTER = 16  # numbers in a register of the processor
 
 def cut_heads(B: int, heads: int, N: int, M: int) -> list[tuple[slice, slice]]:
     """Cut a batch into what shares a tile: some clips with all heads, or some heads of one clip."""
-    one = max(1, N * min(M, KEYS))
+    one = max(1, N) * max(1, min(M, KEYS))
     if heads * one <= TILE:
         return [(clips, slice(None)) for clips in cut(B, TILE // (heads * one))]
     return [(slice(b, b + 1), some) for b in range(B) for some in cut(heads, max(1, TILE // one))]
