@@ -11,6 +11,7 @@ from minitvlt.backends import (
     register_backend,
     to_backend,
     to_module,
+    use_kernels,
     value_and_grad,
 )
 from minitvlt.config import Config
@@ -140,6 +141,7 @@ __all__ = [
     "train",
     "unpatchify_audio",
     "unpatchify_video",
+    "use_kernels",
     "value_and_grad",
     "write_clip",
     "write_wav",

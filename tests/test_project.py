@@ -26,7 +26,7 @@ ROOMS = ["validation", "config", "files", "backends", "signals", "model", "world
 NEVER = {("model", "signals")}  # although it stands to the left
 ARRAY_LIBRARIES = {"numpy", "torch", "scipy"}
 
-# These functions of the waist take arrays of any shape; the standard's names say what they do.
+# These functions of the array interface take arrays of any shape; the standard's names say what they do.
 TAKE_ANY_SHAPE = ("minitvlt.backends",)
 SHAPED = {"Float", "Int", "UInt8", "Bool", "Complex", "Shaped", "Num", "Inexact", "Real", "Integer", "UInt"}
 
@@ -57,7 +57,7 @@ MADE_ON_THE_HOST: dict[str, set[str]] = {
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if find_room(name) == "model"])
-def test_the_model_computes_through_the_waist_alone(module):
+def test_the_model_computes_through_the_array_interface_alone(module):
     tree = MODULES[module]
     libraries = {name.split(".")[0] for name in list_imports(tree)} & ARRAY_LIBRARIES
     used = {
@@ -76,7 +76,7 @@ NAMES_TORCH = {"minitvlt.learning.tensor_files", "minitvlt.bench.transformers_pe
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_torch_lives_behind_the_waist(module):
+def test_torch_is_imported_in_its_own_modules_alone(module):
     named = {name for name in list_imports(MODULES[module]) if name.split(".")[0] == "torch"}
     is_its_own = module.rpartition(".")[2].startswith("torch_")
     assert not named or is_its_own or module in NAMES_TORCH

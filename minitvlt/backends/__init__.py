@@ -1,11 +1,11 @@
-"""The waist: everything the model asks of an array library goes through here.
+"""The array interface: the functions of arrays that the model is written in, for any array library.
 
-A backend is a module with some thirty functions of agreed names (`minitvlt.backends.numpy_backend` is the
-reference and documents each). The model's text calls `xp = namespace(x)` and then `xp.exp(x)`; whose arrays
-they are decides what runs. Three backends are built in: NumPy, PyTorch (imported when it is first needed) and
-the tape, which is NumPy that records what it does in order to differentiate it.
+A backend is a module with the functions that `numpy_backend.FUNCTIONS` lists; `numpy_backend` documents each.
+The model calls `xp = namespace(x)` and then `xp.exp(x)`: the type of the array selects the backend. Built in
+are NumPy, recorded NumPy arrays (`tape_backend`, for gradients) and PyTorch, which is imported at first use.
 """
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -14,82 +14,93 @@ from typing import Any
 import numpy as np
 
 from minitvlt.backends import numpy_backend, tape
-from minitvlt.backends.tree import Array, flatten, is_array, map_tree, unflatten, walk
+from minitvlt.backends.tree import Array as Array
+from minitvlt.backends.tree import flatten as flatten
+from minitvlt.backends.tree import is_array as is_array
+from minitvlt.backends.tree import map_tree as map_tree
+from minitvlt.backends.tree import unflatten as unflatten
+from minitvlt.backends.tree import walk as walk
 
-__all__ = [
-    "Array",
-    "flatten",
-    "from_module",
-    "is_array",
-    "map_rows",
-    "map_tree",
-    "namespace",
-    "recompute",
-    "register_backend",
-    "run_part",
-    "to_backend",
-    "to_module",
-    "unflatten",
-    "value_and_grad",
-    "walk",
-]
+KERNELS = {  # name: modules for NumPy arrays and for recorded ones
+    "plain": ("minitvlt.backends.numpy_backend", "minitvlt.backends.tape_backend"),
+    "fast": ("minitvlt.backends.fast.numpy", "minitvlt.backends.fast.tape"),
+}
+_kernels = ""
+_modules: dict[type, ModuleType] = {}  # by type of array; torch.Tensor is added at first use
+_registered: dict[str, tuple[Callable[[Any], bool], ModuleType]] = {}  # by name
 
-_built_in: dict[type, ModuleType] = {
-    np.ndarray: numpy_backend,
-    np.generic: numpy_backend,
-    tape.TapeArray: tape,
-}  # torch.Tensor joins them when it is first met
-_registered: list[tuple[Callable[[Any], bool], ModuleType]] = []
+
+def use_kernels(kernels: str) -> None:
+    """Choose the functions that run on NumPy arrays, for the whole process and from now on.
+
+    Args:
+        kernels: "plain", the formulas as they are read, or "fast", the default. The environment variable
+            MINITVLT_KERNELS sets the choice at import.
+
+    Raises:
+        ValueError: another name.
+    """
+    global _kernels
+    if kernels not in KERNELS:
+        raise ValueError(f"Expected kernels to be one of {', '.join(KERNELS)}, got {kernels!r}.")
+    on_arrays, on_records = map(import_module, KERNELS[kernels])
+    _modules.update({np.ndarray: on_arrays, np.generic: on_arrays, tape.TapeArray: on_records})
+    _kernels = kernels
+
+
+def kernels_in_use() -> str:
+    """Return the name that `use_kernels` was last called with."""
+    return _kernels
 
 
 def register_backend(module: ModuleType, matches: Callable[[Any], bool]) -> None:
-    """Plug in another array library.
+    """Add a backend for another array library; it replaces an earlier one of the same name.
 
     Args:
-        module: has the functions of `minitvlt.backends.numpy_backend`, and a `name`.
-        matches: tells whether an array belongs to this library.
+        module: has the functions of `numpy_backend.FUNCTIONS`, and a `name`.
+        matches: returns whether an array belongs to this library.
+
+    Raises:
+        ValueError: functions that are missing, or the name of a built-in backend.
     """
-    if getattr(module, "name", None) in ("numpy", "torch", "tape"):
-        raise ValueError(f"The name {module.name!r} is taken by a built-in backend: choose another.")
-    missing = [name for name in numpy_backend.FUNCTIONS if not hasattr(module, name)]
-    if missing or not hasattr(module, "name"):
+    missing = [name for name in ("name", *numpy_backend.FUNCTIONS) if not hasattr(module, name)]
+    if missing:
         raise ValueError(
-            f"A backend needs a name and all functions of the waist; missing: {missing or ['name']}."
+            f"A backend needs a name and all functions of the array interface; missing: {missing}."
         )
-    _registered[:] = [(other, old) for other, old in _registered if old.name != module.name]
-    _registered.append((matches, module))
+    if module.name in ("numpy", "torch", "tape"):
+        raise ValueError(f"The name {module.name!r} is taken by a built-in backend: choose another.")
+    _registered[module.name] = (matches, module)
 
 
 def namespace(*arrays: Array | None) -> ModuleType:
-    """Find the backend of some arrays; None among them is passed over.
+    """Return the backend of some arrays; None is ignored.
 
-    NumPy arrays beside tape arrays are constants of the computation, so that mixture is the tape.
+    NumPy arrays beside recorded ones are constants, so the backend of that mixture is the tape's.
 
     Raises:
-        ValueError: arrays of different libraries, or something that is no array.
+        ValueError: arrays of different libraries, or an argument that is not an array.
     """
-    backends = (_backend_of(array) for array in arrays if array is not None)
+    backends = [_backend_of(array) for array in arrays if array is not None]
     found = {backend.name: backend for backend in backends}
     if len(found) == 1:
         return next(iter(found.values()))
     if found.keys() == {"numpy", "tape"}:
-        return tape
+        return found["tape"]
     if not found:
         raise ValueError("Expected at least one array, got none.")
     names = sorted(found)
     raise ValueError(
-        f"Arrays of different libraries meet here: {' and '.join(names)}. "
+        f"Got arrays of different libraries: {' and '.join(names)}. "
         f'Convert one side first, for instance minitvlt.to_backend(video, "{names[-1]}").'
     )
 
 
 def _backend_of(array: Any) -> ModuleType:
-    if (known := _built_in.get(type(array))) is not None:
-        return known
-    for kind, module in _built_in.items():
+    for kind, module in _modules.items():
         if isinstance(array, kind):
             return module
-    for matches, module in _registered:
+    for matches, module in _registered.values():
         if matches(array):
             return module
     if type(array).__module__.partition(".")[0] == "torch" and is_array(array):
@@ -107,40 +118,40 @@ def _torch_backend() -> ModuleType:
         if error.name != "torch":
             raise
         raise ValueError('PyTorch is not installed: pip install "minitvlt[torch]".') from None
-    _built_in[backend.torch.Tensor] = backend
+    _modules[backend.torch.Tensor] = backend
     return backend
 
 
 def _backend_named(name: str) -> ModuleType:
-    registered = {module.name: module for _, module in _registered}
     if name == "torch":
         return _torch_backend()
     if name == "numpy":
-        return numpy_backend
-    if name in registered:
-        return registered[name]
-    raise ValueError(f"Unknown backend {name!r}: choose one of {', '.join(['numpy', 'torch', *registered])}.")
+        return _modules[np.ndarray]
+    if name in _registered:
+        return _registered[name][1]
+    raise ValueError(
+        f"Unknown backend {name!r}: choose one of {', '.join(['numpy', 'torch', *_registered])}."
+    )
 
 
 def to_backend(tree: Any, name: str, device: str | None = None, dtype: str | None = None) -> Any:
     """Convert an array, or all arrays of a tree, to another library.
 
     Args:
-        tree: an array or a tree of them (parameters, a batch).
+        tree: an array or a tree of arrays (parameters, a batch).
         name: "numpy", "torch" or the name of a registered backend.
-        device: where the arrays shall live, for instance "cpu" or "cuda"; None is the library's usual place.
-        dtype: a name such as "float32" for the floating-point arrays; None keeps each one's own. Integers and
-            booleans are never converted.
+        device: for instance "cpu" or "cuda"; None is the library's default.
+        dtype: a name such as "float32" for the floating-point arrays; None keeps the dtype of each. Integers
+            and booleans are never converted.
 
     Raises:
-        ValueError: a library, a device or a dtype that is not there.
+        ValueError: a library, a device or a dtype that does not exist here.
     """
     backend = _backend_named(name)
 
     def convert(array: Array) -> Array:
         source = _backend_of(array)
-        host_or_own = array if source is backend else source.to_numpy(array)
-        return backend.from_numpy(host_or_own, device, dtype)
+        return backend.from_numpy(array if source is backend else source.to_numpy(array), device, dtype)
 
     return map_tree(convert, tree)
 
@@ -150,19 +161,18 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
     Args:
         function: `function(params, *args)` returns a scalar array, or with `has_aux` a pair of that scalar
-            and a tree of anything else worth having (for a log, without a second forward pass).
+            and a tree of auxiliary results, such as numbers to log.
         has_aux: whether there is such a pair.
 
     Returns:
         A function that returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`. Gradients
-        are a tree like the parameters; a parameter that the value does not depend on gets zeros, as do the
-        derivatives of integer and boolean arrays. NumPy parameters are differentiated by the tape, torch
-        parameters by torch's autograd.
+        are a tree like the parameters; integers, booleans and parameters that the value does not depend on
+        have gradient zero. NumPy parameters are differentiated by `tape`, torch parameters by autograd.
     """
 
     def differentiated(params: Any, *args: Any) -> Any:
         backend = namespace(*(array for _, array in walk(params)))
-        differentiate = tape.differentiate if backend is numpy_backend else backend.differentiate
+        differentiate = tape.differentiate if backend.name == "numpy" else backend.differentiate
         value, aux, gradients = differentiate(function, params, args, has_aux)
         return ((value, aux) if has_aux else value), gradients
 
@@ -170,75 +180,48 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 
 def recompute(function: Callable[..., Array], *args: Any) -> Array:
-    """Call a function of arrays and trees, and make what it keeps for the gradient again on the way back.
+    """Call a function, and compute it again in the backward pass instead of storing its activations.
 
-    The value and the gradients are the same; memory is traded for time. A library that knows no gradients, or
-    plugs in without a `recompute` of its own, just calls the function.
+    Value and gradients are the same; it takes less memory and more time (gradient checkpointing). A backend
+    without a `recompute` of its own calls the function as usual.
 
     Args:
         function: returns one array.
-        args: what it is called with.
+        args: arrays and trees of arrays.
     """
     backend = namespace(*(array for _, array in walk(args)))
     return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)
 
 
-def map_rows(function: Callable[[slice], Array], n: int, size: int, like: Array) -> Array:
-    """Compute the rows 0 … n - 1 of an array, on its last axis but one, whose rows depend on none other.
-
-    NumPy asks for a few at a time, which stay in the cache of a core through all that the function does, and
-    lets all cores work. Another library is asked for all at once.
-
-    Args:
-        function: returns the rows of a slice.
-        n: how many there are.
-        size: how many numbers the function has in hand for each row.
-        like: an array of the library that the function uses.
-    """
-    backend = namespace(like)
-    return backend.map_rows(function, n, size) if hasattr(backend, "map_rows") else function(slice(0, n))
-
-
 def run_part(function: Callable[..., Array], x: Array, part: Any, *args: Any) -> Array:
-    """Call `function(x, part, *args)`, where the part of the parameters is one that is used as a whole.
-
-    In a torch module (see `minitvlt.to_module`) something that can be called stands for such a part. It gets
-    the function, so that whatever hooks into torch modules, sharding above all, hooks in here.
-
-    Args:
-        function: takes an array, the part and the rest, and returns an array.
-        x: the array.
-        part: parameters, or what stands for them.
-        args: the rest.
-    """
+    """Call `function(x, part, *args)`; a module that stands for the part is called with the function."""
     return part(function, x, *args) if callable(part) else function(x, part, *args)
 
 
 def to_module(params: Any) -> Any:
-    """Make a `torch.nn.Module` of a copy of some parameters: the door to all of PyTorch's own tools.
+    """Return a `torch.nn.Module` with a copy of the parameters, under the names that `flatten` gives.
 
-    `module(minitvlt.forward, video, audio)` is `minitvlt.forward(params, video, audio)`, with the parameters
-    that the module has at that moment. They have the names that `flatten` gives. DDP, FSDP (each block is a
-    module), torch.compile and torch's optimizers take the module as they take any other.
+    `module(minitvlt.forward, video, audio)` is `minitvlt.forward(params, video, audio)` with the module's
+    current parameters. DDP, torch.compile and torch's optimizers take it like any other module.
 
     Args:
-        params: what `init` and `load` return, on NumPy or PyTorch, or another tree of frozen dataclasses.
+        params: a tree of frozen dataclasses, such as `init` and `load` return, on NumPy or PyTorch.
     """
     copies = map_tree(lambda x: _torch_backend().from_numpy(x).detach().clone(), params)
     return import_module("minitvlt.backends.torch_module").TreeModule(copies)
 
 
 def from_module(module: Any) -> Any:
-    """Copy the parameters out of a module that `to_module` made, be it wrapped in DDP, FSDP or torch.compile.
-
-    Of sharded parameters each process gets all, so every process has to call this.
+    """Return a copy of the parameters of a module that `to_module` made, wrapped or not (DDP, torch.compile).
 
     Raises:
-        ValueError: a module of another origin.
+        ValueError: another module.
     """
     kind = import_module("minitvlt.backends.torch_module").TreeModule
     found = next((part for part in module.modules() if isinstance(part, kind)), None)
     if found is None:
         raise ValueError(f"Expected a module that to_module made, got {type(module).__name__}.")
-    whole = map_tree(lambda x: x.full_tensor() if hasattr(x, "full_tensor") else x, found.to_tree(whole=True))
-    return map_tree(lambda x: x.detach().clone(), whole)
+    return map_tree(lambda x: x.detach().clone(), found.to_tree())
+
+
+use_kernels(os.environ.get("MINITVLT_KERNELS", "fast"))

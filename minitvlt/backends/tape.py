@@ -1,230 +1,274 @@
-"""The waist on the tape: NumPy that can be differentiated.
+"""Reverse-mode differentiation: arrays that record how they were computed, and the backward pass over them.
 
-Each function computes by NumPy and records its VJP, which its docstring derives: how the cotangent g of the
-result becomes that of the argument. Read `minitvlt.backends.tape_array` first, where the rules and the
-arithmetic are, then `minitvlt.backends.tape_gradients`; the larger functions, from matrix products to
-attention, are in `minitvlt.backends.tape_kernels`.
+Let L be the scalar at the end of a computation. The cotangent of an array x is ∂L/∂x, an array of the same
+shape. If y = f(x), the chain rule gives the cotangent of x from that of y, which is called g here:
+
+    ∂L/∂x_i = Σ_j g_j ∂y_j/∂x_i        the vector-Jacobian product (VJP) of f
+
+Each function does two things when it is called: it computes its value, and it records, for every array that
+went in, the VJP that leads back to it. `backward` follows these edges from L to the parameters, last array
+first. An array that was used several times gets the sum of the contributions of all uses. The record holds no
+arrays: each VJP holds those that it needs, and is dropped as soon as it has run.
+
+A complex cotangent is ∂L/∂Re + i ∂L/∂Im. Then f(z) with the derivative f'(z) has the VJP g · conj(f'(z)).
 """
 
-import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool
 
-from minitvlt.backends import numpy_backend
-from minitvlt.backends.numpy_backend import from_numpy as from_numpy
-from minitvlt.backends.tape_array import TapeArray as TapeArray
-from minitvlt.backends.tape_array import record, value_of
-from minitvlt.backends.tape_gradients import differentiate as differentiate
-from minitvlt.backends.tape_gradients import recompute as recompute
-from minitvlt.backends.tape_kernels import attention as attention
-from minitvlt.backends.tape_kernels import gelu as gelu
-from minitvlt.backends.tape_kernels import irfft as irfft
-from minitvlt.backends.tape_kernels import layer_norm as layer_norm
-from minitvlt.backends.tape_kernels import linear as linear
-from minitvlt.backends.tape_kernels import matmul as matmul
-from minitvlt.backends.tape_kernels import rfft as rfft
-from minitvlt.backends.tape_kernels import scatter
-from minitvlt.backends.tape_kernels import softmax as softmax
-from minitvlt.backends.tree import Array
+from minitvlt.backends.tree import Array, map_tree, walk
 
-name = "tape"
+_numbers = count()
 
-# ------------------------------------------------------------------------------------------ arrays in and out
 
+class Node:
+    """An array's entry in the record: shape and dtype, the edges to its parents, and its cotangent so far"""
 
-def to_numpy(x: Array) -> Array:
-    """Hand the value out to the host; no gradient comes back from there."""
-    return value_of(x)
+    __slots__ = ("cotangent", "dtype", "edges", "number", "shape")
 
+    def __init__(self, value: Array, edges: list) -> None:
+        self.shape, self.dtype, self.edges = value.shape, value.dtype, edges
+        self.number = next(_numbers)  # grows with time: parents have smaller numbers than their children
+        self.cotangent: Array | None = None
 
-def as_like(x: Array | float | list, like: Array) -> Array:
-    """Bring a host constant to the precision of `like`; constants have no gradient."""
-    return numpy_backend.as_like(x, value_of(like))
 
+class TapeArray:
+    """A NumPy array that is recorded.
 
-def zeros(shape: Sequence[int], like: Array) -> Array:
-    """Make an array of zeros, a constant."""
-    return numpy_backend.zeros(shape, like)
+    Arithmetic, comparisons, and indexing by integers and slices work as on the array itself. Comparisons are
+    not recorded: they are piecewise constant, so their derivative is 0.
+    """
 
+    __slots__ = ("node", "value")
+    __array_ufunc__ = None  # makes NumPy leave `array + TapeArray` to TapeArray.__radd__
+    __hash__ = object.__hash__
 
-def arange(n: int, like: Array) -> Int[Array, "n"]:
-    """Make the integers 0 … n - 1, constants."""
-    return numpy_backend.arange(n, like)
+    def __init__(self, value: Array, edges: list | None = None) -> None:
+        self.value, self.node = value, Node(value, edges or [])
 
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: self.value.ndim)
 
-# ------------------------------------------------------------------------- functions that move elements about
+    def __repr__(self) -> str:
+        return f"TapeArray({self.value!r})"
 
+    def __add__(self, other: Array) -> "TapeArray":
+        return add(self, other)
 
-def reshape(x: Array, shape: Sequence[int]) -> Array:
-    """The same elements in another shape: g goes back in the old one."""
-    a = value_of(x)
-    return record(a.reshape(shape), (x, lambda g: g.reshape(a.shape)))
+    def __sub__(self, other: Array) -> "TapeArray":
+        return subtract(self, other)
 
+    def __rsub__(self, other: Array) -> "TapeArray":
+        return subtract(other, self)
 
-def permute_dims(x: Array, axes: Sequence[int]) -> Array:
-    """Axis k of the result is axis axes[k] of x: g goes back by the inverse permutation."""
-    return record(value_of(x).transpose(axes), (x, lambda g: g.transpose(np.argsort(np.mod(axes, g.ndim)))))
+    def __mul__(self, other: Array) -> "TapeArray":
+        return multiply(self, other)
 
+    def __truediv__(self, other: Array) -> "TapeArray":
+        return divide(self, other)
 
-def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
-    """Use elements several times: g goes back as it is, and `sum_to_shape` adds up what belongs together."""
-    return record(np.broadcast_to(value_of(x), shape), (x, lambda g: g))
+    def __rtruediv__(self, other: Array) -> "TapeArray":
+        return divide(other, self)
 
+    def __pow__(self, exponent: int | float) -> "TapeArray":
+        return power(self, exponent)
 
-def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
-    """Join arrays: each gets its own part of g."""
-    values = [value_of(x) for x in arrays]
-    edges = np.cumsum([x.shape[axis] for x in values])[:-1]
-    return record(
-        np.concatenate(values, axis), (tuple(arrays), lambda g: tuple(np.split(g, edges, axis=axis)))
-    )
+    def __neg__(self) -> "TapeArray":
+        return record(-self.value, (self, operator.neg))
 
+    def __getitem__(self, index: Any) -> "TapeArray":
+        return select(self, index)
 
-def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
-    """y_k = x_indices[k]: g_k is added to element indices[k] of x, as often as that was taken."""
-    a = value_of(x)
+    __radd__, __rmul__ = __add__, __mul__
 
-    def vjp(g: Array) -> Array:
-        first = np.moveaxis(g, axis, 0)
-        back = scatter(first.reshape(len(indices), -1), indices % a.shape[axis], a.shape[axis])
-        return np.moveaxis(back.reshape(-1, *first.shape[1:]), 0, axis)
+    def __lt__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value < value_of(other)
 
-    return record(np.take(a, indices, axis=axis), (x, vjp))
+    def __le__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value <= value_of(other)
 
+    def __gt__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value > value_of(other)
 
-def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    """The same as `take`, with other positions for every row."""
-    a = value_of(x)
+    def __ge__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value >= value_of(other)
 
-    def vjp(g: Array) -> Array:
-        places, moved = numpy_backend.find_rows(a.shape, indices, axis)
-        width = math.prod(moved)
-        back = scatter(g.reshape(-1, width), places.reshape(-1), a.size // width)
-        return back.reshape(a.shape)
+    def __eq__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value == value_of(other)
 
-    return record(numpy_backend.take_along_axis(a, indices, axis), (x, vjp))
+    def __ne__(self, other: Array) -> Bool[Array, "..."]:
+        return self.value != value_of(other)
 
 
-def where(condition: Array, x: Array, y: Array) -> Array:
-    """x where the condition holds, else y: g goes back to the one that was used."""
-    return record(
-        np.where(condition, value_of(x), value_of(y)),
-        (x, lambda g: np.where(condition, g, 0)),
-        (y, lambda g: np.where(condition, 0, g)),
-    )
+def value_of(x: Any) -> Any:
+    """Return the NumPy array of a TapeArray; a constant is returned as it is."""
+    return x.value if isinstance(x, TapeArray) else x
 
 
-def argsort(x: Array, axis: int = -1) -> Array:
-    """The order of elements: it jumps or stays, so it has no slope."""
-    return numpy_backend.argsort(value_of(x), axis)
+# ----------------------------------------------------------------------------------- forward and backward
 
 
-def astype(x: Array, dtype: np.dtype) -> Array:
-    """Another precision: g goes back in the old one. Integers have no slope."""
-    y = value_of(x).astype(dtype, copy=False)
-    return record(y, (x, lambda g: g)) if y.dtype.kind in "fc" else y
+def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
+    """Record a value that was computed from other arrays.
 
-
-# ------------------------------------------------------------------------------------------------- reductions
-
-
-def sum(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """y = Σ x_i: every x_i gets g."""
-    a = value_of(x)
-    return record(np.sum(a, axis=axis, keepdims=keepdims), (x, lambda g: _spread(g, a.shape, axis, keepdims)))
-
-
-def mean(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """y = Σ x_i / n: every x_i gets g / n."""
-    a = value_of(x)
-    y = np.mean(a, axis=axis, keepdims=keepdims)
-    n = a.size // y.size
-    return record(y, (x, lambda g: _spread(g / n, a.shape, axis, keepdims)))
-
-
-def max(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """y = the largest x_i: that one gets g; several that are equally large share it evenly."""
-    a = value_of(x)
-    y = np.max(a, axis=axis, keepdims=True)
-
-    def vjp(g: Array) -> Array:
-        is_largest = a == y
-        share = is_largest / np.sum(is_largest, axis=axis, keepdims=True, dtype=a.dtype)
-        return share * _spread(g, a.shape, axis, keepdims)
-
-    return record(np.max(a, axis=axis, keepdims=keepdims), (x, vjp))
-
-
-def _spread(g: Array, shape: tuple[int, ...], axis: int | tuple[int, ...] | None, keepdims: bool) -> Array:
-    """Repeat g along the axes that were reduced, without using memory for it."""
-    if axis is not None and not keepdims:
-        g = np.expand_dims(g, axis)
-    return np.broadcast_to(g, shape)
-
-
-# ----------------------------------------------------------------------------------------- element by element
-
-
-def _bend(y: Array, x: Array, slope: Callable[[], Array]) -> Array:
-    """Record y = f(x), computed element by element: g goes back as g f'(x)."""
-    return record(y, (x, lambda g: g * slope().conjugate()))
-
-
-def exp(x: Array) -> Array:
-    """y = eˣ: dy/dx = y."""
-    y = np.exp(value_of(x))
-    return _bend(y, x, lambda: y)
-
-
-def log(x: Array) -> Array:
-    """y = ln x: dy/dx = 1 / x."""
-    a = value_of(x)
-    return _bend(np.log(a), x, lambda: 1 / a)
-
-
-def sqrt(x: Array) -> Array:
-    """y = √x: dy/dx = 1 / (2 y)."""
-    y = np.sqrt(value_of(x))
-    return _bend(y, x, lambda: 0.5 / y)
-
-
-def tanh(x: Array) -> Array:
-    """y = tanh x: dy/dx = 1 - y²."""
-    y = np.tanh(value_of(x))
-    return _bend(y, x, lambda: 1 - y * y)
-
-
-def abs(x: Array) -> Array:
-    """y = |x|: dy/dx is the sign of x, 0 at 0; for complex x that is x / |x|, the way in which |x| grows."""
-    a = value_of(x)
-    return record(np.abs(a), (x, lambda g: g * np.sign(a)))
-
-
-def real(x: Array) -> Array:
-    """y = Re z: ∂L/∂Re z = g, ∂L/∂Im z = 0."""
-    return record(np.real(value_of(x)), (x, lambda g: g))
-
-
-def imag(x: Array) -> Array:
-    """y = Im z: ∂L/∂Re z = 0, ∂L/∂Im z = g."""
-    return record(np.imag(value_of(x)), (x, lambda g: 1j * g))
-
-
-def maximum(x: Array, y: Array) -> Array:
-    """The larger of two: it gets g; where they are equal each gets half."""
+    Args:
+        value: the result.
+        edges: pairs (parent, vjp), or (tuple of parents, vjp) where one computation serves several: `vjp(g)`
+            then returns a tuple. Parents that are not recorded are constants; an edge to constants alone is
+            dropped, and a value without edges is a constant itself.
+    """
+    linked = [(_find_nodes(parents), vjp) for parents, vjp in edges]
+    linked = [(nodes, vjp) for nodes, vjp in linked if any(nodes)]
+    return TapeArray(value, linked) if linked else value
+
+
+def _find_nodes(parents: Any) -> list[Node | None]:
+    parents = parents if isinstance(parents, tuple) else (parents,)
+    return [parent.node if isinstance(parent, TapeArray) else None for parent in parents]
+
+
+def backward(output: TapeArray, cotangent: Array | None = None) -> None:
+    """Compute the cotangents of all parameters that `output` was computed from.
+
+    It starts with the cotangent of `output`: by default 1, as for a loss. The node that was made last is
+    always next. All that was computed from it was made later, so its cotangent is complete.
+    """
+    output.node.cotangent = np.ones_like(output.value) if cotangent is None else cotangent
+    waiting = [(-output.node.number, output.node)]
+    while waiting:
+        _, node = heappop(waiting)
+        if not node.edges:
+            continue  # a parameter: its cotangent is the result
+        g, edges = node.cotangent, node.edges
+        node.cotangent, node.edges = None, []
+        for parents, vjp in edges:
+            contributions = vjp(g)
+            if not isinstance(contributions, tuple):
+                contributions = (contributions,)
+            for parent, contribution in zip(parents, contributions, strict=True):
+                if parent is None:
+                    continue
+                contribution = sum_to_shape(contribution, parent)
+                if parent.cotangent is None:
+                    parent.cotangent = contribution
+                    heappush(waiting, (-parent.number, parent))
+                else:  # never in place: others may hold the same array
+                    parent.cotangent = parent.cotangent + contribution
+
+
+def sum_to_shape(g: Array, like: Array | Node) -> Array:
+    """Undo broadcasting: the cotangent of an element that was repeated is the sum over its copies.
+
+    The result has the shape and the dtype of `like`; the cotangent of a real array is real.
+    """
+    shape = like.shape
+    if g.shape != shape:
+        extra = g.ndim - len(shape)
+        repeated = [extra + i for i, n in enumerate(shape) if n == 1 and g.shape[extra + i] != 1]
+        g = np.sum(g, axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
+    if g.dtype != like.dtype:
+        g = (g.real if like.dtype.kind == "f" else g).astype(like.dtype)
+    return g
+
+
+def differentiate(
+    function: Callable[..., Any], params: Any, args: tuple, has_aux: bool
+) -> tuple[Array, Any, Any]:
+    """Compute a scalar function of parameters, and its gradient with respect to them.
+
+    Returns:
+        The value, the auxiliary result (None without `has_aux`), and the gradients, all of them on NumPy.
+
+    Raises:
+        ValueError: the value is not a scalar.
+    """
+    recorded = map_tree(lambda x: TapeArray(x) if x.dtype.kind in "fc" else x, params)
+    result = function(recorded, *args)
+    value, aux = result if has_aux else (result, None)
+    if np.shape(value_of(value)) != ():
+        raise ValueError(f"Expected a scalar value, got the shape {value.shape}: sum it up.")
+    aux = map_tree(value_of, aux)
+    if isinstance(value, TapeArray):
+        backward(value)
+    return value_of(value), aux, map_tree(_gradient_of, recorded)
+
+
+def _gradient_of(x: Array) -> Array:
+    if not isinstance(x, TapeArray) or x.node.cotangent is None:
+        return np.zeros_like(value_of(x))
+    return np.array(x.node.cotangent)  # a copy: cotangents may be views, or shared
+
+
+def recompute(function: Callable[..., Array], *args: Any) -> Array:
+    """Compute a function without recording its inside; the backward pass computes it once more.
+
+    The VJP records the function on its own, and runs backward through it. So between the passes only the
+    arguments and the result are in memory (gradient checkpointing; Chen et al. 2016).
+
+    Args:
+        function: returns one array.
+        args: arrays and trees of arrays, recorded or not.
+    """
+    parents = tuple(array for _, array in walk(args) if isinstance(array, TapeArray))
+
+    def vjp(g: Array) -> tuple[Array, ...]:
+        again = map_tree(lambda x: TapeArray(x.value) if isinstance(x, TapeArray) else x, args)
+        backward(function(*again), g)
+        return tuple(_gradient_of(array) for _, array in walk(again) if isinstance(array, TapeArray))
+
+    return record(function(*map_tree(value_of, args)), (parents, vjp))
+
+
+# --------------------------------------------------------------------------------------------- arithmetic
+
+
+def add(x: Array, y: Array) -> Array:
+    """z = x + y: ∂z/∂x = ∂z/∂y = 1."""
+    return record(value_of(x) + value_of(y), (x, lambda g: g), (y, lambda g: g))
+
+
+def subtract(x: Array, y: Array) -> Array:
+    """z = x - y: ∂z/∂x = 1 and ∂z/∂y = -1."""
+    return record(value_of(x) - value_of(y), (x, lambda g: g), (y, operator.neg))
+
+
+def multiply(x: Array, y: Array) -> Array:
+    """z = x y: ∂z/∂x = y and ∂z/∂y = x."""
     a, b = value_of(x), value_of(y)
-    return record(np.maximum(a, b), (x, lambda g: g * _share(a, b)), (y, lambda g: g * _share(b, a)))
+    return record(a * b, (x, lambda g: g * b.conjugate()), (y, lambda g: g * a.conjugate()))
 
 
-def minimum(x: Array, y: Array) -> Array:
-    """The smaller of two: it gets g; where they are equal each gets half."""
+def divide(x: Array, y: Array) -> Array:
+    """z = x / y: ∂z/∂x = 1 / y and ∂z/∂y = -x / y² = -z / y."""
     a, b = value_of(x), value_of(y)
-    return record(np.minimum(a, b), (x, lambda g: g * _share(b, a)), (y, lambda g: g * _share(a, b)))
+    z = a / b
+    return record(z, (x, lambda g: g / b.conjugate()), (y, lambda g: g * (-z / b).conjugate()))
 
 
-def _share(x: Array, y: Array) -> Array:
-    """1 where x > y, 1/2 where x = y, else 0."""
-    dtype = np.result_type(x, y)
-    return 0.5 * (np.greater(x, y).astype(dtype) + np.greater_equal(x, y))
+def power(x: Array, exponent: float | int) -> Array:
+    """y = xⁿ for a number n: dy/dx = n xⁿ⁻¹."""
+    a = value_of(x)
+    return record(a**exponent, (x, lambda g: g * (exponent * a ** (exponent - 1)).conjugate()))
+
+
+def select(x: TapeArray, index: Any) -> TapeArray:
+    """y = x[index] by integers and slices: g goes to the selected elements, 0 to all others."""
+    for i in index if isinstance(index, tuple) else (index,):
+        if isinstance(i, list) or getattr(i, "shape", ()):
+            raise ValueError(
+                "Expected integers and slices as an index, got an array: use take or take_along_axis."
+            )
+
+    def vjp(g: Array) -> Array:
+        back = np.zeros(x.shape, g.dtype)
+        back[index] = g
+        return back
+
+    return record(x.value[index], (x, vjp))

@@ -1,6 +1,7 @@
-"""PyTorch: the waist, mapped to its fused kernels. Runs on whatever device its tensors live on."""
+"""The PyTorch backend: the array interface in terms of torch's fused kernels, on any device."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,15 @@ def differentiate(
     """Compute a scalar function of parameters and its gradient with respect to them, by autograd.
 
     Returns:
-        The value, what came beside it (None without `has_aux`), and the gradients: all of them detached.
+        The value, the auxiliary result (None without `has_aux`), and the gradients, all of them detached.
 
     Raises:
-        ValueError: a value that is not a scalar.
+        ValueError: the value is not a scalar.
     """
     leaves: list[torch.Tensor] = []
 
     def record(x: torch.Tensor) -> torch.Tensor:
-        x = x.detach()  # the caller's own tensor stays as it is
+        x = x.detach()  # a new tensor: the caller's own is left as it is
         if x.is_floating_point() or x.is_complex():
             leaves.append(x.requires_grad_())
         return x
@@ -39,21 +40,21 @@ def differentiate(
         result = function(map_tree(record, params), *args)
         value, aux = result if has_aux else (result, None)
     if tuple(getattr(value, "shape", ())) != ():
-        raise ValueError(f"Expected the value to be a scalar, got the shape {tuple(value.shape)}: sum it up.")
+        raise ValueError(f"Expected a scalar value, got the shape {tuple(value.shape)}: sum it up.")
     found: Sequence[torch.Tensor | None] = [None] * len(leaves)
     if leaves and torch.is_tensor(value) and value.requires_grad:
         found = torch.autograd.grad(value, leaves, allow_unused=True)
     in_order = iter(found)
 
-    def gradient(x: torch.Tensor) -> torch.Tensor:
+    def gradient_of(x: torch.Tensor) -> torch.Tensor:
         g = next(in_order) if x.is_floating_point() or x.is_complex() else None
         return torch.zeros_like(x) if g is None else g
 
-    return map_tree(_detach, value), map_tree(_detach, aux), map_tree(gradient, params)
+    return map_tree(_detach, value), map_tree(_detach, aux), map_tree(gradient_of, params)
 
 
 def recompute(function: Callable[..., torch.Tensor], *args: Any) -> torch.Tensor:
-    """Compute a function without keeping what happens inside; on the way back it is computed once more."""
+    """Compute a function without storing its activations; the backward pass computes it once more."""
     return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)  # nothing random inside
 
 
@@ -61,14 +62,14 @@ def _detach(x: Array) -> Array:
     return x.detach() if torch.is_tensor(x) else x
 
 
-# ------------------------------------------------------------------------------------------ arrays in and out
+# ---------------------------------------------------------------------------------- conversion and creation
 
 
 def from_numpy(array: Array, device: str | None = None, dtype: str | None = None) -> torch.Tensor:
-    """Take a NumPy array in, or move a tensor; only floating-point arrays are converted to `dtype`.
+    """Convert from NumPy, or move a tensor; only floating-point arrays are converted to `dtype`.
 
     Raises:
-        ValueError: a device or a dtype that is not there.
+        ValueError: a device or a dtype that does not exist here.
     """
     x = array if torch.is_tensor(array) else torch.from_numpy(np.array(array))
     wanted = _dtype_named(dtype) if dtype is not None and x.is_floating_point() else x.dtype
@@ -97,87 +98,55 @@ def _check_device(device: str | None) -> str | None:
 
 
 def to_numpy(x: torch.Tensor) -> np.ndarray:
-    """Hand a tensor out to the host; bfloat16, which NumPy lacks, becomes float32."""
+    """Convert to NumPy; bfloat16, which NumPy lacks, becomes float32."""
     x = x.detach().cpu()
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
 def as_like(x: Array | float | list, like: torch.Tensor) -> torch.Tensor:
-    """Bring a host constant to where `like` lives; a floating-point constant takes its precision."""
+    """Convert a constant to the device of `like`; a floating-point one takes its precision."""
     x = torch.from_numpy(np.array(x))
     takes_precision = x.is_floating_point() and (like.is_floating_point() or like.is_complex())
     return x.to(like.device, like.dtype.to_real() if takes_precision else x.dtype)
 
 
 def zeros(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
-    """Make an array of zeros with the dtype of `like`, where it lives."""
+    """Return zeros with the dtype and device of `like`."""
     return like.new_zeros(shape)
 
 
 def arange(n: int, like: torch.Tensor) -> Int[Array, "n"]:
-    """Make the integers 0 … n - 1 where `like` lives."""
+    """Return the integers 0 … n - 1 on the device of `like`."""
     return torch.arange(n, device=like.device)
 
 
-# ------------------------------------------------------------------------------ the Python array API standard
-# Names and meaning: https://data-apis.org/array-api/
+# --------------------------------------------------------------------------------------- array API standard
 
-reshape = torch.reshape
-permute_dims = torch.permute
-broadcast_to = torch.broadcast_to
+# torch's functions take NumPy's names of the arguments, axis and keepdims. `amax`, `maximum` and `minimum`
+# share the gradient evenly between equal elements, as the tape does.
+reshape, permute_dims, broadcast_to, concat = torch.reshape, torch.permute, torch.broadcast_to, torch.concat
+where, take_along_axis, sum, mean, max = torch.where, torch.take_along_dim, torch.sum, torch.mean, torch.amax
 exp, log, sqrt, tanh, abs, matmul = torch.exp, torch.log, torch.sqrt, torch.tanh, torch.abs, torch.matmul
-where, real, imag = torch.where, torch.real, torch.imag
-
-
-def concat(arrays: Sequence[torch.Tensor], axis: int = 0) -> torch.Tensor:
-    """Join arrays along an axis that they have."""
-    return torch.cat(tuple(arrays), dim=axis)
+real, imag, argsort = torch.real, torch.imag, partial(torch.argsort, stable=True)
 
 
 def take(x: torch.Tensor, indices: Int[Array, "n"], axis: int) -> torch.Tensor:
-    """Pick positions along one axis."""
+    """Select indices along one axis."""
     return torch.index_select(x, axis, indices)
 
 
-def take_along_axis(x: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
-    """Pick positions along one axis, others for every row; sizes on the other axes broadcast."""
-    shape = list(x.shape)
-    shape[axis] = indices.shape[axis]
-    return torch.gather(x, axis, indices.broadcast_to(shape))
-
-
-def argsort(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
-    """Order of ascending values; equal values stay in their order."""
-    return torch.argsort(x, dim=axis, stable=True)
-
-
-def sum(x: torch.Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> torch.Tensor:
-    """Add up."""
-    return torch.sum(x, dim=axis, keepdim=keepdims)
-
-
-def mean(x: torch.Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> torch.Tensor:
-    """Average."""
-    return torch.mean(x, dim=axis, keepdim=keepdims)
-
-
-def max(x: torch.Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> torch.Tensor:
-    """Find the largest; equally large elements share the gradient evenly."""
-    return torch.amax(x, dim=() if axis is None else axis, keepdim=keepdims)
-
-
 def maximum(x: torch.Tensor, y: torch.Tensor | float) -> torch.Tensor:
-    """The larger of two; equal ones share the gradient evenly."""
-    return torch.maximum(x, _beside(y, x))
+    """Return the elementwise maximum; y may be a number."""
+    return torch.maximum(x, _as_tensor(y, x))
 
 
 def minimum(x: torch.Tensor, y: torch.Tensor | float) -> torch.Tensor:
-    """The smaller of two; equal ones share the gradient evenly."""
-    return torch.minimum(x, _beside(y, x))
+    """Return the elementwise minimum; y may be a number."""
+    return torch.minimum(x, _as_tensor(y, x))
 
 
-def _beside(y: torch.Tensor | float, x: torch.Tensor) -> torch.Tensor:
-    return y if torch.is_tensor(y) else torch.full((), y, dtype=x.dtype, device=x.device)
+def _as_tensor(y: torch.Tensor | float, like: torch.Tensor) -> torch.Tensor:
+    return y if torch.is_tensor(y) else torch.full((), y, dtype=like.dtype, device=like.device)
 
 
 def astype(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -185,41 +154,22 @@ def astype(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x.to(dtype)
 
 
-def rfft(x: Float[Array, "*batch n"]) -> torch.Tensor:
-    """Fourier transform of real signals along the last axis: n samples to n//2 + 1 complex amplitudes."""
-    return torch.fft.rfft(x)
+# --------------------------------------------------------------------------------- audio and neural network
+
+rfft, irfft = torch.fft.rfft, torch.fft.irfft
+linear, gelu, softmax = F.linear, F.gelu, partial(torch.softmax, dim=-1)
 
 
-def irfft(x: torch.Tensor, n: int) -> torch.Tensor:
-    """Real signals of n samples from n//2 + 1 complex amplitudes; the way back from `rfft`."""
-    return torch.fft.irfft(x, n)
-
-
-# --------------------------------------------------------------------------------------- the neural network's
-
-
-def linear(
-    x: Float[Array, "*batch in"], weight: Float[Array, "out in"], bias: Float[Array, "out"] | None = None
-) -> Float[Array, "*batch out"]:
-    """x @ weight.T + bias"""
-    return F.linear(x, weight, bias)
+def sliding_windows(x: Float[Array, "*batch n"], length: int, step: int) -> torch.Tensor:
+    """Return overlapping windows along the last axis, window t from x[t * step] on: a view, no copy."""
+    return x.unfold(-1, length, step)
 
 
 def layer_norm(
     x: Float[Array, "*batch D"], weight: Float[Array, "D"], bias: Float[Array, "D"], eps: float
 ) -> Float[Array, "*batch D"]:
-    """Bring every row to mean 0 and variance 1, then scale and shift each feature."""
+    """Normalise every row to mean 0 and variance 1, then scale and shift each feature."""
     return F.layer_norm(x, weight.shape, weight, bias, eps)
-
-
-def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """x Φ(x), by erf."""
-    return F.gelu(x)
-
-
-def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    """exp(x) of every row divided by its sum."""
-    return torch.softmax(x, dim=-1)
 
 
 def attention(
@@ -228,14 +178,14 @@ def attention(
     value: Float[Array, "B heads M d"],
     is_real: Bool[Array, "B M"] | None = None,
 ) -> Float[Array, "B heads N d"]:
-    """softmax(query keyᵀ / √d) value over the real keys; a row without any gives 0.
+    """Return softmax(Q Kᵀ / √d) V over the real keys; a clip without any real key gets 0.
 
-    Such a row may look at all keys, so that nothing is divided by 0, and its answer is then replaced. The
-    mask has one line for all heads and queries: torch's fused kernels stretch it and never fill it in.
+    Such a clip attends to all keys first, so that nothing is divided by 0, and its output is then replaced.
+    The mask is broadcast over heads and queries: torch's fused kernels take it without expanding it.
     """
     if is_real is None:
         return F.scaled_dot_product_attention(query, key, value)
     has_any = is_real.any(dim=1)[:, None, None, None]
     mask = is_real[:, None, None, :] | ~has_any
-    answer = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return torch.where(has_any, answer, 0.0)
+    output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return torch.where(has_any, output, 0.0)

@@ -1,4 +1,4 @@
-"""Parameters as a `torch.nn.Module`; `to_module` of the waist makes one and `from_module` is the way back.
+"""Parameters as a `torch.nn.Module`; `to_module` makes one and `from_module` is the way back.
 
 It holds nothing but the parameters, under the names that `flatten` gives them. It is called with any function
 of parameters, such as `minitvlt.forward`, and hands it the tree that the function expects.

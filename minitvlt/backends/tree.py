@@ -1,7 +1,7 @@
-"""Trees of arrays: frozen dataclasses, tuples, lists and dictionaries, all the way down to arrays.
+"""Trees of arrays: frozen dataclasses, tuples, lists and dictionaries, nested, with arrays as leaves.
 
-Parameters, batches and gradients are such trees. Whatever is none of these (a number, a word, None,
-a configuration) belongs to the tree's structure: it is carried along untouched.
+Parameters, batches and gradients are such trees. Anything else in a tree (a number, a string, None, a
+configuration) is part of its structure and is passed through unchanged.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ Array = Any  # an array of any library: annotations give its shape, `namespace` 
 
 
 def is_array(value: Any) -> bool:
-    """Tell whether a leaf is an array of any library: all of them have a shape and a dtype."""
+    """Return whether a value is an array of any library: it has a shape and a dtype."""
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
 def children(node: Any) -> list[tuple[str, Any]]:
-    """Name the parts of a node, in order; a leaf has none."""
+    """Return the named children of a node, in order; a leaf has none."""
     if isinstance(node, dict):
         return [(str(name), child) for name, child in node.items()]
     if isinstance(node, (tuple, list)):
@@ -29,17 +29,20 @@ def children(node: Any) -> list[tuple[str, Any]]:
 
 @cache
 def field_names(kind: type) -> tuple[str, ...]:
-    """Name the fields of a dataclass; other types have none, and neither has a configuration (no arrays)."""
+    """Return the names of a dataclass's fields; none for other types and for Config, which has no arrays."""
     return () if kind is Config else tuple(getattr(kind, "__dataclass_fields__", ()))
 
 
 def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
-    """Apply a function to the arrays of one tree, or to matching arrays of several trees of one structure.
+    """Apply a function to every array of a tree, or to matching arrays of several trees of one structure.
 
     The result has the structure of the first tree.
 
     >>> map_tree(lambda x, y: x + y, (np.ones(2), None, "a"), (np.ones(2), None, "a"))
     (array([2., 2.]), None, 'a')
+
+    Raises:
+        ValueError: the trees differ in structure.
     """
     node = trees[0]
     if is_array(node):
@@ -58,7 +61,7 @@ def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
 
 
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every array with its dotted name, in the order of the declarations."""
+    """Yield the dotted name and the array of every leaf, in the order of the declarations."""
     if is_array(node):
         yield prefix, node
         return
@@ -67,15 +70,15 @@ def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def flatten(tree: Any) -> dict[str, Any]:
-    """Name every array of a tree: `encoder.blocks.0.attention.qkv.weight` -> array."""
+    """Return all arrays of a tree by name: {"encoder.blocks.0.attention.qkv.weight": array, …}."""
     return dict(walk(tree))
 
 
 def unflatten(like: Any, arrays: dict[str, Any]) -> Any:
-    """Build a tree of the structure of `like` from named arrays; the way back from `flatten`.
+    """Build a tree of the structure of `like` from arrays by name: the inverse of `flatten`.
 
     Raises:
-        ValueError: a name that is missing or that the structure does not have.
+        ValueError: a name that is missing, or that the structure does not have.
     """
     names = [name for name, _ in walk(like)]
     missing, unknown = set(names) - set(arrays), set(arrays) - set(names)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends import to_backend
-from minitvlt.backends.memory import EVERYTHING, keep_memory, keep_some_memory
+from minitvlt.backends.fast.memory import EVERYTHING, keep_memory, keep_some_memory
 from minitvlt.bench.cases import Case, count_tokens, draw_clips, draw_waveforms, list_pairs
 from minitvlt.bench.contenders import Contender
 from minitvlt.learning.batches import make_batch

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend
-from minitvlt.backends.cores import share
+from minitvlt.backends.fast.cores import share
 from minitvlt.learning.engine import move_beside
 from minitvlt.model.checks import check_clips
 from minitvlt.model.parameters import Block, MatchingHead, Params

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minitvlt.backends import to_backend
-from minitvlt.backends.memory import keep_all_memory
+from minitvlt.backends.fast.memory import keep_all_memory
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
 from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Complex, Float
 
-from minitvlt.backends import Array, map_rows, namespace
+from minitvlt.backends import Array, namespace
 from minitvlt.signals.checks import check_geometry, check_waveform
 from minitvlt.validation import check_choice
 
@@ -195,8 +195,7 @@ def compute_mel_power(
         frames = join_hops(hops[..., steps.start : steps.stop + further, :], window_length)
         return xp.matmul(compute_power(compute_spectrum(frames, window)), weights)
 
-    size = math.prod(hops.shape[:-2]) * window_length
-    return map_rows(compute, hops.shape[-2] - further, size, hops)
+    return compute(slice(0, hops.shape[-2] - further))
 
 
 def power_to_decibel(power: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:

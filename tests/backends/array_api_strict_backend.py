@@ -29,6 +29,11 @@ def arange(n, like):
     return strict.arange(n, device=DEVICE)
 
 
+def sliding_windows(x, length, step):
+    starts = range(0, x.shape[-1] - length + 1, step)
+    return strict.stack([x[..., start : start + length] for start in starts], axis=-2)
+
+
 def linear(x, weight, bias=None):
     return x @ weight.T + (0.0 if bias is None else bias)
 

@@ -1,6 +1,6 @@
-"""What every backend and every VJP is tested on: each function of the waist, on inputs of unequal sizes.
+"""What every backend and every VJP is tested on: each function of the array interface, on unequal sizes.
 
-A case is a function of `xp`, the waist under test, and of floating-point arrays.
+A case is a function of `xp`, the backend under test, and of floating-point arrays.
 """
 
 from collections.abc import Callable
@@ -130,6 +130,8 @@ SHAPED = {
     "irfft, even": Case(lambda xp, x: xp.irfft(xp.rfft(x) ** 2, 8), ((3, 8),)),
     "irfft, odd": Case(lambda xp, x: xp.irfft(xp.rfft(x) ** 2, 7), ((3, 7),)),
     "real of real": Case(lambda xp, x: xp.real(x) * x, ONE),
+    "sliding_windows": Case(lambda xp, x: xp.sliding_windows(x, 3, 2), ((2, 8),)),
+    "sliding_windows, apart": Case(lambda xp, x: xp.sliding_windows(x, 2, 3), ((2, 1, 9),)),
     "linear": Case(lambda xp, x, w, b: xp.linear(x, w, b), ((2, 5, 3), (7, 3), (7,))),
     "linear without bias": Case(lambda xp, x, w: xp.linear(x, w), ((5, 3), (7, 3))),
     "linear of one row": Case(lambda xp, x, w, b: xp.linear(x, w, b), ((3,), (7, 3), (7,))),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from minitvlt.backends import cores
-from minitvlt.backends.numpy_kernels import gelu, linear
+from minitvlt.backends.fast import cores
+from minitvlt.backends.fast.kernels import gelu, linear
 
 MUCH = 10 * cores.WORTH
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minitvlt.backends import Array, flatten, is_array, map_tree, unflatten, walk
-from minitvlt.backends.tape_array import TapeArray
+from minitvlt.backends.tape import TapeArray
 from minitvlt.config import Config
 
 

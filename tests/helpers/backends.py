@@ -7,6 +7,8 @@ def test_exp(backend):
 """
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,18 @@ TOLERANCES = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9,
 def tolerance(dtype: str) -> dict[str, float]:
     """How far two results may be apart, as keyword arguments of `numpy.testing.assert_allclose`."""
     return TOLERANCES[dtype]
+
+
+@contextmanager
+def using_kernels(kernels: str | None) -> Iterator[None]:
+    """Run NumPy with these kernels ("plain" or "fast"), then with the earlier ones again."""
+    backends = _backends()
+    before = backends.kernels_in_use()
+    backends.use_kernels(kernels or before)
+    try:
+        yield
+    finally:
+        backends.use_kernels(before)
 
 
 @dataclass(frozen=True)
@@ -34,17 +48,17 @@ class Backend:
 
     def move(self, tree: Any) -> Any:
         """Convert an array or a tree (parameters, a batch); integers and booleans keep their dtype."""
-        return _waist().to_backend(tree, self.name, self.device, self.dtype)
+        return _backends().to_backend(tree, self.name, self.device, self.dtype)
 
     def assert_close(self, actual: Any, expected: Any, **wider: float) -> None:
         """Compare a result on this backend with a NumPy one, array by array of two equal trees."""
-        waist = _waist()
-        assert_trees_close(waist.to_backend(actual, "numpy"), expected, **(tolerance(self.dtype) | wider))
+        backends = _backends()
+        assert_trees_close(backends.to_backend(actual, "numpy"), expected, **(tolerance(self.dtype) | wider))
 
 
 def assert_trees_close(actual: Any, expected: Any, **tolerances: float) -> None:
     """Compare two NumPy trees array by array: names, shapes, values."""
-    ours, theirs = _waist().flatten(actual), _waist().flatten(expected)
+    ours, theirs = _backends().flatten(actual), _backends().flatten(expected)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_allclose(array, theirs[name], err_msg=name, strict=False, **tolerances)
@@ -53,7 +67,7 @@ def assert_trees_close(actual: Any, expected: Any, **tolerances: float) -> None:
         )
 
 
-def _waist() -> Any:
+def _backends() -> Any:
     import minitvlt.backends  # here, because the tests watch how the package is imported
 
     return minitvlt.backends

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from minitvlt.backends import numpy_backend, tape, to_backend, value_and_grad
-from minitvlt.backends.tape_array import TapeArray
+from minitvlt.backends.tape import TapeArray
 from minitvlt.config import Config
 from minitvlt.learning.batches import make_batch
 from minitvlt.model.flops import WORKS, count_flops

@@ -15,7 +15,7 @@ import pytest
 
 import minitvlt as mt
 from minitvlt.backends import namespace, numpy_backend, tape
-from minitvlt.backends.tape_array import TapeArray, carry_back
+from minitvlt.backends.tape import TapeArray
 from minitvlt.learning.batches import split_batch
 from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
 from minitvlt.model import losses as task_losses

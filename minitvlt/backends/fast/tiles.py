@@ -13,7 +13,7 @@ import sys
 import numpy as np
 from jaxtyping import Float
 
-from minitvlt.backends.numpy_kernels import has_fast_powers
+from minitvlt.backends.fast.kernels import has_fast_powers
 from minitvlt.backends.tree import Array
 
 

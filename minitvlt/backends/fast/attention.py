@@ -1,6 +1,6 @@
 """Attention on NumPy, and its way back: tile by tile, so that the scores are never there as a whole.
 
-A tile is the scores of some queries with some keys; `minitvlt.backends.numpy_tiles` cuts them. The softmax
+A tile is the scores of some queries with some keys; `minitvlt.backends.fast.tiles` cuts them. The softmax
 over all keys is taken along the way (the online softmax: Milakov and Gimelshein 2018; Dao et al. 2022): a row
 keeps the sum of its weights and the weighted sum of the values so far, both relative to its highest score so
 far, and whenever a tile brings a higher one, both shrink to fit. So memory grows with the tokens and not with
@@ -10,9 +10,9 @@ their square.
 import numpy as np
 from jaxtyping import Bool, Float
 
-from minitvlt.backends.cores import share
-from minitvlt.backends.numpy_kernels import LOGARITHM, POWER, UNIT, estimate_product
-from minitvlt.backends.numpy_tiles import (
+from minitvlt.backends.fast.cores import share
+from minitvlt.backends.fast.kernels import LOGARITHM, POWER, UNIT, estimate_product
+from minitvlt.backends.fast.tiles import (
     add_product,
     cut_heads,
     cut_keys,
@@ -151,7 +151,7 @@ def carry_back_attention(
     value: Float[Array, "B heads M d"],
     is_real: Bool[Array, "B M"] | None,
 ) -> tuple[Float[Array, "B heads N d"], Float[Array, "B heads M d"], Float[Array, "B heads M d"]]:
-    """Return the cotangents of query, key and value; `minitvlt.backends.tape_kernels` derives them.
+    """Return the cotangents of query, key and value; `minitvlt.backends.fast.tape` derives them.
 
     Two subtractions are done by the products: log Σ exp(score) is taken off a score, and g · o off g · v, by
     one more coordinate, which is 1 for the keys and values.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from minitvlt.backends.cores import share
+from minitvlt.backends.fast.cores import share
 from minitvlt.backends.tree import Array
 
 BLOCK = 1 << 17  # numbers: a few arrays of so many fit the cache of a core; smaller ones cost more calls

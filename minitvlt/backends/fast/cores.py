@@ -13,7 +13,7 @@ from functools import cache
 from threading import RLock, local
 from typing import Any
 
-from minitvlt.backends.memory import keep_some_memory
+from minitvlt.backends.fast.memory import keep_some_memory
 
 WORTH = 1e6  # nanoseconds: to hand work to another core and hear of its end takes a tenth of this
 

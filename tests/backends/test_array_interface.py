@@ -1,8 +1,10 @@
-"""The waist: whose function runs, what may be mixed, how arrays move, and a library from outside."""
+"""The array interface: which backend runs, what may be mixed, conversion, and a library from outside."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,19 +15,30 @@ import pytest
 
 import minitvlt as mt
 from minitvlt import backends
-from minitvlt.backends import namespace, numpy_backend, register_backend, tape, to_backend, value_and_grad
-from minitvlt.backends.tape_array import TapeArray
+from minitvlt.backends import (
+    kernels_in_use,
+    namespace,
+    numpy_backend,
+    register_backend,
+    tape_backend,
+    to_backend,
+    value_and_grad,
+)
+from minitvlt.backends.tape import TapeArray
 from tests.backends import array_api_strict_backend
 from tests.backends.cases import CASES
+from tests.helpers.backends import using_kernels
 
 torch = pytest.importorskip("torch")
 from minitvlt.backends import torch_backend  # noqa: E402
+
+ROOT = Path(mt.__file__).parents[1]
 
 
 @pytest.fixture
 def strict_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """array-api-strict as a backend, for the length of a test."""
-    monkeypatch.setattr(backends, "_registered", [])
+    monkeypatch.setattr(backends, "_registered", {})
     register_backend(array_api_strict_backend, lambda x: type(x).__module__.startswith("array_api_strict"))
     yield array_api_strict_backend
 
@@ -35,14 +48,45 @@ def strict_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 def test_the_type_of_the_arrays_decides() -> None:
     x, recorded, tensor = np.ones(2), TapeArray(np.ones(2)), torch.ones(2)
-    assert namespace(x) is namespace(x, None, np.float32(1)) is numpy_backend
-    assert namespace(recorded) is namespace(recorded, recorded, None) is tape
+    assert namespace(x) is namespace(x, None, np.float32(1)) and namespace(x).name == "numpy"
+    assert namespace(recorded) is namespace(recorded, recorded, None) and namespace(recorded).name == "tape"
     assert namespace(tensor, tensor) is namespace(torch.nn.Parameter(tensor)) is torch_backend
 
 
 def test_numpy_beside_the_tape_is_the_tape() -> None:
     x, recorded = np.ones(2), TapeArray(np.ones(2))
-    assert namespace(x, recorded) is namespace(recorded, x, None) is tape
+    assert namespace(x, recorded) is namespace(recorded, x, None) is namespace(recorded)
+
+
+def test_kernels_are_switched_for_the_whole_process() -> None:
+    before, x = kernels_in_use(), np.ones(2)
+    with using_kernels("plain"):
+        assert kernels_in_use() == "plain"
+        assert (namespace(x), namespace(TapeArray(x))) == (numpy_backend, tape_backend)
+        assert threading_result(lambda: namespace(x)) is numpy_backend
+    with using_kernels("fast"):
+        assert namespace(x).__name__ == "minitvlt.backends.fast.numpy"
+        assert namespace(TapeArray(x)).__name__ == "minitvlt.backends.fast.tape"
+    assert kernels_in_use() == before
+    with pytest.raises(ValueError, match="one of plain, fast, got 'quick'"):
+        mt.use_kernels("quick")
+
+
+def threading_result(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+@pytest.mark.parametrize("kernels", ["plain", "fast", None])
+def test_the_environment_chooses_the_kernels_at_import(kernels: str | None) -> None:
+    code = "from minitvlt.backends import kernels_in_use; print(kernels_in_use())"
+    environment = {name: value for name, value in os.environ.items() if name != "MINITVLT_KERNELS"}
+    environment |= {"MINITVLT_KERNELS": kernels} if kernels else {}
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
+    ).stdout
+    assert out.strip() == (kernels or "fast")
 
 
 def test_other_mixtures_are_refused_with_a_way_out() -> None:
@@ -72,7 +116,7 @@ def test_torch_is_only_imported_when_its_arrays_come() -> None:
         "value_and_grad(lambda x: namespace(x).sum(x))(np.ones(2)); to_backend(np.ones(2), 'numpy')\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(mt.__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_missing_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
