@@ -1,4 +1,4 @@
-"""Results as they were before the refactoring, in tests/golden/golden.json: floats as fixed projections.
+"""Results as they were before the refactoring, in tests/golden/golden.jsonl: floats as fixed projections.
 
 After a deliberate change of results, `python -m tests.test_golden` writes the file again. Only public names
 of the package are used.
@@ -20,7 +20,7 @@ import pytest
 import minitvlt as mt
 from tests.helpers.annotations import annotations_unchecked
 
-PATH = Path(__file__).parent / "golden" / "golden.json"
+PATH = Path(__file__).parent / "golden" / "golden.jsonl"
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}  # of the largest value
 SIZES: dict[str, Any] = {
     "image_size": (6, 8),
@@ -183,14 +183,14 @@ def compute_masks() -> dict[str, Any]:
     return results
 
 
-SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
-    "forward": compute_forward,
-    "gradients": compute_gradients,
-    "training": compute_training,
-    "signals": compute_signals,
-    "files": compute_files,
-    "masks": compute_masks,
-}
+SECTIONS = (
+    compute_forward,
+    compute_gradients,
+    compute_training,
+    compute_signals,
+    compute_files,
+    compute_masks,
+)
 
 
 def summarise(value: Any) -> Any:
@@ -214,21 +214,22 @@ def is_close(found: Any, golden: Any) -> bool:
     return bool(error <= TOLERANCES[golden[0]] * max(golden[2], 1e-6))  # a gradient may be 0 but for rounding
 
 
-def find_differences(section: str, results: dict[str, Any]) -> list[str]:
-    golden = json.loads(PATH.read_text("utf-8"))[section]
+def find_differences(compute: Callable[[], dict[str, Any]], results: dict[str, Any]) -> list[str]:
+    """Name what is not as the file says of this function's results."""
+    lines = [json.loads(line) for line in PATH.read_text("utf-8").splitlines()]
+    golden = {name: value for section, name, value in lines if section == compute.__name__}
     found = {name: summarise(value) for name, value in results.items()}
-    missing = [f"{name}: not on both sides" for name in sorted(golden.keys() ^ found.keys())]
-    return missing + [
-        f"{name}: {found[name]} instead of {golden[name]}"
-        for name in golden.keys() & found.keys()
-        if not is_close(found[name], golden[name])
+    return [f"{name}: not on both sides" for name in sorted(golden.keys() ^ found.keys())] + [
+        f"{name}: {found[name]} instead of {value}"
+        for name, value in golden.items()
+        if name in found and not is_close(found[name], value)
     ]
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_results_are_those_of_before(section):
+@pytest.mark.parametrize("compute", SECTIONS)
+def test_results_are_those_of_before(compute):
     with annotations_unchecked():  # other tests check them, and training is slow with them
-        differences = find_differences(section, SECTIONS[section]())
+        differences = find_differences(compute, compute())
     assert not differences, "\n".join(differences)
 
 
@@ -239,18 +240,11 @@ def test_a_small_change_of_one_parameter_is_found():
         positions = replace(params.encoder.audio_positions, frequency=frequency)
         return replace(params, encoder=replace(params.encoder, audio_positions=positions))
 
-    named = {line.partition(":")[0] for line in find_differences("forward", compute_forward(change))}
+    named = {line.partition(":")[0] for line in find_differences(compute_forward, compute_forward(change))}
     assert {"original.both.cls", "huggingface.audio.sequence"} <= named
     assert not any(".video." in name and "both" not in name for name in named)
 
 
 if __name__ == "__main__":
-    made = {
-        section: {name: summarise(value) for name, value in compute().items()}
-        for section, compute in SECTIONS.items()
-    }
-    lines = [
-        f'"{section}": {{\n' + ",\n".join(f'"{k}": {json.dumps(v)}' for k, v in values.items()) + "\n}"
-        for section, values in made.items()
-    ]
-    PATH.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+    made = [(f.__name__, name, summarise(value)) for f in SECTIONS for name, value in f().items()]
+    PATH.write_text("".join(json.dumps(line) + "\n" for line in made), encoding="utf-8")
