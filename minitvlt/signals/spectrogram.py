@@ -16,7 +16,6 @@ from jaxtyping import Complex, Float
 
 from minitvlt.backends import Array, namespace
 from minitvlt.signals.checks import check_geometry, check_waveform
-from minitvlt.validation import check_choice
 
 QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
 DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
@@ -232,7 +231,8 @@ def log_mel_spectrogram(
     (3, 50, 7)
     """
     check_geometry(sample_rate, mel_bins, window_length, hop_length)
-    check_choice("padding", padding, PADDINGS)
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}.")
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
     hops = cut_hops(waveform, window_length, hop_length, padding)
