@@ -24,7 +24,7 @@ FUNCTIONS = (
     "from_numpy", "to_numpy", "as_like", "zeros", "arange",
     "reshape", "permute_dims", "broadcast_to", "concat", "take", "take_along_axis", "where", "argsort",
     "sum", "mean", "max", "exp", "log", "sqrt", "tanh", "abs", "real", "imag", "maximum", "minimum", "astype",
-    "matmul", "rfft", "irfft",
+    "matmul", "sliding_windows", "rfft", "irfft",
     "linear", "layer_norm", "gelu", "softmax", "attention",
 )
 # fmt: on
@@ -112,6 +112,11 @@ def argsort(x: Array, axis: int = -1) -> Array:
 def astype(x: Array, dtype: np.dtype) -> Array:
     """Convert to another dtype."""
     return x.astype(dtype, copy=False)
+
+
+def sliding_windows(x: Float[Array, "*batch n"], length: int, step: int) -> Array:
+    """Overlapping windows along the last axis, a read-only view: window t begins at sample t * step."""
+    return np.lib.stride_tricks.sliding_window_view(x, length, axis=-1)[..., ::step, :]
 
 
 def rfft(x: Float[Array, "*batch n"]) -> Array:

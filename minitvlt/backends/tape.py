@@ -107,6 +107,19 @@ def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
     return record(numpy_backend.take_along_axis(a, indices, axis), (x, vjp))
 
 
+def sliding_windows(x: Array, length: int, step: int) -> Array:
+    """y_tk = x_(t step + k): every sample gets the sum of g over the windows that it is in."""
+    a = value_of(x)
+
+    def vjp(g: Array) -> Array:
+        back = np.zeros(a.shape, g.dtype)
+        for t in range(g.shape[-2]):
+            back[..., t * step : t * step + length] += g[..., t, :]
+        return back
+
+    return record(numpy_backend.sliding_windows(a, length, step), (x, vjp))
+
+
 def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the condition holds, else y: g goes back to the one that was used."""
     return record(

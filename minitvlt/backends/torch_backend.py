@@ -185,6 +185,11 @@ def astype(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x.to(dtype)
 
 
+def sliding_windows(x: Float[Array, "*batch n"], length: int, step: int) -> torch.Tensor:
+    """Overlapping windows along the last axis, a view: window t begins at sample t * step."""
+    return x.unfold(-1, length, step)
+
+
 def rfft(x: Float[Array, "*batch n"]) -> torch.Tensor:
     """Fourier transform of real signals along the last axis: n samples to n//2 + 1 complex amplitudes."""
     return torch.fft.rfft(x)

@@ -9,6 +9,11 @@ name, DEVICE = "array-api-strict", strict.Device("device1")  # NumPy cannot reac
 rfft, irfft = strict.fft.rfft, lambda x, n: strict.fft.irfft(x, n=n)
 
 
+def sliding_windows(x, length, step):
+    starts = range(0, x.shape[-1] - length + 1, step)
+    return strict.stack([x[..., t : t + length] for t in starts], axis=-2)
+
+
 def from_numpy(array, device=None, dtype=None):
     return strict.asarray(array.astype(dtype) if dtype and array.dtype.kind == "f" else array, device=DEVICE)
 

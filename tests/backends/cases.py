@@ -117,6 +117,8 @@ SHAPED = {
     "matmul": Case(lambda xp, x, y: xp.matmul(x, y), ((2, 5, 3), (3, 7))),
     "matmul, broadcast": Case(lambda xp, x, y: xp.matmul(x, y), ((2, 1, 5, 3), (7, 3, 2))),
     "matmul with itself": Case(lambda xp, x: xp.matmul(x, xp.permute_dims(x, (1, 0))), ONE),
+    "sliding_windows": Case(lambda xp, x: xp.sliding_windows(x, 4, 3), ((2, 11),)),
+    "sliding_windows without overlap": Case(lambda xp, x: xp.sliding_windows(x, 2, 2), ((2, 3, 5),)),
     "rfft, even": Case(lambda xp, x: xp.rfft(x), ((3, 8),)),
     "rfft, odd": Case(lambda xp, x: xp.rfft(x), ((3, 7),)),
     "rfft, one sample": Case(lambda xp, x: xp.rfft(x), ((3, 1),)),
