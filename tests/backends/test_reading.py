@@ -1,4 +1,4 @@
-"""How much a reader has to follow: the functions of the package that one call of a plain kernel passes through."""
+"""How much there is to read: the functions of the package that one call of a plain kernel passes through."""
 
 from collections.abc import Callable
 from typing import Any
