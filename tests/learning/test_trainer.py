@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitvlt.backends import to_backend
+from minitvlt.backends import kernels_in_use, to_backend
 from minitvlt.config import Config
 from minitvlt.learning import journal, trainer
 from minitvlt.learning.checkpoints import load_arrays, save, save_arrays
@@ -20,6 +20,7 @@ from minitvlt.learning.trainer import read_metrics, train
 from minitvlt.model.initial import init
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ShapesWorld
+from tests.helpers.backends import using_kernels
 from tests.helpers.shape_comments import ROOT
 
 CONFIG = Config.tiny(
@@ -358,6 +359,12 @@ def test_metrics_that_lack_lines_are_refused_and_nothing_is_touched(halfway, cut
 def test_the_state_of_another_run_is_refused(halfway, recipe, config):
     with pytest.raises(ValueError, match="of a run with another configuration or recipe"):
         run_training(halfway, recipe, config)
+
+
+def test_a_run_that_goes_on_with_other_kernels_says_so(halfway):
+    other = {"plain": "fast", "fast": "plain"}[kernels_in_use()]
+    with using_kernels(other), pytest.warns(UserWarning, match=f"goes on with '{other}'"):
+        run_training(halfway)
 
 
 def test_a_damaged_state_is_refused(halfway):
