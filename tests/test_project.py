@@ -51,7 +51,7 @@ def test_nothing_is_imported_in_a_circle():
 
 # What the model makes on the host, and where: initial values, and constants that depend on sizes alone.
 MADE_ON_THE_HOST: dict[str, set[str]] = {
-    "minitvlt.model.initial": {"random", "ndarray", "float32", "zeros", "ones", "broadcast_to"},
+    "minitvlt.model.parameters": {"random", "ndarray", "float32", "zeros", "ones", "broadcast_to"},
     "minitvlt.model.masking": {"random", "ndarray"},
 }
 

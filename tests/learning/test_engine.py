@@ -18,7 +18,7 @@ from minitvlt.learning.finetuning import EMBEDDED_TASKS, make_objective, prepare
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import count_decaying, from_vector, start_adamw, to_vector, update_adamw
 from minitvlt.learning.trainer import draw_ahead, read_metrics, train
-from minitvlt.model.initial import add_ranking, init
+from minitvlt.model.parameters import add_ranking, init
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.shape_comments import ROOT
@@ -189,7 +189,7 @@ import torch
 from minitvlt.backends import to_backend
 from minitvlt.learning.engine import Execution
 from minitvlt.learning.trainer import train
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from tests.learning.test_engine import PaddedWorld
 from tests.learning.test_trainer import CONFIG, RECIPE
 

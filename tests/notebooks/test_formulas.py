@@ -19,8 +19,7 @@ from minitvlt.backends.tape import TapeArray
 from minitvlt.learning.batches import split_batch
 from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
 from minitvlt.model import losses as task_losses
-from minitvlt.model.initial import outline
-from minitvlt.model.parameters import LayerNorm
+from minitvlt.model.parameters import LayerNorm, outline
 from minitvlt.model.pretraining import count_targets
 from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
