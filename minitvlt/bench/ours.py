@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends import to_backend
-from minitvlt.backends.fast.memory import EVERYTHING, keep_memory, keep_some_memory
 from minitvlt.bench.cases import Case, count_tokens, draw_clips, draw_waveforms, list_pairs
 from minitvlt.bench.contenders import Contender
 from minitvlt.learning.batches import make_batch
@@ -57,8 +56,6 @@ def make_masks(case: Case) -> tuple[Bool[np.ndarray, "B Nv"], Bool[np.ndarray, "
 
 def prepare_step(contender: Contender, case: Case) -> Run:
     """A step of the trainer on one batch, without masks: where all is real, its worlds give none."""
-    keep_some_memory()
-    keep_memory(EVERYTHING)  # as the trainer does, for good
     batch = make_batch(draw_clips(case), case.config, np.random.default_rng(0))
     counts, recipe, step = PRETRAINING.count(batch), Recipe(batch_size=case.batch), 0
     initial, execution = init(case.config), Execution(contender.precision, contender.is_compiled)

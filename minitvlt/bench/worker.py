@@ -139,7 +139,7 @@ def use_all_cores(contender: Contender) -> AbstractContextManager[Any]:
         return nullcontext()
     from threadpoolctl import threadpool_limits
 
-    from minitvlt.backends.fast.cores import count_cores
+    from minitvlt.backends.fast.threads import count_cores
 
     return threadpool_limits(count_cores(), user_api="blas")
 
