@@ -39,7 +39,6 @@ from minitvlt.learning.original import from_original, to_original
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_ranks, score_task
 from minitvlt.learning.trainer import train
-from minitvlt.model.flops import count_flops
 from minitvlt.model.initial import add_classifier, add_ranking, init
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params
@@ -90,7 +89,6 @@ __all__ = [
     "answer",
     "autoencode",
     "classify",
-    "count_flops",
     "draw_batch",
     "evaluate",
     "evaluate_task",

@@ -16,7 +16,6 @@ COMMANDS = {
     "reconstruct": "hide parts of a clip and let a model fill them in",
     "convert": "turn a checkpoint of one program into one of another",
     "info": "print what a checkpoint holds",
-    "bench": "measure how fast everything is, on every backend and in other programs",
 }
 
 

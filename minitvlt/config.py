@@ -1,99 +1,133 @@
-"""The geometry of a model and its published settings, in one frozen dataclass.
+"""The configuration of a model: sizes, settings and presets, in one frozen dataclass.
 
-Field names are those of the `TvltConfig` of transformers 4.40.2 wherever the meaning is the same, and so are
-the default values: `Config()` is the published base model.
+Field names and default values are those of the `TvltConfig` of transformers 4.40.2 wherever the meaning is
+the same: `Config()` is the published base model.
 """
 
-import dataclasses
 import difflib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from math import inf
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from minitvlt.validation import check_config
+
+class Rule(NamedTuple):
+    """What the value of a field must be: in words, for the error message, and as a test."""
+
+    expected: str
+    is_met: Callable[[Any], bool]
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_size(value: Any) -> bool:
+    return all(map(_is_count, value)) and len(value) == 2 if type(value) is tuple else _is_count(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
+
+
+Size = Annotated[int | tuple[int, int], Rule("a positive integer or a pair of them", _is_size)]
+Ratio = Annotated[float, Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1)]
+Epsilon = Annotated[float, Rule("between 0 and 1", lambda value: _is_number(value) and 0 < value < 1)]
+NonNegative = Annotated[float, Rule("finite and at least 0", lambda value: _is_number(value) and value >= 0)]
+Zero = Annotated[float, Rule("0.0", lambda value: _is_number(value) and value == 0)]
+
+# The rules of fields with a plain type. Those with a `Literal` take one of its values.
+RULES = {
+    int: Rule("a positive integer", _is_count),
+    float: Rule("a finite number", _is_number),
+    bool: Rule("True or False", lambda value: isinstance(value, bool)),
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that is fixed before the first number is computed.
+    """Architecture, preprocessing, masking and losses of a model.
 
-    Sizes are in pixels, spectrogram steps and mel bins; pairs are (height, width) for frames and
-    (steps, mel bins) for spectrograms. One number for a patch size means a square. Position tables get one
-    row for each position that these sizes give; inputs may be shorter (the first rows are used) or longer
-    (the table is interpolated).
+    Pairs are (height, width) in pixels for frames, and (steps, mel bins) for spectrograms. A single number
+    for an image or patch size means a square. Position tables get one row for each position that these sizes
+    give; for shorter inputs the first rows are used, for longer ones the table is interpolated.
 
     Raises:
-        ValueError: a value outside its range, or two values that contradict each other.
+        ValueError: a value is not of its field's type or range, or two values contradict each other.
     """
 
     # Frames
-    image_size: int | tuple[int, int] = 224
+    image_size: Size = 224  # pixels
     num_frames: int = 8
     num_image_channels: int = 3
-    image_patch_size: int | tuple[int, int] = (16, 16)  # kept as a pair
-    # Sound: a spectrogram of 2,048 steps lasts 23.8 s
-    sample_rate: int = 44100  # samples a second
+    image_patch_size: Size = (16, 16)  # pixels; stored as a pair
+    # Audio: a spectrogram of 2,048 steps lasts 23.8 s
+    sample_rate: int = 44100  # samples per second
     window_length: int = 2048  # samples
-    hop_length: int = 512  # samples
-    spectrogram_length: int = 2048
-    frequency_length: int = 128
+    hop_length: int = 512  # samples from one spectrogram step to the next
+    spectrogram_length: int = 2048  # steps
+    frequency_length: int = 128  # mel bins
     num_audio_channels: int = 1
-    audio_patch_size: int | tuple[int, int] = (16, 16)  # kept as a pair
+    audio_patch_size: Size = (16, 16)  # steps, mel bins; stored as a pair
     # Encoder
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float = 0.0
-    attention_probs_dropout_prob: float = 0.0
-    initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-6
-    qkv_bias: bool = True
-    final_norm: bool = True
-    # Decoder: run on each modality alone, as in the paper, or on both in one sequence
+    hidden_act: Literal["gelu"] = "gelu"
+    hidden_dropout_prob: Zero = 0.0
+    attention_probs_dropout_prob: Zero = 0.0
+    initializer_range: NonNegative = 0.02  # standard deviation of the initial weights
+    layer_norm_eps: Epsilon = 1e-6
+    qkv_bias: bool = True  # whether query, key and value projections have biases
+    final_norm: bool = True  # whether a LayerNorm follows the last block
+    # Decoder: applied to each modality separately, as in the paper, or jointly to both in one sequence
     joint_decoder: bool = False
     decoder_hidden_size: int = 512
     decoder_num_hidden_layers: int = 8
     decoder_num_attention_heads: int = 16
     decoder_intermediate_size: int = 2048
-    # Pre-training
+    # Pre-training: vision-audio matching and masked autoencoding (MAE)
     task_matching: bool = True
     task_mae: bool = True
-    matching_weight: float = 1.0
-    mae_weight: float = 1.0
-    pixel_mask_ratio: float = 0.75
-    audio_mask_ratio: float = 0.15
-    audio_mask_type: str = "frame-level"  # or "patch-level", or "speech-span"
-    # Fine-tuning
-    num_labels: int = 2  # classes, labels or numbers that the classifier gives
-    loss_type: str = "classification"  # "regression", "labels" (independent), "soft-labels" (VQA), "ranking"
-    pooling: str = "cls"  # what the classifier reads: cls, or the "mean" of the real tokens
-    # What differs between the released code and the port of it in transformers, which is the default
-    token_order: str = "video-first"  # behind cls; or "audio-first"
-    cls_in_autoencoding: bool = True  # whether cls is there when hidden patches are filled in
-    classifier_pooler: bool = False  # a linear map and tanh before the classifier
-    classifier_norm_eps: float = 1e-6
+    matching_weight: NonNegative = 1.0  # of the matching loss in the total loss
+    mae_weight: NonNegative = 1.0  # of the MAE loss in the total loss
+    pixel_mask_ratio: Ratio = 0.75  # fraction of video tokens that is masked
+    audio_mask_ratio: Ratio = 0.15  # fraction of audio tokens that is masked
+    audio_mask_type: Literal["frame-level", "patch-level", "speech-span"] = "frame-level"
+    # Fine-tuning: "labels" are independent binary labels, "soft-labels" are targets in [0, 1] (VQA)
+    num_labels: int = 2  # outputs of the classifier: classes, labels or regression targets
+    loss_type: Literal["classification", "regression", "labels", "soft-labels", "ranking"] = "classification"
+    pooling: Literal["cls", "mean"] = "cls"  # input of the classifier: cls, or the mean of the real tokens
+    # Differences between the released code and its port in transformers, which gives the defaults
+    token_order: Literal["video-first", "audio-first"] = "video-first"  # after cls
+    cls_in_autoencoding: bool = True  # whether the encoder input of MAE includes cls
+    classifier_pooler: bool = False  # whether a linear layer and tanh precede the classifier
+    classifier_norm_eps: Epsilon = 1e-6
     remove_waveform_mean: bool = False
-    stft_padding: str = "reflect"  # how a waveform goes on beyond its ends; "constant": with zeros
+    stft_padding: Literal["reflect", "constant"] = "reflect"  # of the waveform's ends; "constant": zeros
     drop_last_step: bool = True  # of the spectrogram
-    audio_padding_value: float = 0.0  # of the spectrograms in a batch; -1 is silence
-    frame_crop: str = "after-resizing"  # "before-resizing": black borders, then the middle
-    frame_interpolation: str = "bilinear"  # or "bicubic"
-    # Memory: blocks are computed again on the way back instead of being kept; the numbers stay the same
+    audio_padding_value: float = 0.0  # fills up shorter spectrograms of a batch; -1 is silence
+    # "after-resizing": resize, then crop the centre; "before-resizing": remove black borders, crop, resize
+    frame_crop: Literal["after-resizing", "before-resizing"] = "after-resizing"
+    frame_interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    # Memory: recompute each block in the backward pass instead of storing its activations
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "image_patch_size", "audio_patch_size"):
-            value = getattr(self, name)
-            if isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
-            elif type(value) is int and name != "image_size":
-                object.__setattr__(self, name, (value, value))
-        check_config(self)
+        for field in fields(self):
+            value, rule = getattr(self, field.name), find_rule(field.type)
+            value = tuple(value) if isinstance(value, list) else value
+            if not rule.is_met(value):
+                raise ValueError(f"{field.name} must be {rule.expected}, not {value!r}.")
+            if field.name.endswith("patch_size") and isinstance(value, int):
+                value = (value, value)
+            object.__setattr__(self, field.name, value)
+        check_combinations(self)
 
     @classmethod
     def paper(cls, **changes: Any) -> "Config":
-        """The recipe of the paper: 75% of both modalities hidden, speech preferred, weights 1.0 and 0.3."""
+        """The paper's pre-training: 75% of both modalities masked, audio by speech spans, MAE weight 0.3."""
         recipe = {"audio_mask_ratio": 0.75, "audio_mask_type": "speech-span", "mae_weight": 0.3}
         return cls.from_dict({**recipe, **changes})
 
@@ -104,17 +138,17 @@ class Config:
 
     @classmethod
     def original(cls, **changes: Any) -> "Config":
-        """The settings of the released code, wherever it and transformers differ."""
+        """The settings of the released code where it differs from transformers."""
         return cls.from_dict({**ORIGINAL, **changes})
 
     @classmethod
     def small(cls, **changes: Any) -> "Config":
-        """A model for one ordinary graphics card: 4 frames of 128², 5.9 s of sound, 23 million parameters."""
+        """A model for one consumer GPU: 4 frames of 128 × 128, 5.9 s of audio, 23 million parameters."""
         return cls.from_dict({**SMALL, **changes})
 
     @classmethod
     def tiny(cls, **changes: Any) -> "Config":
-        """The model that learns the embedded world in minutes on a laptop, with NumPy alone."""
+        """A model for `ShapesWorld` that trains in minutes on a laptop with NumPy alone."""
         return cls.from_dict({**TINY, **changes})
 
     @classmethod
@@ -122,9 +156,9 @@ class Config:
         """Build a configuration from plain values, for instance a parsed JSON object.
 
         Raises:
-            ValueError: a name that no field has; the nearest field is suggested.
+            ValueError: a name is not a field; the most similar field is suggested.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
+        known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
@@ -133,8 +167,8 @@ class Config:
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values that JSON can hold."""
-        return dataclasses.asdict(self)
+        """Return the fields as plain values that can be written as JSON."""
+        return asdict(self)
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed; the same checks apply."""
@@ -153,14 +187,46 @@ class Config:
 
     @property
     def audio_grid(self) -> tuple[int, int]:
-        """Patches along time and along frequency in a full spectrogram."""
+        """Patches along time and along frequency of a full spectrogram."""
         p, q = self.audio_patch_size
         return self.spectrogram_length // p, self.frequency_length // q
 
     @property
     def clip_seconds(self) -> float:
-        """Length of the sound that fills the spectrogram."""
+        """Duration of a full spectrogram, in seconds."""
         return self.spectrogram_length * self.hop_length / self.sample_rate
+
+
+def find_rule(annotation: Any) -> Rule:
+    """Find the rule that the values of a field with this annotation must meet."""
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        return Rule("one of " * (len(choices) > 1) + ", ".join(choices), lambda value: value in choices)
+    return RULES[annotation] if annotation in RULES else get_args(annotation)[1]
+
+
+def check_combinations(config: Config) -> None:
+    """Raise a ValueError if two fields contradict each other."""
+    if not (config.task_matching or config.task_mae):
+        raise ValueError("task_matching and task_mae are both False: pre-training needs at least one.")
+    (H, W), (p, q), (a, b) = config.image_shape, config.image_patch_size, config.audio_patch_size
+    window, hop = config.window_length, config.hop_length
+    width, heads = config.decoder_hidden_size, config.decoder_num_attention_heads
+    divisions = (
+        ("image_size (height)", H, "image_patch_size (height)", p),
+        ("image_size (width)", W, "image_patch_size (width)", q),
+        ("spectrogram_length", config.spectrogram_length, "audio_patch_size (steps)", a),
+        ("frequency_length", config.frequency_length, "audio_patch_size (mel bins)", b),
+        ("hidden_size", config.hidden_size, "num_attention_heads", config.num_attention_heads),
+        ("decoder_hidden_size", width, "decoder_num_attention_heads", heads),
+    )
+    for whole_name, whole, part_name, part in divisions:
+        if whole % part:
+            raise ValueError(f"{whole_name} {whole} is not a multiple of {part_name} {part}.")
+    if window % 2 or window < 4:
+        raise ValueError(f"window_length must be an even number of at least 4, not {window}.")
+    if hop > window:
+        raise ValueError(f"hop_length {hop} is longer than window_length {window}: it would skip samples.")
 
 
 ORIGINAL: dict[str, Any] = {
@@ -211,9 +277,9 @@ TINY: dict[str, Any] = {
     "decoder_num_hidden_layers": 2,
     "decoder_num_attention_heads": 4,
     "decoder_intermediate_size": 128,
-    "initializer_range": 0.1,  # about 1 / sqrt(hidden_size): with 0.02 a narrow model hardly starts to learn
-    "pixel_mask_ratio": 0.5,  # of so few patches that three quarters would hide the whole shape
-    "mae_weight": 3.0,  # patches of plain shapes have small errors: this makes them count beside matching
+    "initializer_range": 0.1,  # about 1 / sqrt(hidden_size); with 0.02 so narrow a model hardly learns
+    "pixel_mask_ratio": 0.5,  # of only four patches a frame: 0.75 would mask the whole shape
+    "mae_weight": 3.0,  # plain shapes give a small MAE loss compared with the matching loss
     "audio_mask_ratio": 0.5,
     "audio_mask_type": "patch-level",
 }

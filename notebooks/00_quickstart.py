@@ -58,7 +58,7 @@ clips.video.shape, clips.audio.shape
 # them in minutes.
 
 # %%
-from minitvlt.notebook import play, show, side_by_side
+from helpers.notebook import play, show, side_by_side
 from minitvlt.plotting import plot_frames, plot_matching, plot_spectrogram
 
 show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves over a dark ground.")

@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 # %%
 import numpy as np
 
-from minitvlt.notebook import play, show, show_source, side_by_side
+from helpers.notebook import play, show, show_source, side_by_side
 
 config = mt.Config.tiny(
     sample_rate=16000, window_length=1024, hop_length=256, spectrogram_length=96, frequency_length=64
@@ -46,7 +46,7 @@ play(x, R, f"A clip of {len(x) / R:.2f} seconds: {len(x)} samples")
 # we hear.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
 from minitvlt.plotting import AUDIO_COLOUR, NEUTRAL_COLOUR, plot_spectrogram
 
 use_style()

@@ -31,8 +31,8 @@ except ModuleNotFoundError:
 # %%
 import numpy as np
 
-from minitvlt.diagrams import draw_cells, draw_heat, mark_senses, new_axes, use_style
-from minitvlt.notebook import show, show_source
+from helpers.diagrams import draw_cells, draw_heat, mark_senses, new_axes, use_style
+from helpers.notebook import show, show_source
 from minitvlt.plotting import AUDIO_COLOUR, VIDEO_COLOUR
 
 use_style()

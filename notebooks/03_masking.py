@@ -67,8 +67,8 @@ print("restore undoes order:", np.array_equal(order[masking.restore[0]], np.aran
 # reads.
 
 # %%
-from minitvlt.diagrams import draw_cells, new_axes, use_style
-from minitvlt.notebook import Slider, play, show, show_source, side_by_side
+from helpers.diagrams import draw_cells, new_axes, use_style
+from helpers.notebook import Slider, play, show, show_source, side_by_side
 
 use_style()
 letters, keep, restore = np.array(list("abcdefgh")), masking.keep[0], masking.restore[0]
@@ -108,7 +108,7 @@ print("the decoder reads\n", restored[0].T)
 # both are hidden, as in the paper; hidden patches are hatched.
 
 # %% tags=["thumbnail"]
-from minitvlt.diagrams import plot_masked_clip
+from helpers.diagrams import plot_masked_clip
 
 config = mt.Config.tiny(
     image_size=96, num_frames=4, image_patch_size=(16, 16), audio_patch_size=(16, 16), sample_rate=16000,

@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 # %%
 import numpy as np
 
-from minitvlt.notebook import show, show_source
+from helpers.notebook import show, show_source
 
 params = mt.load("shapes-small")
 config = params.config
@@ -59,7 +59,7 @@ show_source(run_block, run_attention, run_mlp)
 # All of it is explained below.
 
 # %%
-from minitvlt.diagrams import draw_flow, new_axes, use_style
+from helpers.diagrams import draw_flow, new_axes, use_style
 
 use_style()
 gather = "x: B N D | norm: B N D | q, k, v: 3 × B heads N d | weights: B heads N N"
@@ -174,7 +174,7 @@ show(
 # clip. Rows are tokens that look, columns those that are looked at; bright is much.
 
 # %%
-from minitvlt.diagrams import draw_heat, mark_senses
+from helpers.diagrams import draw_heat, mark_senses
 
 maps = out.attention[-1][0]  # (heads, N, N)
 figure, axes = new_axes(1, 4, (11, 3), titles=[f"head {head + 1}" for head in range(4)])
@@ -189,7 +189,7 @@ show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of
 # is dark. Here that is the lower half of every frame, where the two triangles fly, and the lower pitches.
 
 # %% tags=["thumbnail"]
-from minitvlt.diagrams import plot_weights
+from helpers.diagrams import plot_weights
 
 looks = maps.mean(axis=0)  # (N, N)
 video, audio = clips.video[0], clips.audio[0, 0]

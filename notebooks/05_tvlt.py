@@ -36,8 +36,8 @@ except ModuleNotFoundError:
 # %%
 import numpy as np
 
+from helpers.notebook import show, show_source
 from minitvlt.model.tvlt import embed_audio, embed_video, match
-from minitvlt.notebook import show, show_source
 
 params = mt.load("shapes-small")
 config, encoder = params.config, params.encoder
@@ -92,7 +92,7 @@ print("attention of sound to video in the first block:", f"{to_video[0]:.1f}")
 # the other. Being one sequence, the two never need a place where they are joined: they are joined all along.
 
 # %%
-from minitvlt.diagrams import draw_flow, new_axes, use_style
+from helpers.diagrams import draw_flow, new_axes, use_style
 from minitvlt.drawing import AUDIO_COLOUR, NEUTRAL_COLOUR, VIDEO_COLOUR
 
 use_style()
@@ -256,13 +256,15 @@ def count_work(config, Nv, Na):
 
 
 # %%
+from helpers.flops import count_flops
+
 base = mt.Config()
 work = count_work(base, 8 * 196, 1024 // 16 * 8)  # 8 frames of 196 patches; 1024 steps of sound, 8 bands
 for name, operations in work.items():
     print(f"{name:<12}{operations / 1e9:7.1f} billion, {operations / sum(work.values()):4.0%}")
 print(f"together    {sum(work.values()) / 1e9:7.1f} billion for a clip of {1024 * 512 / 44100:.0f} s")
-counted = mt.count_flops(base, "inference", batch=1, frames=8, steps=1024)
-print("as the package counts:", sum(work.values()) == counted)
+counted = count_flops(base, "inference", batch=1, frames=8, steps=1024)
+print("as helpers/flops.py counts:", sum(work.values()) == counted)
 
 # %% [markdown]
 # A laptop of two cores manages some 200 billion of these a second in matrix products, so one clip takes two

@@ -54,7 +54,7 @@ print("L:", L.value, "  by the tape:", w.cotangent, "  by the formula:", 2 * (3 
 # function, which carries the slope back to that parent. This is all of the writing:
 
 # %%
-from minitvlt.notebook import show, show_source
+from helpers.notebook import show, show_source
 
 show_source(record)
 
@@ -158,7 +158,7 @@ def place_nodes(nodes):
 
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
 
 use_style()
 

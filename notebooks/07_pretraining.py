@@ -32,7 +32,7 @@ except ModuleNotFoundError:
 # %%
 import numpy as np
 
-from minitvlt.notebook import show, show_source
+from helpers.notebook import show, show_source
 
 config = mt.Config.tiny()
 world = mt.ShapesWorld(config, max_count=1)
@@ -116,7 +116,7 @@ show_source(update_adamw)
 # settles. The curve shows it for the recipe of this notebook.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
 
 use_style()
 recipe = mt.Recipe(steps=900, batch_size=32, learning_rate=3e-3, warmup_steps=50)

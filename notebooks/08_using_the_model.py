@@ -63,9 +63,9 @@ scores.shape, best_videos.shape
 # probability. The right answer is marked by a star. First, sounds that look for their videos.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
+from helpers.notebook import show
 from minitvlt.drawing import draw_frame, draw_spectrogram
-from minitvlt.notebook import show
 
 use_style()
 
@@ -324,7 +324,7 @@ show(
 # shows, and a small shape may escape it.
 
 # %%
-from minitvlt.diagrams import plot_weights
+from helpers.diagrams import plot_weights
 
 clip = 427
 looks = out.attention[0][clip, 1, 13:].mean(axis=0)  # (19,): the mean over the sound's tokens

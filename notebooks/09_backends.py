@@ -29,8 +29,8 @@ except ModuleNotFoundError:
 # came in, calls it `xp`, and goes on with that.
 
 # %%
+from helpers.notebook import show, show_source
 from minitvlt.model.transformer import run_linear, run_mlp
-from minitvlt.notebook import show, show_source
 
 show_source(run_linear, run_mlp)
 
@@ -131,7 +131,7 @@ for start in range(0, len(names), 9):
 # $t + l$ things and not $t \cdot l$.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
 
 use_style()
 figure, (axes,) = new_axes(size=(9, 3.4))

@@ -111,8 +111,8 @@ spent = dict(sorted(spent.items(), key=lambda item: -item[1]))
 # each number only a few times. The rest is additions, reordering, and Python itself.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
-from minitvlt.notebook import show, show_source
+from helpers.diagrams import new_axes, use_style
+from helpers.notebook import show, show_source
 
 use_style()
 figure, (axes,) = new_axes(size=(9, 2.8), x="milliseconds of one forward pass")
@@ -133,6 +133,8 @@ show(figure, "Five bars, of which the one of linear maps is by far the longest."
 # $$F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D$$
 
 # %%
+from helpers.flops import count_flops
+
 W, layers = config.intermediate_size, config.num_hidden_layers
 linear_maps = 2 * N * (4 * D**2 + 2 * D * W) * layers
 attention = 4 * N**2 * D * layers
@@ -140,7 +142,7 @@ embedding = 2 * D * (256 * 16 * 16 * 3 + 256 * 16 * 16)  # 256 patches of each
 total = linear_maps + attention + embedding
 for name, flops in {"linear maps": linear_maps, "attention": attention, "embedding": embedding}.items():
     print(f"{name:<14}{flops / 1e9:7.2f} GFLOP, {flops / total:6.1%}")
-print("as mt.count_flops says:", total == mt.count_flops(config))
+print("as helpers/flops.py counts:", total == count_flops(config))
 
 # %% [markdown]
 # The first part grows with $N$, the second with its square. They are equal where

@@ -46,9 +46,9 @@ SECONDS = 1.4
 # blocks of the encoder, and not quite a quarter in the decoder, which is needed for filling in alone.
 
 # %%
-from minitvlt.diagrams import new_axes, use_style
+from helpers.diagrams import new_axes, use_style
+from helpers.notebook import play, show
 from minitvlt.model.initial import outline
-from minitvlt.notebook import play, show
 
 use_style()
 base = mt.flatten(outline(mt.Config()))
@@ -195,7 +195,7 @@ print("video mask:", examples.video_mask is not None, "  sound mask:", examples.
 # the wave itself.
 
 # %% tags=["thumbnail"]
-from minitvlt.diagrams import plot_masked_clip
+from helpers.diagrams import plot_masked_clip
 
 figure = plot_masked_clip(short, examples.video[0], examples.audio[0, 0])
 show(figure, "Frames of the first piece in a row, and beside them its log-mel picture up to 22 kHz.")
@@ -221,7 +221,7 @@ print("cls:", out.cls.shape, "  video:", out.video.shape, "  sound:", out.audio.
 # shows as bright patches.
 
 # %%
-from minitvlt.diagrams import plot_weights
+from helpers.diagrams import plot_weights
 
 looks = out.attention[-1][0].mean(axis=0)[0]  # (N,): the row of cls
 Nv = out.video.shape[1]

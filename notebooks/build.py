@@ -9,8 +9,8 @@ of code, `# %% [markdown]` one of text. `NN_name.ipynb` beside it is made from i
 included, and is never edited. Equal sources give equal bytes: cell ids come from the text of a cell, and no
 time of day is kept.
 
-- `minitvlt.notebook` shows pictures, sounds, source code and sliders: `show(figure, alt)` as the last line of
-  a cell, and so on. Figures are made by `minitvlt.plotting` and `minitvlt.diagrams`, or by `new_axes` of the
+- `helpers.notebook` shows pictures, sounds, source code and sliders: `show(figure, alt)` as the last line of
+  a cell, and so on. Figures are made by `minitvlt.plotting` and `helpers.diagrams`, or by `new_axes` of the
   latter and some lines of matplotlib. Video is VIDEO_COLOUR, sound is AUDIO_COLOUR, always.
 - `# %% tags=["volatile"]` marks a cell whose output differs from run to run (times): it is not compared. With
   `tags=["needs-torch"]` a cell is compared only where torch is installed; so for any other module.
@@ -41,6 +41,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from PIL import Image, ImageOps
+
 from rules import find_faults, list_shown
 
 HERE = Path(__file__).parent

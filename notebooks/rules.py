@@ -72,7 +72,7 @@ def find_missing_alt_texts(cell: NotebookNode) -> Iterator[str]:
     """Whoever cannot see a picture reads what stands for it."""
     for output in cell.get("outputs", []):
         if any(kind.startswith("image/") for kind in output.get("data", {})):
-            yield "shows a picture without an alt text: minitvlt.notebook.show(figure, alt)"
+            yield "shows a picture without an alt text: helpers.notebook.show(figure, alt)"
     for text in list_readable(cell):
         alts = re.findall(r"!\[(.*?)\]\(", text)
         alts += [find_attribute("alt", tag) for tag in re.findall(r"<img\b[^>]*>", text)]
@@ -86,7 +86,7 @@ def find_nameless_players(cell: NotebookNode) -> Iterator[str]:
         if not all(
             find_attribute("aria-label", tag) for tag in re.findall(r"<(?:audio|video)\b[^>]*>", text)
         ):
-            yield "shows a player without a label: minitvlt.notebook.play(waveform, rate, label)"
+            yield "shows a player without a label: helpers.notebook.play(waveform, rate, label)"
 
 
 def find_attribute(name: str, tag: str) -> str:

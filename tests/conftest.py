@@ -8,6 +8,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
+
+threadpool_limits(1, user_api="blas")  # a plugin may have imported NumPy before the variables were set
 
 pytest.register_assert_rewrite("tests.helpers")
 from tests.helpers.shape_plugin import ShapeCommentPlugin  # noqa: E402

@@ -105,12 +105,8 @@ def draw_transform_arguments(s: Source) -> tuple:
 SIGNALS = {
     spectrogram.pad_by_reflection: lambda s: (s.waveform(), s.size(0, 20), s.size(0, 20)),
     spectrogram.pad_by_zeros: lambda s: (s.waveform(), s.size(0, 20), s.size(0, 20)),
-    spectrogram.cut_hops: lambda s: (s.waveform(), *draw_window(s), draw_padding(s)),
-    spectrogram.join_hops: lambda s: ((hops := s.array(2, s.size(4, 9), 3)), 3 * (hops.shape[1] - 3)),
     spectrogram.frame_waveform: lambda s: (s.waveform(), *draw_window(s), draw_padding(s)),
     spectrogram.compute_stft: lambda s: (s.waveform(), *draw_window(s), draw_padding(s)),
-    spectrogram.compute_spectrum: lambda s: ((x := s.array(2, s.size(), s.size(4, 9))), s.array(x.shape[-1])),
-    spectrogram.compute_mel_power: lambda s: (s.array(2, s.size(5, 9), 3), 14, draw_filters(s, 8)),
     spectrogram.compute_power: lambda s: (draw_spectrum(s),),
     spectrogram.apply_mel_filters: lambda s: (np.abs(s.array(2, s.size(), 7)), draw_filters(s, 7)),
     spectrogram.power_to_decibel: lambda s: (draw_power(s, 2, *s.pair()),),

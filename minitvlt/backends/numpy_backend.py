@@ -153,11 +153,12 @@ def softmax(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
 
 
 def attention_weights(
-    query: Float[Array, "B heads N d"], key: Float[Array, "B heads M d"], is_real: Bool[Array, "B M"] | None
+    query: Float[Array, "B heads N d"],
+    key: Float[Array, "B heads M d"],
+    is_real: Bool[Array, "B M"] | None = None,
 ) -> Float[Array, "B heads N M"]:
     """Return softmax(Q Kᵀ / √d) over the real keys; padding has weight 0."""
-    B, heads, N, d = query.shape
-    M = key.shape[2]
+    (B, heads, N, d), M = query.shape, key.shape[2]
     scores = query @ np.swapaxes(key, -1, -2) * d**-0.5  # (B, heads, N, M)
     if is_real is None:
         return softmax(scores)

@@ -369,8 +369,7 @@ def attention_vjp(
     Then ∂L/∂Q = R K / √d and ∂L/∂K = Rᵀ Q / √d. P is computed again, rather than kept since the forward pass.
     Padding has P = 0, so it gets no gradient and gives none.
     """
-    B, heads, N, d = query.shape
-    M = key.shape[2]
+    (B, heads, N, d), M = query.shape, key.shape[2]
     weights = numpy_backend.attention_weights(query, key, is_real)  # (B, heads, N, M)
     r = softmax_vjp(g @ np.swapaxes(value, -1, -2), weights) * d**-0.5  # (B, heads, N, M)
     return r @ key, np.swapaxes(r, -1, -2) @ query, np.swapaxes(weights, -1, -2) @ g

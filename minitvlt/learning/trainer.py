@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minitvlt.backends import to_backend
+from minitvlt.backends import kernels_in_use, to_backend
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
 from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
@@ -165,7 +166,8 @@ def save_state(path: Path, engine: Engine, journal: Journal, recipe: Recipe) -> 
         state = engine.gather()
         if engine.rank == 0:
             journal.sync()
-            metadata = {"steps": journal.steps, "run": describe_run(engine.like, recipe)}
+            run = describe_run(engine.like, recipe)
+            metadata = {"steps": journal.steps, "run": run, "kernels": kernels_in_use()}
             save_arrays(vars(state), path, metadata)
 
 
@@ -179,6 +181,13 @@ def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWSt
     if not path.exists():
         return 0, start
     arrays, metadata = load_arrays(path)
+    kernels = metadata.get("kernels", "")
+    if kernels != kernels_in_use():
+        warnings.warn(
+            f"{path} was computed with the kernels {kernels!r}, the run goes on with {kernels_in_use()!r}: "
+            "the results differ by rounding.",
+            stacklevel=2,
+        )
     if metadata.get("run") != json.loads(json.dumps(describe_run(params, recipe))):
         raise ValueError(
             f"{path} is of a run with another configuration or recipe: go on with those, "

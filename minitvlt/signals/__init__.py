@@ -1,1 +1,1 @@
-"""From the world to arrays and back: sound and its log-mel picture, frames, media files, padded batches."""
+"""From media files to arrays and back: waveforms and log-mel spectrograms, frames, files, padded batches."""

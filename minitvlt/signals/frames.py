@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
 from minitvlt.backends import Array, namespace
-from minitvlt.validation import CHOICES, check_choice
 
 BLACK = 30  # of 255: codecs do not leave black at 0
 
@@ -92,7 +91,8 @@ def resize(
     clipped after each matrix, as Pillow does.
     """
     check_frames(frames, "(T, H, W, C)")
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}.")
     if height < 1 or width < 1:
         raise ValueError(f"Expected a size of at least one pixel, got ({height}, {width}).")
     xp = namespace(frames)
@@ -207,10 +207,11 @@ def transform_frames(
     (2, 3, 12, 14)
     """
     check_frames(frames, "(T, H, W, 3)")
-    check_choice("crop", crop, CHOICES["frame_crop"])
     _, H, W, _ = frames.shape
     if crop == "before-resizing":
         rows, columns = find_centre_part(H, W, height, width)
         return scale_pixels(resize(frames[:, rows, columns, :], height, width, interpolation))
+    if crop != "after-resizing":
+        raise ValueError(f"crop must be one of after-resizing, before-resizing, not {crop!r}.")
     edge = find_covering_edge(H, W, height, width)
     return scale_pixels(centre_crop(resize_shortest_edge(frames, edge, interpolation), height, width))

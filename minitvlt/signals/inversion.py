@@ -1,8 +1,8 @@
-"""From the log-mel picture back to a sound that can be heard: `spectrogram.py` walked backwards.
+"""From a log-mel spectrogram back to a waveform: the steps of `spectrogram.py` in reverse.
 
-    waveform ← overlap-add ← spectrum ← phases guessed ← power ← mel ← decibel ← [-1, 1]
+    waveform ← overlap-add ← spectrum ← phases estimated ← power ← mel ← decibel ← [-1, 1]
 
-Two things were lost on the way there and can only be guessed: how the power in a mel filter was spread over
+A log-mel spectrogram lacks two things, which are estimated: how the power in a mel filter is distributed over
 its frequencies (here: smoothly), and all phases (here: such that overlapping frames agree with each other).
 """
 
@@ -12,36 +12,31 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from minitvlt.backends import Array, namespace
-from minitvlt.signals.checks import check_finite, check_geometry
-from minitvlt.signals.spectrogram import (
-    DECIBEL,
-    compute_stft,
-    make_mel_filters,
-    make_window,
-)
+from minitvlt.signals.spectrogram import DECIBEL, compute_stft, make_mel_filters, make_window
 
-MEL_STEPS = 20
-MOMENTUM = 0.99  # of the fast variant (Perraudin, Balazs and Søndergaard 2013)
+MEL_STEPS = 20  # iterations of `invert_mel_filters`
+MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 
 
 def denormalise_decibel(log_mel: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
-    """Undo `normalise_decibel` as far as nothing was clipped: -1 becomes -60 dB and 1 becomes 20 dB."""
+    """The inverse of `normalise_decibel` where it did not clip: -1 … 1 to -60 dB … 20 dB."""
     return (log_mel - 1.0) * 40.0 + 20.0
 
 
 def decibel_to_power(decibel: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
-    """Undo `power_to_decibel`: 10 ** (decibel / 10)."""
+    """The inverse of `power_to_decibel` above its limits: 10 ** (decibel / 10)."""
     return namespace(decibel).exp(decibel * DECIBEL)
 
 
 def invert_mel_filters(
     mel_power: Float[Array, "*batch S F"], filters: Float[np.ndarray, "F bins"]
 ) -> Float[Array, "*batch S bins"]:
-    """Find power over frequencies that fills the mel filters as asked, and is nowhere negative.
+    """Find non-negative power over frequencies whose power in the mel filters is the given one.
 
-    Each step asks how far every filter is from what it should hold, and multiplies each frequency by the mean
-    of these factors over the filters that it falls into (Richardson 1972; Lee and Seung 2001). The
-    pseudo-inverse by least squares rings: cut off below zero, it makes a sound of the silence beside a tone.
+    In each step, every filter gives a factor: its given power divided by its present power. The power at a
+    frequency is multiplied by the weighted mean of the factors of the filters that it lies in (Richardson
+    1972; Lee and Seung 2001). The pseudo-inverse, by least squares, has negative values beside a tone;
+    clipped at zero, it gives an audible sound where there was silence.
     """
     xp = namespace(mel_power)
     collect = xp.as_like(filters.T, mel_power)
@@ -55,10 +50,10 @@ def invert_mel_filters(
 def overlap_add(
     frames: Float[Array, "*batch S window_length"], hop_length: int
 ) -> Float[Array, "*batch (S-1)*{hop_length}"]:
-    """Lay frames where `frame_waveform` cut them, frame t centred on sample t * hop_length, and add them up.
+    """Add up overlapping frames, frame t centred on sample t * hop_length: the transpose of `frame_waveform`.
 
-    The transpose of the cutting: piece j of frame t is added to chunk t + j. What lies before the centre of
-    the first frame or after that of the last is cut off.
+    Frames are divided into pieces of one hop, and the waveform into chunks of one hop: piece j of frame t is
+    added to chunk t + j. Samples before the centre of the first frame or after that of the last are cut off.
 
     >>> overlap_add(np.array([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]]), hop_length=3)
     array([ 3., 14., 20.])
@@ -81,11 +76,10 @@ def overlap_add(
 def invert_stft(
     spectrum: Complex[Array, "*batch S bins"], hop_length: int
 ) -> Float[Array, "*batch (S-1)*{hop_length}"]:
-    """The waveform whose spectra come nearest to these in the sense of least squares (Griffin and Lim 1984).
+    """The waveform whose STFT is closest to this one in the sense of least squares (Griffin and Lim 1984).
 
-    Every frame is windowed once more and added up, and the sum is divided by the sum of the squared windows.
-    Where all windows have nearly faded out, as they do with hops beyond half a window, the division is held
-    back.
+    Every frame is windowed again, and the sum of the frames is divided by the sum of the squared windows,
+    which is raised to 0.01 where it is lower: it is near zero where hops are longer than half a window.
     """
     xp = namespace(spectrum)
     S, window_length = spectrum.shape[-2], 2 * (spectrum.shape[-1] - 1)
@@ -99,7 +93,7 @@ def invert_stft(
 def impose_magnitude(
     spectrum: Complex[Array, "*any S bins"], magnitude: Float[Array, "*batch S bins"]
 ) -> Complex[Array, "*batch S bins"]:
-    """Keep the phases of a spectrum, of one clip or of all of them, and give it this magnitude."""
+    """Give a spectrum, of one waveform or of a batch, this magnitude, and keep its phases."""
     xp = namespace(spectrum, magnitude)
     return spectrum * (magnitude / xp.maximum(xp.abs(spectrum), 1e-12))
 
@@ -110,14 +104,16 @@ def run_griffin_lim(
     iterations: int = 32,
     seed: int | np.random.Generator = 0,
 ) -> Float[Array, "*batch (S-1)*{hop_length}"]:
-    """Find a waveform whose spectra have this magnitude, from the phases of white noise drawn from the seed.
+    """Find a waveform whose STFT has this magnitude, starting from the phases of white noise.
 
-    By turns the spectrum is given the wanted magnitude and made the spectrum of a waveform, which makes the
-    phases of overlapping frames agree. To go on a little in the direction of the last step helps (momentum).
+    Each iteration gives the spectrum the wanted magnitude and replaces it by the STFT of the waveform that is
+    closest to it, so that the phases of overlapping frames agree. It is accelerated by momentum. The noise is
+    drawn from the seed, and is the same for every waveform of a batch.
     """
     xp = namespace(magnitude)
     S, window_length = magnitude.shape[-2], 2 * (magnitude.shape[-1] - 1)
-    noise = np.random.default_rng(seed).standard_normal((S - 1) * hop_length)  # the same for every clip
+    samples = (S - 1) * max(hop_length, 0)  # `compute_stft` refuses a hop_length below 1
+    noise = np.random.default_rng(seed).standard_normal(samples)
     previous = estimate = compute_stft(xp.as_like(noise, magnitude), window_length, hop_length)
     for _ in range(iterations):
         waveform = invert_stft(impose_magnitude(estimate, magnitude), hop_length)
@@ -134,21 +130,33 @@ def reconstruct_waveform(
     iterations: int = 32,
     seed: int | np.random.Generator = 0,
 ) -> Float[Array, "*batch S*{hop_length}"]:
-    """A sound whose log-mel picture is close to the given one, a hop of samples for every step.
+    """A waveform whose log-mel spectrogram is close to the given one, `hop_length` samples for every step.
 
-    Pitch, loudness and rhythm come back, the exact waveform does not. In place of the step that
-    `log_mel_spectrogram` dropped, the last one is repeated. Where it was kept, that makes the sound longer
-    than the original by a hop at most.
+    Pitch, loudness and rhythm are recovered, the exact waveform is not. The last step is repeated, in place
+    of the one that `log_mel_spectrogram` drops. If that was not dropped, the waveform is longer than the
+    original by at most one hop.
 
     >>> reconstruct_waveform(np.zeros((3, 5, 7)), 8000, window_length=64, hop_length=20).shape
     (3, 100)
+
+    Args:
+        log_mel: in [-1, 1], not empty. Leading axes are independent spectrograms.
+        sample_rate: in hertz; this and the lengths are those of the spectrogram.
+        window_length: samples in a frame.
+        hop_length: samples from one step to the next.
+        iterations: of Griffin-Lim.
+        seed: of the initial phases.
+
+    Raises:
+        ValueError: a spectrogram that is empty or not finite, or settings that do not fit.
     """
-    xp = namespace(log_mel)
-    shape = tuple(log_mel.shape)
+    xp, shape = namespace(log_mel), tuple(log_mel.shape)
     if len(shape) < 2 or 0 in shape:
-        raise ValueError(f"Expected a log-mel picture of shape (..., S, F) that is not empty, got {shape}.")
-    check_geometry(sample_rate, shape[-1], window_length, hop_length)
-    check_finite(log_mel, "the log-mel picture")
+        raise ValueError(
+            f"Expected a log-mel spectrogram of shape (..., S, F) that is not empty, got {shape}."
+        )
+    if not xp.max(xp.abs(log_mel)) < np.inf:
+        raise ValueError("Expected finite numbers, but the log-mel spectrogram holds NaN or infinity.")
     filters = make_mel_filters(sample_rate, shape[-1], window_length)
     extended = xp.concat([log_mel, log_mel[..., -1:, :]], axis=-2)
     power = invert_mel_filters(decibel_to_power(denormalise_decibel(extended)), filters)

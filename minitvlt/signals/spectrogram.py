@@ -1,11 +1,11 @@
-"""From a waveform to the log-mel picture that the model sees.
+"""From a waveform to the log-mel spectrogram that the model takes.
 
     waveform → frames → windowed → spectrum → power → mel → decibel → [-1, 1]
 
 Letters: `S` steps in time, one every `hop_length` samples; `F` mel bins; `bins` = window_length // 2 + 1
-frequencies. Leading axes (`*batch`) are clips that do not touch each other. TVLT listens at 44.1 kHz with
-windows of 2048 samples, a hop of 512 and 128 mel bins (Tang et al. 2022); here any rate and any even window
-will do. The way back to a sound is in `inversion.py`.
+frequencies. Leading axes (`*batch`) are independent waveforms. TVLT uses audio at 44.1 kHz, windows of 2048
+samples, a hop of 512 samples and 128 mel bins (Tang et al. 2022); any sample rate and any even window length
+work here. The inverse, from a spectrogram to a waveform, is in `inversion.py`.
 """
 
 import math
@@ -15,93 +15,83 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from minitvlt.backends import Array, namespace
-from minitvlt.signals.checks import check_geometry, check_waveform
-from minitvlt.validation import check_choice
+from minitvlt.signals.waveforms import check_waveform
 
-QUIETEST_POWER = 1e-10  # what is weaker counts as this: -100 dB
-DYNAMIC_RANGE = 80.0  # dB: what lies further below the loudest spot of its own clip is raised to this
-DECIBEL = math.log(10) / 10  # one decibel of power, as a step of the natural logarithm
+LOWEST_POWER = 1e-10  # lower power counts as this: -100 dB
+DYNAMIC_RANGE = 80.0  # dB below the maximum of a clip: its lowest level
+DECIBEL = math.log(10) / 10  # one decibel of power, as a difference of natural logarithms
 
 
 def pad_by_reflection(
     waveform: Float[Array, "*batch samples"], before: int, after: int
 ) -> Float[Array, "*batch {before}+samples+{after}"]:
-    """Continue a waveform as in a mirror on each end sample; a short one is mirrored back and forth.
+    """Extend a waveform by reflecting it at its first and last sample, repeatedly if it is short.
 
     >>> pad_by_reflection(np.array([1.0, 2.0, 3.0]), 4, 1)
     array([1., 2., 3., 2., 1., 2., 3., 2.])
     """
     xp = namespace(waveform)
     samples = waveform.shape[-1]
-    period = max(1, 2 * (samples - 1))  # there and back again; one sample alone mirrors itself
+    period = max(1, 2 * (samples - 1))  # of the reflected waveform; a single sample is repeated
     outside = np.concatenate([np.arange(-before, 0), np.arange(samples, samples + after)]) % period
-    mirrored = xp.take(waveform, xp.as_like(np.minimum(outside, period - outside), waveform), axis=-1)
-    return xp.concat([mirrored[..., :before], waveform, mirrored[..., before:]], axis=-1)
+    reflected = xp.take(waveform, xp.as_like(np.minimum(outside, period - outside), waveform), axis=-1)
+    return xp.concat([reflected[..., :before], waveform, reflected[..., before:]], axis=-1)
 
 
 def pad_by_zeros(
     waveform: Float[Array, "*batch samples"], before: int, after: int
 ) -> Float[Array, "*batch {before}+samples+{after}"]:
-    """Continue a waveform with silence on both sides.
+    """Extend a waveform by zeros, which are silence.
 
     >>> pad_by_zeros(np.array([1.0, 2.0, 3.0]), 2, 1)
     array([0., 0., 1., 2., 3., 0.])
     """
     xp = namespace(waveform)
     batch = waveform.shape[:-1]
-    left, right = (xp.zeros((*batch, count), waveform) for count in (before, after))
+    left, right = xp.zeros((*batch, before), waveform), xp.zeros((*batch, after), waveform)
     return xp.concat([left, waveform, right], axis=-1)
 
 
 PADDINGS = {"reflect": pad_by_reflection, "constant": pad_by_zeros}
 
 
-def cut_hops(
-    waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
-) -> Float[Array, "*batch chunks {hop_length}"]:
-    """Cut a waveform, its ends padded as `PADDINGS` says, into chunks of one hop that do not overlap.
-
-    Frame t, centred on sample t * hop_length, begins with chunk t. The last chunk is the last one of the last
-    of samples // hop_length + 1 frames.
-    """
-    xp = namespace(waveform)
-    *batch, samples = waveform.shape
-    chunks = samples // hop_length + math.ceil(window_length / hop_length)
-    before, total = window_length // 2, chunks * hop_length
-    padded = PADDINGS[padding](waveform, before, max(0, total - before - samples))
-    return xp.reshape(padded[..., :total], (*batch, chunks, hop_length))  # (*batch, chunks, hop_length)
-
-
-def join_hops(
-    hops: Float[Array, "*batch chunks hop_length"], window_length: int
-) -> Float[Array, "*batch S {window_length}"]:
-    """Lay out overlapping frames: frame t is chunk t, chunk t + 1 and so on in one row.
-
-    Nothing is gathered by index: piece j of all frames at once is the chunks from the j-th onwards.
-    """
-    xp = namespace(hops)
-    chunks, hop_length = hops.shape[-2:]
-    pieces = math.ceil(window_length / hop_length)
-    S = chunks - pieces + 1
-    x = xp.concat([hops[..., j : j + S, :] for j in range(pieces)], axis=-1)
-    return x[..., :window_length]  # (*hops.shape[:-2], S, window_length)
-
-
 def frame_waveform(
     waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
 ) -> Float[Array, "*batch samples//{hop_length}+1 {window_length}"]:
-    """Cut overlapping frames, frame t centred on sample t * hop_length, the ends padded as `PADDINGS` says.
+    """Cut a waveform into overlapping frames, frame t centred on sample t * hop_length.
+
+    Sample m of frame t is sample t * hop_length + m - window_length//2 of the waveform, which is padded by
+    half a window at each end. On NumPy and PyTorch the frames are a view: they take no memory beyond that of
+    the padded waveform, and must not be written to.
 
     >>> frame_waveform(np.arange(6.0), window_length=4, hop_length=3)
     array([[2., 1., 0., 1.],
            [1., 2., 3., 4.],
            [4., 5., 4., 3.]])
+
+    Args:
+        waveform: at least one sample.
+        window_length: samples in a frame.
+        hop_length: samples from the centre of one frame to that of the next, from 1 to window_length.
+        padding: "reflect" or "constant" (zeros), the keys of `PADDINGS`.
+
+    Raises:
+        ValueError: another hop_length or padding.
     """
-    return join_hops(cut_hops(waveform, window_length, hop_length, padding), window_length)
+    if not 1 <= hop_length <= window_length:
+        raise ValueError(
+            f"Expected a hop_length from 1 to window_length={window_length}, got {hop_length}: "
+            "a longer hop skips samples."
+        )
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}.")
+    before = window_length // 2
+    padded = PADDINGS[padding](waveform, before, window_length - before)
+    return namespace(padded).sliding_windows(padded, window_length, hop_length)
 
 
 def make_window(window_length: int) -> Float[np.ndarray, " {window_length}"]:
-    """Periodic Hann window: it fades every frame in and out, so that the cut ends do not sound as clicks.
+    """Periodic Hann window: w_m = 1/2 - 1/2 cos(2πm / window_length). It fades a frame in and out.
 
     >>> make_window(4)
     array([0. , 0.5, 1. , 0.5])
@@ -112,45 +102,62 @@ def make_window(window_length: int) -> Float[np.ndarray, " {window_length}"]:
 def compute_stft(
     waveform: Float[Array, "*batch samples"], window_length: int, hop_length: int, padding: str = "reflect"
 ) -> Complex[Array, "*batch samples//{hop_length}+1 {window_length}//2+1"]:
-    """Short-time Fourier transform: the spectrum of every windowed frame.
+    """Short-time Fourier transform: frames times the Hann window, and the Fourier transform of each.
 
-    Bin k is the frequency k * sample_rate / window_length, from 0 to half the sample rate.
+    Bin k is the frequency k * sample_rate / window_length in hertz. Arguments and errors are those of
+    `frame_waveform`. The windowed frames and their spectrum are the large arrays on the way to a spectrogram:
+    each takes window_length / hop_length times the memory of the waveform, 4 times for TVLT.
     """
     frames = frame_waveform(waveform, window_length, hop_length, padding)
-    return compute_spectrum(frames, namespace(frames).as_like(make_window(window_length), frames))
-
-
-def compute_spectrum(
-    frames: Float[Array, "*batch S window_length"], window: Float[Array, "window_length"]
-) -> Complex[Array, "*batch S window_length//2+1"]:
-    """Fade every frame in and out, and take its Fourier transform."""
-    return namespace(frames).rfft(frames * window)
+    xp = namespace(frames)
+    return xp.rfft(frames * xp.as_like(make_window(window_length), frames))
 
 
 def compute_power(spectrum: Complex[Array, "*batch S bins"]) -> Float[Array, "*batch S bins"]:
-    """Squared magnitude: how much there is of each frequency, whatever its phase."""
+    """Squared magnitude, (Re z)² + (Im z)²: the power at each frequency. The phase is dropped."""
     xp = namespace(spectrum)
     return xp.real(spectrum) ** 2 + xp.imag(spectrum) ** 2
 
 
 def hertz_to_mel(hertz: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """Slaney's scale of perceived pitch: linear up to 1 kHz, which is mel 15; then 27 mel a factor of 6.4."""
+    """Slaney's mel scale, the default of librosa: linear up to 1 kHz = 15 mel, logarithmic above.
+
+    >>> hertz_to_mel(np.array([200.0, 1000.0, 6400.0]))
+    array([ 3., 15., 42.])
+    """
     above = 15 + 27 * np.log(np.maximum(hertz, 1000) / 1000) / np.log(6.4)
     return np.where(hertz < 1000, hertz * 3 / 200, above)
 
 
 def mel_to_hertz(mel: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """The inverse of `hertz_to_mel`."""
+    """The inverse of `hertz_to_mel`.
+
+    >>> mel_to_hertz(np.array([3.0, 15.0, 42.0]))
+    array([ 200., 1000., 6400.])
+    """
     return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((np.maximum(mel, 15) - 15) / 27))
 
 
 @lru_cache(maxsize=16)
-def make_mel_filters(sample_rate: int, mel_bins: int, window_length: int) -> Float[np.ndarray, "F bins"]:
-    """Triangles over frequency, evenly spaced in mel, half overlapping, of area one in hertz (Slaney).
+def make_mel_filters(
+    sample_rate: int, mel_bins: int, window_length: int
+) -> Float[np.ndarray, "{mel_bins} {window_length}//2+1"]:
+    """Triangular filters over frequency, centres evenly spaced in mel, each of area one in hertz (Slaney).
 
-    The last one ends at half the sample rate. Where the window is so short that a triangle falls between two
-    frequencies, a row of the picture would stay empty for ever: a ValueError says what fits.
+    They are those of `librosa.filters.mel`. Each begins and ends at the centres of its neighbours; the last
+    one ends at half the sample rate. The array is read-only, because it is cached.
+
+    >>> make_mel_filters(8000, mel_bins=3, window_length=16).shape
+    (3, 9)
+
+    Raises:
+        ValueError: a sample rate below 1 Hz, no mel bin, a window that is odd or shorter than 4 samples, or
+            one so short that no frequency lies in one of the filters; the message says what fits.
     """
+    if not 1 <= sample_rate < np.inf or mel_bins < 1:
+        raise ValueError(f"Expected at least 1 Hz and 1 mel bin, got {sample_rate} and {mel_bins}.")
+    if window_length < 4 or window_length % 2:
+        raise ValueError(f"Expected an even window_length of at least 4 samples, got {window_length}.")
     frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
     highest = hertz_to_mel(np.array(sample_rate / 2))
     edges = mel_to_hertz(np.linspace(0, highest, mel_bins + 2))
@@ -158,55 +165,42 @@ def make_mel_filters(sample_rate: int, mel_bins: int, window_length: int) -> Flo
     rising, falling = (frequencies - left) / (centre - left), (right - frequencies) / (right - centre)
     filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (right - left)
     if not filters.any(axis=1).all():
-        spacing = hertz_to_mel(np.array(sample_rate / window_length))  # a wider triangle holds a frequency
+        spacing = hertz_to_mel(np.array(sample_rate / window_length))  # a wider filter holds a frequency
         fitting_bins = math.ceil(2 * highest / spacing - 1e-9) - 2
         fitting_window = 2 * int(sample_rate / edges[2] / 2) + 2
         raise ValueError(
             f"{mel_bins} mel bins with window_length={window_length} at {sample_rate} Hz leave one empty: "
             f"use at most {fitting_bins} mel bins, or a window_length of at least {fitting_window}."
         )
-    filters.flags.writeable = False  # the cache hands the same array to everyone
+    filters.flags.writeable = False
     return filters
 
 
 def apply_mel_filters(
     power: Float[Array, "*batch S bins"], filters: Float[np.ndarray, "F bins"]
 ) -> Float[Array, "*batch S F"]:
-    """Add up the power that falls into each mel filter."""
+    """Sum the power over frequencies, weighted by each mel filter: power @ filters.T"""
     xp = namespace(power)
     return xp.matmul(power, xp.as_like(filters.T, power))
 
 
-def compute_mel_power(
-    hops: Float[Array, "*batch chunks hop_length"],
-    window_length: int,
-    filters: Float[np.ndarray, "F {window_length}//2+1"],
-) -> Float[Array, "*batch S F"]:
-    """All steps from the chunks of `cut_hops` to the power in each mel filter, a few frames at a time.
-
-    A window of 2048 samples and a hop of 512 make four times as many numbers as the waveform had, and the
-    spectrum as many again; so frames are never all there at once.
-    """
-    xp = namespace(hops)
-    further = math.ceil(window_length / hops.shape[-1]) - 1  # chunks that a frame needs behind its first
-    window, weights = (xp.as_like(x, hops) for x in (make_window(window_length), filters.T.copy()))
-
-    def compute(steps: slice) -> Float[Array, "*batch _ F"]:
-        frames = join_hops(hops[..., steps.start : steps.stop + further, :], window_length)
-        return xp.matmul(compute_power(compute_spectrum(frames, window)), weights)
-
-    return compute(slice(0, hops.shape[-2] - further))
-
-
 def power_to_decibel(power: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
-    """10 log10(power), at least -100 dB, and at least the loudest spot of the same clip less 80 dB."""
+    """10 log10(power), at least -100 dB, and at least the maximum of the same clip minus 80 dB.
+
+    >>> power_to_decibel(np.array([[1.0, 1e-3, 1e-9]])).round(6)
+    array([[  0., -30., -80.]])
+    """
     xp = namespace(power)
-    decibel = xp.log(xp.maximum(power, QUIETEST_POWER)) / DECIBEL
+    decibel = xp.log(xp.maximum(power, LOWEST_POWER)) / DECIBEL
     return xp.maximum(decibel, xp.max(decibel, axis=(-2, -1), keepdims=True) - DYNAMIC_RANGE)
 
 
 def normalise_decibel(decibel: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
-    """Bring -60 dB and everything below to -1, which is silence, and 20 dB and everything above to 1."""
+    """Map -60 dB … 20 dB to -1 … 1, and clip what lies outside. Silence is -1.
+
+    >>> normalise_decibel(np.array([[-80.0, -60.0, -10.0, 20.0]]))
+    array([[-1.  , -1.  ,  0.25,  1.  ]])
+    """
     xp = namespace(decibel)
     return xp.minimum(xp.maximum((decibel - 20.0) / 40.0, -2.0), 0.0) + 1.0
 
@@ -220,22 +214,30 @@ def log_mel_spectrogram(
     padding: str = "reflect",
     drop_last_step: bool = True,
 ) -> Float[Array, "*batch max(1,samples//{hop_length}+1-{drop_last_step}) {mel_bins}"]:
-    """The picture of a sound, (..., S, F) in [-1, 1]: a row a step in time, low to high pitch along it.
+    """The log-mel spectrogram of a waveform, (..., S, F) in [-1, 1]: step by step, low frequencies first.
 
-    Samples are expected in [-1, 1], at least one. Beyond its ends a waveform goes on as in a mirror
-    (`padding="reflect"`) or with zeros ("constant"). There is a step every hop from the first sample on, that
-    is samples // hop_length + 1; the last one is dropped, unless it is the only one or `drop_last_step` is
-    False. At 44.1 kHz this is the processor of transformers; the released code of TVLT pads with zeros and
-    keeps the last step.
+    There is a step for every `hop_length` samples, the first one centred on the first sample: samples //
+    hop_length + 1 steps. The default is what transformers' `TvltFeatureExtractor` computes at 44.1 kHz; the
+    released code of TVLT pads with zeros and keeps the last step.
 
     >>> log_mel_spectrogram(np.zeros((3, 1000)), 8000, mel_bins=7, window_length=64, hop_length=20).shape
     (3, 50, 7)
+
+    Args:
+        waveform: float32 or float64, in [-1, 1], at least one sample. Leading axes are independent waveforms.
+        sample_rate: in hertz.
+        mel_bins: F.
+        window_length: samples in a frame, an even number.
+        hop_length: samples from one step to the next, from 1 to window_length.
+        padding: how the waveform is extended by half a window at each end: "reflect" or "constant" (zeros).
+        drop_last_step: leave the last step out, unless it is the only one.
+
+    Raises:
+        ValueError: a waveform that is empty, of another dtype or not finite, or settings that do not fit.
     """
-    check_geometry(sample_rate, mel_bins, window_length, hop_length)
-    check_choice("padding", padding, PADDINGS)
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
-    hops = cut_hops(waveform, window_length, hop_length, padding)
-    log_mel = normalise_decibel(power_to_decibel(compute_mel_power(hops, window_length, filters)))
+    power = compute_power(compute_stft(waveform, window_length, hop_length, padding))
+    log_mel = normalise_decibel(power_to_decibel(apply_mel_filters(power, filters)))
     S = max(1, log_mel.shape[-2] - drop_last_step)
     return log_mel[..., :S, :]

@@ -11,10 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Num
 
+from minitvlt.backends import Array, namespace
 from minitvlt.files import write_atomically
-from minitvlt.signals.checks import check_waveform
 
 HIGHEST_WAV_RATE = 2**31 - 1  # Hz: bytes a second are written as 32 bits
+LARGEST_SAMPLE = 1e12  # its power still fits into float32, for any window
+INTEGER_SAMPLES = {  # how to convert samples of these dtypes to floating-point ones in [-1, 1)
+    "int16": "divide by 32768",
+    "int32": "divide by 2147483648",
+    "uint8": "subtract 128 and divide by 128",
+}
 LONGEST_HOLE = 0.05  # seconds between two pieces of sound; containers round their times to some milliseconds
 
 
@@ -24,6 +30,25 @@ class Sound(NamedTuple):
     time: float
     rate: int
     samples: Float[np.ndarray, " samples"]
+
+
+def check_waveform(waveform: Array, name: str = "the waveform") -> None:
+    """Raise a ValueError unless these are finite floating-point samples, of one waveform or of several."""
+    xp, shape = namespace(waveform), tuple(waveform.shape)
+    if len(shape) < 1 or 0 in shape:
+        raise ValueError(f"Expected {name} of shape (..., samples), at least one sample long, got {shape}.")
+    if not str(waveform.dtype).endswith(("float32", "float64")):
+        hint = INTEGER_SAMPLES.get(str(waveform.dtype).split(".")[-1])
+        what_to_do = f"convert it to float32 and {hint}" if hint else "convert it to float32"
+        raise ValueError(f"Expected {name} as float32 or float64, got {waveform.dtype}: {what_to_do}.")
+    largest = xp.max(xp.abs(waveform))
+    if not largest < np.inf:
+        raise ValueError(f"Expected finite samples, but {name} holds NaN or infinity: replace them.")
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(
+            f"Expected samples in [-1, 1], but {name} goes beyond {LARGEST_SAMPLE:g}, where its power "
+            "overflows: divide it by its largest magnitude."
+        )
 
 
 def check_channel(waveform: np.ndarray, name: str = "the waveform") -> None:

@@ -112,7 +112,7 @@ def test_a_run_leaves_a_folder_with_everything(capsys, task, figure, outputs):
     )
 
 
-def test_the_checkpoint_holds_encoder_and_head_and_the_names_of_its_labels():
+def test_the_checkpoint_holds_encoder_and_head_and_the_names_of_its_labels(undrawn):
     assert start("shape") == 0
     tuned = load("finetuned/model.safetensors")
     assert tuned.decoder is tuned.matching is None and tuned.config.loss_type == "classification"
@@ -122,7 +122,7 @@ def test_the_checkpoint_holds_encoder_and_head_and_the_names_of_its_labels():
     assert main(["finetune", "colour", *words]) == 0
 
 
-def test_scores_are_those_of_the_predictions_that_are_written():
+def test_scores_are_those_of_the_predictions_that_are_written(undrawn):
     assert start("shape") == 0
     lines = [json.loads(line) for line in Path("finetuned/predictions.jsonl").read_text().splitlines()]
     right = sum(line["label"] == line["prediction"] for line in lines)
@@ -136,7 +136,7 @@ def test_two_runs_with_one_seed_are_identical_file_by_file():
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes(), name
 
 
-def test_the_mean_of_tokens_may_be_read_instead_of_cls():
+def test_the_mean_of_tokens_may_be_read_instead_of_cls(undrawn):
     assert start("shape", "--pooling", "mean") == 0
     assert load("finetuned/model.safetensors").config.pooling == "mean"
 
@@ -148,7 +148,7 @@ def test_goals_belong_to_the_standard_runs():
     assert not TaskSettings(Config.tiny(), FINETUNING, data="labels.csv").is_standard
 
 
-def test_torch_runs_the_same_command():
+def test_torch_runs_the_same_command(undrawn):
     pytest.importorskip("torch")
     assert start("valence", "--backend", "torch", "--device", "cpu", "--out", "theirs") == 0
     assert start("valence", "--out", "ours") == 0
@@ -162,24 +162,20 @@ def test_torch_runs_the_same_command():
 
 
 @pytest.fixture
-def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
-    """A run in `finetuned` that was stopped after two of four steps; returns what a whole one leaves."""
-    start("shape", "--out", "whole", "--seed", "3")
+def interrupted(monkeypatch, capsys) -> None:
+    """A run in `finetuned` that was stopped after two of four steps."""
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=3)
         assert start("shape", "--seed", "3") == 130
     capsys.readouterr()
-    return {name: Path("whole", name).read_bytes() for name in SAME}
 
 
-def test_a_run_that_was_interrupted_goes_on_as_if_it_never_had_been(interrupted):
-    assert main(["finetune", "--resume"]) == 0
-    assert {name: Path("finetuned", name).read_bytes() for name in SAME} == interrupted
-
-
-def test_resume_may_say_again_what_the_run_does(interrupted):
-    assert start("shape", "--seed", "3", "--resume") == 0
-    assert {name: Path("finetuned", name).read_bytes() for name in SAME} == interrupted
+@pytest.mark.parametrize("again", [[], ["shape", "--checkpoint", "model.safetensors", "--seed", "3"]])
+def test_an_interrupted_run_is_resumed_bit_for_bit(undrawn, interrupted, again):
+    assert main(["finetune", "--resume", *again]) == 0
+    assert start("shape", "--out", "whole", "--seed", "3") == 0
+    for name in SAME:
+        assert Path("finetuned", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
 @pytest.mark.parametrize(
@@ -200,7 +196,7 @@ def test_resume_refuses_another_model_under_the_old_name(interrupted, capsys):
     assert "is not the model that the run in finetuned began with" in refuse(capsys, "--resume")
 
 
-def test_resume_needs_a_run_of_this_command(capsys):
+def test_resume_needs_a_run_of_this_command(undrawn, capsys):
     assert "no run to resume in finetuned" in refuse(capsys, "--resume")
     assert start("shape", steps=1) == 0
     settings = json.loads(Path("finetuned/run.json").read_text())
@@ -211,7 +207,7 @@ def test_resume_needs_a_run_of_this_command(capsys):
         assert "run.json is damaged (it has other entries" in refuse(capsys, "--resume")
 
 
-def test_settings_come_back_as_they_were():
+def test_settings_come_back_as_they_were(undrawn):
     assert start("shape", "--pooling", "cls", steps=1) == 0
     settings = read_settings(Path("finetuned"), TaskSettings)
     assert (settings.task, settings.pooling, settings.recipe.steps) == ("shape", "cls", 1)
@@ -252,7 +248,7 @@ def write_labels(label, name: str = "labels.jsonl", **columns) -> str:
         ("ranking", lambda n: None, "recall@1 of 3", 2),
     ],
 )
-def test_every_task_is_learnt_from_a_label_file(clips, capsys, task, label, figure, pictures):
+def test_every_task_is_learnt_from_a_label_file(undrawn, clips, capsys, task, label, figure, pictures):
     path = write_labels(label)
     before = read_everything("clips")
     assert start(task, "--data", path, steps=2) == 0
@@ -270,7 +266,7 @@ def test_every_task_is_learnt_from_a_label_file(clips, capsys, task, label, figu
 
 
 @needs_av
-def test_a_film_that_is_broken_is_named_and_passed_over(clips, capsys):
+def test_a_film_that_is_broken_is_named_and_passed_over(undrawn, clips, capsys):
     path = write_labels(lambda n: n / 7)
     for n in (1, 5):
         Path(f"clips/{n}.mp4").write_bytes(b"this is no film")
@@ -282,7 +278,7 @@ def test_a_film_that_is_broken_is_named_and_passed_over(clips, capsys):
 
 
 @needs_av
-def test_two_runs_from_a_label_file_are_identical(clips):
+def test_two_runs_from_a_label_file_are_identical(undrawn, clips):
     path = write_labels(lambda n: n % 2)
     for name in ("one", "two"):
         assert start("classification", "--data", path, "--out", name, steps=2) == 0
@@ -346,7 +342,7 @@ def test_the_default_checkpoint_is_that_of_pretrain(capsys):
     assert re.search("run/model.safetensors is not there", refuse(capsys, "shape"))
 
 
-def test_a_run_that_is_there_is_left_alone(capsys):
+def test_a_run_that_is_there_is_left_alone(undrawn, capsys):
     assert start("shape", steps=1) == 0
     capsys.readouterr()
     words = ("shape", "--checkpoint", "model.safetensors")

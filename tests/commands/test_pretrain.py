@@ -54,6 +54,7 @@ ALL = {
     "run.json",
     "training_state.safetensors",
 }
+SAME = ALL - {"report.html", "run.json"}  # the others say --out
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +110,7 @@ def test_a_run_leaves_a_folder_with_everything(capsys):
 def test_two_runs_with_one_seed_are_identical_file_by_file():
     for name in ("one", "two"):
         start("--out", name, steps=2)
-    for name in ALL - {"report.html", "run.json"}:  # they say --out
+    for name in SAME:
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes(), name
 
 
@@ -121,7 +122,7 @@ def test_goals_belong_to_the_standard_run_alone():
     assert not Settings(Config.tiny(), Recipe(), data="clips").is_standard
 
 
-def test_a_task_left_out_leaves_its_picture_out(capsys):
+def test_a_task_left_out_leaves_its_picture_out(undrawn, capsys):
     Path("run").mkdir()  # an empty folder is taken
     Path("small.json").write_text(json.dumps({**SMALL, "task_matching": False}))
     assert start(steps=1) == 0
@@ -136,7 +137,7 @@ def test_a_task_left_out_leaves_its_picture_out(capsys):
     }
 
 
-def test_torch_runs_the_same_command():
+def test_torch_runs_the_same_command(undrawn):
     assert start("--backend", "torch", "--device", "cpu", "--out", "theirs") == 0
     assert start("--out", "ours") == 0
     ours, theirs = (
@@ -157,29 +158,20 @@ def claimed() -> Path:
     return Path("run/run.json")
 
 
-@pytest.fixture
-def interrupted(monkeypatch, capsys) -> dict[str, bytes]:
-    """A run in `run` that was stopped after two of four steps; returns what a whole one leaves."""
-    start("--out", "whole", "--seed", "3")
+@pytest.mark.parametrize("again", [[], ["--config", "small.json", "--seed", "3", "--backend", "numpy"]])
+def test_an_interrupted_run_is_resumed_bit_for_bit(undrawn, monkeypatch, capsys, again):
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=3)
         assert start("--seed", "3") == 130
     assert capsys.readouterr().err.endswith("interrupted.\n")
-    return {name: Path("whole", name).read_bytes() for name in ALL - {"report.html", "run.json"}}
-
-
-def test_a_run_that_was_interrupted_goes_on_as_if_it_never_had_been(interrupted):
-    assert main(["pretrain", "--resume"]) == 0
-    assert {name: Path("run", name).read_bytes() for name in interrupted} == interrupted
+    assert main(["pretrain", "--resume", *again]) == 0
     assert "--seed 3</pre>" in Path("run/report.html").read_text(), "the command that started it"
+    assert start("--out", "whole", "--seed", "3") == 0
+    for name in SAME:
+        assert Path("run", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
-def test_resume_may_say_again_what_the_run_does(interrupted):
-    assert start("--resume", "--seed", "3", "--backend", "numpy") == 0
-    assert {name: Path("run", name).read_bytes() for name in interrupted} == interrupted
-
-
-def test_a_finished_run_is_scored_and_drawn_again():
+def test_a_finished_run_is_scored_and_drawn_again(undrawn):
     start(steps=2)
     before = read_everything("run")
     for name in ("report.html", "curves.png", "model.safetensors"):
@@ -234,7 +226,7 @@ def test_settings_come_back_as_they_were(claimed):
     assert read_settings(Path("run")).command == SETTINGS.command
 
 
-def test_a_run_killed_before_its_first_step_is_resumed(claimed):
+def test_a_run_killed_before_its_first_step_is_resumed(undrawn, claimed):
     assert main(["pretrain", "--resume"]) == 0
     assert len(read_metrics(Path("run/metrics.jsonl"))) == 4
 

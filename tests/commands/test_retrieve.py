@@ -108,7 +108,7 @@ def find_median_place(scores: np.ndarray) -> float:
     return (places[(len(places) - 1) // 2] + places[len(places) // 2]) / 2
 
 
-def test_recall_over_64_clips_is_that_of_the_full_table_of_scores(capsys):
+def test_recall_over_64_clips_is_that_of_the_full_table_of_scores(undrawn, capsys):
     names = write_films(64)
     assert retrieve("clips") == 0
     found, scores = read_scores()
@@ -132,7 +132,7 @@ def test_recall_over_64_clips_is_that_of_the_full_table_of_scores(capsys):
     }  # fmt: skip
 
 
-def test_ranks_of_each_clip_are_written():
+def test_ranks_of_each_clip_are_written(undrawn):
     names = write_films(7)
     assert retrieve("clips") == 0
     _, scores = read_scores()
@@ -144,7 +144,7 @@ def test_ranks_of_each_clip_are_written():
         assert line["best sound"] == names[scores[:, i].argmax()]
 
 
-def test_in_a_label_file_whatever_has_the_same_label_is_right():
+def test_in_a_label_file_whatever_has_the_same_label_is_right(undrawn):
     names = write_films(6)
     labels = ["dog", "cat", "dog", "dog", "cat", "bird"]
     lines = [json.dumps({"file": name, "label": label}) for name, label in zip(names, labels, strict=True)]
@@ -160,7 +160,7 @@ def test_in_a_label_file_whatever_has_the_same_label_is_right():
     assert recall["median rank"] == np.median(places)
 
 
-def test_a_label_file_may_name_pictures_and_sound_apart_and_spans():
+def test_a_label_file_may_name_pictures_and_sound_apart_and_spans(undrawn):
     write_film("clips/long.mp4", 1, 4 * SECONDS)
     write_wav("clips/other.wav", make_sweep(SECONDS, 8000), 8000)
     Path("clips/pairs.csv").write_text(
@@ -172,7 +172,7 @@ def test_a_label_file_may_name_pictures_and_sound_apart_and_spans():
     assert scores.shape == (3, 3)
 
 
-def test_what_cannot_be_used_is_named_and_the_rest_is_scored(capsys):
+def test_what_cannot_be_used_is_named_and_the_rest_is_scored(undrawn, capsys):
     write_films(3)
     Path("clips/broken.mp4").write_bytes(b"this is no film")
     write_clip("clips/silent.mp4", Clip(make_frames(3, 8, 8), 25.0, None, 0))
@@ -182,7 +182,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_scored(capsys):
     assert read_scores()[0] == ["00.mp4", "01.mp4", "02.mp4"]
 
 
-def test_clips_of_unequal_length_are_scored_as_if_alone():
+def test_clips_of_unequal_length_are_scored_as_if_alone(undrawn):
     for number, share in enumerate((1.0, 0.4, 0.7)):
         write_film(f"clips/{number}.mp4", number, share * SECONDS)
     assert retrieve("clips") == 0
@@ -197,7 +197,7 @@ def test_clips_of_unequal_length_are_scored_as_if_alone():
         )
 
 
-def test_a_model_that_ranks_does_it_by_that_head():
+def test_a_model_that_ranks_does_it_by_that_head(undrawn):
     write_films(3)
     assert retrieve("clips") == 0
     params = init(CONFIG, seed=1)
@@ -207,7 +207,7 @@ def test_a_model_that_ranks_does_it_by_that_head():
     assert not np.allclose(read_scores()[1], read_scores("ranked/scores.csv")[1])
 
 
-def test_torch_finds_the_same():
+def test_torch_finds_the_same(undrawn):
     pytest.importorskip("torch")
     write_films(3)
     assert retrieve("clips") == 0
@@ -218,7 +218,7 @@ def test_torch_finds_the_same():
 # A sound, or a video, against a folder
 
 
-def test_a_sound_finds_videos_in_the_order_of_their_scores(capsys):
+def test_a_sound_finds_videos_in_the_order_of_their_scores(undrawn, capsys):
     names = write_films(7)
     assert retrieve("clips") == 0
     _, scores = read_scores()
@@ -236,7 +236,7 @@ def test_a_sound_finds_videos_in_the_order_of_their_scores(capsys):
     )
 
 
-def test_a_video_finds_sounds_in_the_order_of_their_scores():
+def test_a_video_finds_sounds_in_the_order_of_their_scores(undrawn):
     names = write_films(4)
     assert retrieve("clips") == 0
     _, scores = read_scores()
@@ -245,7 +245,7 @@ def test_a_video_finds_sounds_in_the_order_of_their_scores():
     np.testing.assert_allclose([found[name] for name in names], scores[:, 2], atol=1e-4)
 
 
-def test_sounds_are_no_videos_and_pictures_no_sounds(capsys):
+def test_sounds_are_no_videos_and_pictures_no_sounds(undrawn, capsys):
     write_films(2)
     write_wav("clips/tone.wav", make_sweep(SECONDS, 8000), 8000)
     assert retrieve("clips", "--sound", "clips/tone.wav") == 0
@@ -255,7 +255,7 @@ def test_sounds_are_no_videos_and_pictures_no_sounds(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_cannot_be_searched_is_named_and_the_rest_is_ranked(capsys):
+def test_what_cannot_be_searched_is_named_and_the_rest_is_ranked(undrawn, capsys):
     write_films(2)
     Path("clips/broken.mp4").write_bytes(b"this is no film")
     assert retrieve("clips", "--sound", "clips/00.mp4") == 0

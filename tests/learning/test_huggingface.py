@@ -607,8 +607,8 @@ def test_a_failed_download_is_one_clear_error(error, message, monkeypatch):
 # -------------------------------------------------------------------------------------------- what is refused
 
 SETTINGS = {
-    "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob=0.1 is not supported"),
-    "another activation": ({"hidden_act": "relu"}, "hidden_act='relu' is not supported"),
+    "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob must be 0.0"),
+    "another activation": ({"hidden_act": "relu"}, "hidden_act must be gelu"),
     "three numbers as patch": ({"image_patch_size": [2, 2, 2]}, "image_patch_size must be a"),
     "another model": ({"model_type": "vit"}, 'type "tvlt"'),
     "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
@@ -618,7 +618,7 @@ SETTINGS = {
     ),
     "another frame": ({"image_size": 8}, r"pos_embed_v has the shape \(1, 6, 10\), .* \(1, 16, 10\)"),
     "another loss": ({"loss_type": "hinge"}, "loss_type must be one of"),
-    "NaN": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must lie between"),
+    "NaN": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be between 0 and 1"),
     "endless layers": ({"num_hidden_layers": 10**12}, "too few for"),
     "an endless decoder": ({"decoder_num_hidden_layers": 10**12}, "too few for"),
     "a wide decoder": ({"decoder_hidden_size": 3 * 10**15}, "too few for"),

@@ -116,10 +116,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no hops": ({"hop_length_to_sampling_rate": 0}, "not 44100 and 0"),
     "many hops": (
         {"hop_length_to_sampling_rate": 10**9},
-        "hop_length must be a positive whole number, not 0",
+        "hop_length must be a positive integer, not 0",
     ),
-    "a hop in words": ({"hop_length": "512"}, "hop_length must be a positive whole number, not '512'"),
-    "no frames": ({"num_frames": 0}, "num_frames must be a positive whole number"),
+    "a hop in words": ({"hop_length": "512"}, "hop_length must be a positive integer, not '512'"),
+    "no frames": ({"num_frames": 0}, "num_frames must be a positive integer"),
     "a broken length": ({"spectrogram_length": 1000}, "1000 is not a multiple of audio_patch_size"),
     "an odd window": ({"n_fft": 1023}, "window_length must be an even number"),
     "no padding": ({"padding_value": float("nan")}, "audio_padding_value must be a finite number"),

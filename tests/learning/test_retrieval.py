@@ -98,10 +98,10 @@ def test_every_kind_of_encoder_gives_the_same_scores_as_forward(changes):
 def test_no_pair_is_left_out_however_pairs_are_grouped(monkeypatch, numbers):
     """Trap 16: the released code's retrieval stops after ten videos."""
     monkeypatch.setattr(retrieval, "NUMPY_GROUP", numbers)
-    params, sounds, videos = draw_model(), draw_set(13, 1), draw_set(11, 2)
+    params, sounds, videos = draw_model(), draw_set(5, 1), draw_set(11, 2)
     found = score_all_pairs(params, sounds, videos)
     np.testing.assert_allclose(found, score_by_loops(params, sounds, videos), rtol=1e-9, atol=1e-11)
-    assert len(np.unique(found)) == 143
+    assert len(np.unique(found)) == 55
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 97), (97, 1), (23, 31), (301, 5)])
@@ -138,8 +138,8 @@ def test_each_clip_is_embedded_once(monkeypatch):
             return embed(encoder, config, clips, mask)
 
         monkeypatch.setattr(retrieval, name, count)
-    score_all_pairs(draw_model(), draw_set(13, 1), draw_set(11, 2))
-    assert sorted(embedded) == [11, 13]
+    score_all_pairs(draw_model(), draw_set(5, 1), draw_set(7, 2))
+    assert sorted(embedded) == [5, 7]
 
 
 def test_one_set_is_scored_with_itself():

@@ -1,18 +1,19 @@
 """The notebooks are built and checked: a planted fault of every kind is found."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("nbclient", reason="building notebooks takes jupytext, nbclient and ipykernel")
-import build
 import nbformat
-import rules
 
-from minitvlt.diagrams import new_axes
-from minitvlt.notebook import show
+import build
+import rules
+from helpers.diagrams import new_axes
+from helpers.notebook import show
 
 SOURCE = """# %% [markdown]
 # # A notebook
@@ -22,8 +23,8 @@ SOURCE = """# %% [markdown]
 
 # %%
 import minitvlt as mt
-from minitvlt.diagrams import new_axes
-from minitvlt.notebook import Slider, play, show
+from helpers.diagrams import new_axes
+from helpers.notebook import Slider, play, show
 
 # %% [markdown]
 # ## Adding
@@ -60,8 +61,16 @@ print("only elsewhere")
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def helpers_are_found() -> Iterator[None]:
+    """The notebooks of these tests lie elsewhere: their kernels do not find `helpers` beside them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(build.__file__).parent), prepend=os.pathsep)
+        yield
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(helpers_are_found: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / "notes.txt").write_text("notes")
     source = folder / "00_adding.py"
@@ -170,7 +179,7 @@ def test_a_cell_that_fails_is_found_and_nothing_is_written(source):
 
 def test_a_figure_that_is_shown_as_it_is_has_no_alt_text(source):
     (problem,) = rewrite(source, 'show(figure, "A line that rises from one to three.")', "figure")
-    assert problem == "cell 5 shows a picture without an alt text: minitvlt.notebook.show(figure, alt)"
+    assert problem == "cell 5 shows a picture without an alt text: helpers.notebook.show(figure, alt)"
 
 
 def test_a_warning_is_found(source):

@@ -4,6 +4,8 @@ Both are said a second time in tests/helpers/processing.py. What differs in the 
 tests/model/test_lineages.py; from raw clips to logits it goes in tests/test_lineages.py.
 """
 
+from typing import get_args, get_type_hints
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -13,7 +15,6 @@ from minitvlt.signals.clips import read_clip
 from minitvlt.signals.frames import INTERPOLATIONS
 from minitvlt.signals.prepare import prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import PADDINGS
-from minitvlt.validation import CHOICES
 from tests.helpers.media import find_real_clip, needs_av
 from tests.helpers.processing import (
     make_film,
@@ -79,8 +80,9 @@ def test_every_difference_of_processing_has_a_test_here():
 
 
 def test_the_words_of_the_configuration_are_those_that_the_processing_knows():
-    assert set(PADDINGS) == set(CHOICES["stft_padding"])
-    assert set(INTERPOLATIONS) == set(CHOICES["frame_interpolation"])
+    fields = get_type_hints(Config)
+    assert set(PADDINGS) == set(get_args(fields["stft_padding"]))
+    assert set(INTERPOLATIONS) == set(get_args(fields["frame_interpolation"]))
 
 
 @needs_av

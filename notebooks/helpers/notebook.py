@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+import minitvlt
 from minitvlt.drawing import encode_png
 from minitvlt.signals.waveforms import encode_wav
 
@@ -125,6 +126,6 @@ def side_by_side(*exhibits: Exhibit) -> Exhibit:
 def show_source(*functions: Callable[..., Any]) -> Source:
     """Show the source of functions or classes of one file: the lesson where the code itself is the lesson."""
     originals = [inspect.unwrap(function) for function in functions]
-    package = Path(__file__).parent
-    file = Path(inspect.getsourcefile(originals[0])).relative_to(package.parent)
+    root = Path(minitvlt.__file__).parents[1]
+    file = Path(inspect.getsourcefile(originals[0])).relative_to(root)
     return Source("\n\n".join(inspect.getsource(original) for original in originals), file.as_posix())

@@ -1,0 +1,170 @@
+"""The work as each contender does it: this package on NumPy and on torch, transformers 4.40.2, librosa.
+
+Each function prepares whatever is not part of the work and returns a function that does the work once.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import minitvlt as mt
+from minitvlt.learning.engine import Engine
+from minitvlt.learning.objectives import PRETRAINING
+from minitvlt.learning.optimizer import start_adamw
+from tests.benchmarks.cases import Case, count_tokens, draw_clips, draw_waveform, list_pairs
+
+Run = Callable[[], Any]
+
+
+def prepare(name: str, case: Case) -> Run:
+    """Prepare a contender.
+
+    Args:
+        name: "numpy", "torch", "transformers" or "librosa"; "numpy-pairwise" runs the model on each pair.
+            "-cuda", "-bfloat16" (autocast) and "-compiled" may follow "torch" and "transformers".
+        case: the work.
+    """
+    library, *words = name.split("-")
+    if library == "numpy":
+        return prepare_pairwise(case) if "pairwise" in words else prepare_numpy(case)
+    if case.work == "spectrogram" and library in PREPARE_SPECTROGRAM:
+        return PREPARE_SPECTROGRAM[library](case)
+    return prepare_on_torch(library, words, case)
+
+
+def prepare_numpy(case: Case) -> Run:
+    """This package on NumPy, in one process."""
+    if case.work != "step":
+        return prepare_ours(case, lambda tree: tree)
+    params, batch = mt.init(case.config), draw_batch(case)
+    counts, engine, recipe = PRETRAINING.count(batch), Engine(params, start_adamw(params)), mt.Recipe()
+
+    def run() -> Any:
+        numbers, gradient = engine.compute(PRETRAINING.compute, [batch], counts)
+        engine.update(gradient, numbers, 0, recipe)
+        return numbers["loss"]
+
+    return run
+
+
+def prepare_pairwise(case: Case) -> Run:
+    """Every pair through the whole model, 64 of them at a time."""
+    params, clips = mt.init(case.config), draw_clips(case)
+    pairs = list_pairs(case.batch)
+    return lambda: [mt.score_matches(params, clips.video[v], clips.audio[a]) for a, v in pairs]
+
+
+def prepare_ours(case: Case, place: Callable[[Any], Any]) -> Run:
+    """All but training, which is the same on both backends; `place` moves a tree to where it computes."""
+    if case.work == "spectrogram":
+        return partial(mt.log_mel_spectrogram, place(draw_waveform(case)), case.config.sample_rate)
+    params, clips = place(mt.init(case.config)), draw_clips(case)
+    if case.work == "retrieval":
+        return partial(mt.score_all_pairs, params, clips)
+    masks = [np.ones((case.batch, N), bool) for N in count_tokens(case)]  # as `mt.prepare` gives them
+    return partial(mt.forward, params, *place([clips.video, clips.audio, *masks]))
+
+
+def draw_batch(case: Case) -> mt.PretrainingBatch:
+    """Draw a batch for pre-training."""
+    return mt.make_batch(draw_clips(case), case.config, np.random.default_rng(0))
+
+
+def prepare_on_torch(library: str, words: list[str], case: Case) -> Run:
+    """Ours or transformers on torch; a step is the loss, its gradient, clipping and torch's AdamW."""
+    import torch
+
+    device, trains = "cuda" if "cuda" in words else "cpu", case.work == "step"
+    compute, parameters = {"torch": make_ours, "transformers": make_transformers}[library](case, device)
+    compute = torch.compile(compute) if "compiled" in words else compute
+    optimizer = torch.optim.AdamW(parameters, lr=3e-5) if trains else None
+
+    def run() -> Any:
+        rounds = torch.autocast(device, torch.bfloat16, enabled="bfloat16" in words)
+        with torch.inference_mode(not trains), rounds:
+            result = compute()
+        if trains:
+            result.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return result
+
+    return run
+
+
+def make_ours(case: Case, device: str) -> tuple[Run, list[Any]]:
+    """This package's forward computation on torch, and the parameters that it trains."""
+    place = partial(mt.to_backend, name="torch", device=device)
+    if case.work != "step":
+        return prepare_ours(case, place), []
+    module, batch = mt.to_module(place(mt.init(case.config))), place(draw_batch(case))
+    return lambda: module(mt.pretraining_loss, batch).loss, list(module.parameters())
+
+
+def make_transformers(case: Case, device: str) -> tuple[Run, list[Any]]:
+    """The forward computation of transformers, and the parameters that it trains."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    known = transformers.TvltConfig().to_dict().keys() & case.config.to_dict().keys()
+    config = transformers.TvltConfig(**{name: getattr(case.config, name) for name in known})
+    kind = transformers.TvltModel if case.work == "inference" else transformers.TvltForPreTraining
+    model = kind(config).to(device).train(case.work == "step")
+
+    def place(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(device)
+
+    def make_masks(batch: int) -> dict[str, torch.Tensor]:  # as its processor gives them
+        video, audio = (np.ones((batch, N), np.float32) for N in count_tokens(case))
+        return {"pixel_mask": place(video.astype(int)), "audio_mask": place(audio)}
+
+    clips, masks = draw_batch(case), make_masks(case.batch)
+    inputs = {"pixel_values": place(clips.video), "audio_values": place(clips.audio)}
+    if case.work == "inference":
+        return partial(model, **inputs, **masks), []
+    if case.work == "retrieval":
+        return lambda: score_pairs(model, make_masks, **inputs), []
+    inputs |= {"pixel_values_mixed": place(clips.mixed_video), "pixel_mask_mixed": masks["pixel_mask"]}
+    inputs["labels"] = place(clips.is_match.astype(np.float32))
+    return lambda: model(**inputs, **masks).loss, list(model.parameters())
+
+
+def score_pairs(model: Any, make_masks: Callable[..., Any], pixel_values: Any, audio_values: Any) -> Any:
+    """Every pair through the encoder and the matching head of transformers, 64 of them at a time."""
+    scores = []
+    for a, v in list_pairs(len(pixel_values)):
+        encoded = model.tvlt(pixel_values[v], audio_values[a], **make_masks(len(a)))
+        scores.append(model.matching_head(encoded.last_hidden_state))
+    return scores
+
+
+def prepare_librosa(case: Case) -> Run:
+    """Power in mel bins, decibel, [-1, 1]."""
+    import librosa
+
+    config, waveform = case.config, draw_waveform(case)
+    geometry = {"n_fft": config.window_length, "hop_length": config.hop_length}
+    geometry |= {"sr": config.sample_rate, "n_mels": config.frequency_length}
+
+    def run() -> np.ndarray:
+        decibel = librosa.power_to_db(librosa.feature.melspectrogram(y=waveform, **geometry), top_db=80.0)
+        return np.clip((decibel - 20.0) / 40.0, -2.0, 0.0) + 1.0
+
+    return run
+
+
+def prepare_extractor(case: Case) -> Run:
+    """The spectrogram of transformers alone, without the padding and masks of its feature extractor."""
+    import transformers
+
+    extractor, waveform = transformers.TvltFeatureExtractor(), draw_waveform(case)
+    return lambda: extractor._np_extract_fbank_features(waveform)
+
+
+PREPARE_SPECTROGRAM = {"librosa": prepare_librosa, "transformers": prepare_extractor}
