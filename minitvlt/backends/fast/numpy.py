@@ -21,7 +21,7 @@ def linear(
     x: Float[Array, "*batch in"], weight: Float[Array, "out in"], bias: Float[Array, "out"] | None = None
 ) -> Float[Array, "*batch out"]:
     """Return x Wᵀ + b as one product over all rows, which threads share if it is large."""
-    rows = x.reshape(-1, x.shape[-1]) if x.size else np.empty((0, x.shape[-1]), x.dtype)
+    rows = x.reshape(-1, x.shape[-1])
     y = np.empty((len(rows), len(weight)), np.result_type(x, weight))
 
     def work(some: slice) -> None:

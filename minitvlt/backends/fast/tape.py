@@ -27,8 +27,7 @@ def weight_vjp(
     g: Float[Array, "*batch out"], x: Float[Array, "*batch in"]
 ) -> tuple[Float[Array, "out in"], Float[Array, "out"]]:
     """∂L/∂W = Gᵀ X, whose rows threads share if it is large, and ∂L/∂b: the sum of the rows of G."""
-    rows = max(1, g.size // g.shape[-1])
-    g, x = g.reshape(rows, -1), x.reshape(rows, -1)
+    g, x = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
     g_weight = np.empty((g.shape[1], x.shape[1]), g.dtype)
 
     def work(some: slice) -> None:
@@ -38,7 +37,7 @@ def weight_vjp(
         work(slice(None))
     else:
         share(work, g.shape[1])
-    return g_weight, np.ones(rows, g.dtype) @ g  # as a product: NumPy's sum over rows is slower
+    return g_weight, np.ones(len(g), g.dtype) @ g  # as a product: NumPy's sum over rows is slower
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
