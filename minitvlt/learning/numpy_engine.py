@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from minitvlt.backends import map_tree, walk
-from minitvlt.backends.fast.cores import count_cores, on_one_core, reserve_cores
+from minitvlt.backends.fast.threads import count_cores, on_one_core, reserve_cores
 from minitvlt.learning.batches import count_clips, split_batch
 from minitvlt.learning.engine import Compute, Engine, Numbers, Pieces
 from minitvlt.learning.optimizer import AdamWState

@@ -7,13 +7,13 @@ many pairs; and of the last block only cls is computed, because nothing else is 
 
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import inf, isqrt
+from math import isqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend
-from minitvlt.backends.fast.cores import share
+from minitvlt.backends.fast.threads import share
 from minitvlt.learning.engine import move_beside
 from minitvlt.model.checks import check_clips
 from minitvlt.model.parameters import Block, MatchingHead, Params
@@ -70,7 +70,7 @@ def score_all_pairs(
 
     groups = list(product(rows, columns))
     if namespace(heard.x).name == "numpy":
-        parts = share(lambda some: [score(group) for group in groups[some]], len(groups), inf)
+        parts = share(lambda some: [score(group) for group in groups[some]], len(groups))
         tables = [table for part in parts for table in part]
     else:
         tables = [score(group) for group in groups]

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from minitvlt.backends import kernels_in_use, to_backend
-from minitvlt.backends.fast.memory import keep_all_memory
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
 from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
@@ -69,7 +68,7 @@ def train(
             a loss or gradient that is not finite, in which case the state before that step is kept.
     """
     check_execution(params, execution, recipe)
-    with join_processes(params), keep_all_memory():
+    with join_processes(params):
         state_path = Path(folder) / STATE
         steps_done, state = load_state(state_path, params, recipe)
         with closing(start_engine(params, state, execution)) as engine:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
-from minitvlt.backends import cores
+from minitvlt.backends.fast import threads
 from minitvlt.config import Config
 from minitvlt.learning import numpy_engine
 from minitvlt.learning.engine import Engine, start_engine
@@ -39,7 +39,6 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def three_cores():
     """As if products might use three threads, so that there are two helpers; nobody is left behind."""
-    cores.gather.cache_clear()
     with threadpool_limits(3, user_api="blas"):
         yield
         gc.collect()
@@ -49,7 +48,7 @@ def three_cores():
 
 def count_threads() -> set[int]:
     """How many threads the libraries of products use, those that were there from the beginning."""
-    return {library.num_threads for library in cores.gather().libraries}
+    return {library.num_threads for library in threads._libraries()}
 
 
 def make(kind=NumpyEngine, config: Config = CONFIG) -> Engine:
