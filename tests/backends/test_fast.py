@@ -42,7 +42,8 @@ def compare(call: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> None:
         largest = max(np.max(np.abs(x), initial=0) for x in expected)
         for x, y in zip(found, expected, strict=True):
             assert x.shape == y.shape and x.dtype == y.dtype
-            assert np.max(np.abs(x - y), initial=0) <= TOLERANCES[arrays[0].dtype.name] * largest
+            most = TOLERANCES[arrays[0].dtype.name] * largest
+            np.testing.assert_allclose(x, y, rtol=0, atol=most)
 
 
 @DTYPES
