@@ -193,11 +193,6 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
     return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)
 
 
-def run_part(function: Callable[..., Array], x: Array, part: Any, *args: Any) -> Array:
-    """Call `function(x, part, *args)`; a module that stands for the part is called with the function."""
-    return part(function, x, *args) if callable(part) else function(x, part, *args)
-
-
 def to_module(params: Any) -> Any:
     """Return a `torch.nn.Module` with a copy of the parameters, under the names that `flatten` gives.
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from jaxtyping import Bool, Float
 
-from minitvlt.backends import Array, namespace, recompute, run_part
+from minitvlt.backends import Array, namespace, recompute
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 
 
@@ -48,7 +48,7 @@ def run_blocks(
             normalised = run_norm(x, block.attention_norm, eps)
             query, key, _ = split_heads(normalised, block.attention, heads)
             maps.append(attention_weights(query, key, is_real))
-        x = run_part(run, x, block, heads, eps, is_real)
+        x = run(x, block, heads, eps, is_real)
         hidden.append(x)
     return BlocksOutput(
         x, tuple(hidden) if return_hidden else None, tuple(maps) if return_attention else None
