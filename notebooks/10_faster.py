@@ -454,7 +454,7 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # On NumPy the package's own training does this without being asked, where a model is small and the system is
 # Linux: each core gets a process with a part of the batch
 # ([numpy_engine.py](../minitvlt/learning/numpy_engine.py)). With PyTorch's engine, gradients are exchanged
-# while others are still being computed, and `--shard` leaves each process only a share of the parameters:
+# while others are still being computed:
 #
 # ```bash
 # torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --out run

@@ -165,3 +165,16 @@ def test_equal_largest_values_share_the_gradient_as_on_the_tape() -> None:
     assert value_and_grad(lambda x: torch_backend.max(x))(x)[1].tolist() == [0, 0.5, 0.5]
     assert value_and_grad(lambda x: torch.sum(torch_backend.maximum(x, 5.0)))(x)[1].tolist() == [0, 0.5, 0.5]
     assert value_and_grad(lambda x: torch.sum(torch_backend.minimum(x, 5.0)))(x)[1].tolist() == [1, 0.5, 0.5]
+
+
+def test_under_autocast_sums_are_in_float32():
+    x = torch.tensor([256.0, 1.0, 1.0], dtype=torch.bfloat16)  # in bfloat16, 257 is 256
+    for name in ("sum", "mean", "exp", "log"):
+        function = getattr(torch_backend, name)
+        assert function(x).dtype == torch.bfloat16
+        with torch.autocast("cpu", torch.bfloat16):
+            assert function(x).dtype == torch.float32
+            assert function(x.double()).dtype == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch_backend.sum(x).item() == 258
+        assert torch_backend.sum(x.long()).dtype == torch.int64

@@ -1,16 +1,18 @@
 """Trainings that several processes share; torchrun starts this file in each of them.
 
-    torchrun --nproc-per-node 2 -m tests.helpers.shared_training FOLDER '{"name": {"compile": true}, ...}'
+    torchrun --nproc-per-node 2 -m tests.helpers.shared_training FOLDER '{"name": {"dtype": "bfloat16"}, ...}'
 
 Each entry is a training in a folder of its name. Beside the fields of `Execution` it may say other values of
 the recipe and the configuration, and `{"killed": [rank, call]}`: the process of that rank kills itself when
-it begins to compute for the so-manieth time.
+it begins to compute for the so-manieth time. With `compile`, programs are traced and then run by PyTorch as
+they are, which is faster than to compile them and needs no compiler.
 """
 
 import json
 import os
 import signal
 import sys
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,13 @@ def kill_at(rank: int, call: int) -> None:
 
 def main() -> None:
     """Run the trainings one after the other, in one group of processes."""
+    import torch
     import torch.distributed as dist
 
+    from minitvlt.learning import torch_processes
+
+    torch_processes.check_compiler = lambda device: None
+    torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend="eager")
     dist.init_process_group("gloo")
     for name, values in json.loads(sys.argv[2]).items():
         if "killed" in values:
