@@ -123,9 +123,9 @@ show(figure, "Left: a stretch of the wave, cut and faded. Right: three bell-shap
 from minitvlt.signals.spectrogram import compute_stft
 
 X = compute_stft(x, M, h)
-k, m = 28, np.arange(M)
+k, m = 51, np.arange(M)
 by_hand = np.sum(w * x[t * h + m - M // 2] * np.exp(-2j * np.pi * k * m / M))
-print("shape:", X.shape, "  frequency 28 is", k * R / M, "Hz")
+print("shape:", X.shape, "  frequency 51 is", k * R / M, "Hz")
 print("the sum, and the package:", np.round(by_hand, 2), np.round(X[t, k], 2))
 
 # %% [markdown]

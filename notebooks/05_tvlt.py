@@ -127,12 +127,12 @@ print("all four are matches:", bool((by_hand > 0).all()))
 # **What was hidden?** Here the encoder is shown only the kept tokens. A smaller transformer, the decoder,
 # gets its answers back in their places, a mask token in all others, and positions of its own. It runs on each
 # sense alone: whatever it needs to know of the other sense must have been gathered by the encoder. The source
-# has one line for each of these steps.
+# takes these steps one after the other, for video and for sound.
 
 # %%
-from minitvlt.model.pretraining import autoencode
+from minitvlt.model.pretraining import predict_patches
 
-show_source(autoencode)
+show_source(predict_patches)
 
 # %% [markdown]
 # The picture shows both ways through the model, with the shapes for our four clips. A patch has 432 numbers
@@ -265,11 +265,11 @@ for name, operations in work.items():
 print(f"together    {sum(work.values()) / 1e9:7.1f} billion for a clip of {1024 * 512 / 44100:.0f} s")
 counted = count_flops(base, "inference", batch=1, frames=8, steps=1024)
 print("as helpers/flops.py counts:", sum(work.values()) == counted)
+print(f"our small model needs {count_flops(config) / 1e6:.0f} million for a clip")
 
 # %% [markdown]
-# A laptop of two cores manages some 200 billion of these a second in matrix products, so one clip takes two
-# and a half seconds or more. Our small model needs 6 million operations for a clip, some thirty microseconds'
-# worth.
+# How many of these a machine computes in a second, and how near the model comes to that, is measured in
+# [10](10_faster.ipynb).
 
 # %% [markdown]
 # The two parts of a block grow differently: linear maps with $N$, attention with $N^2$. They cost the same

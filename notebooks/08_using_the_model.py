@@ -464,6 +464,6 @@ show(figure, "Three rows of three frames and a spectrogram: the clips that were 
 # ## Where to go on
 #
 # [09](09_backends.ipynb) runs the model on other libraries, [10](10_faster.ipynb) makes it faster, and
-# [11](11_the_real_thing.ipynb) takes a checkpoint and a film of your own. The tasks are in
-# [finetuning.py](../minitvlt/learning/finetuning.py), their losses in
-# [losses.py](../minitvlt/model/losses.py). The whole path is in the [overview](README.md).
+# [11](11_the_real_thing.ipynb) takes a checkpoint and a film of your own. The heads of
+# the tasks and their losses are in [tasks.py](../minitvlt/model/tasks.py), fine-tuning is in
+# [finetuning.py](../minitvlt/learning/finetuning.py). All notebooks are in the [overview](README.md).

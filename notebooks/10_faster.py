@@ -1,18 +1,19 @@
 # %% [markdown]
 # # 10 · Faster
 #
-# How fast is it, how fast could it be, and what lies between? This notebook measures where the time goes,
-# counts the arithmetic, finds the floor below which no program can get, and looks at the tricks that bring
-# one near it: blocks, cores, shorter numbers, compilers, and more than one process.
+# The plain kernels are the formulas as they are read; the fast kernels compute the same results in less time
+# and memory. This notebook times each layer on both, counts the arithmetic, finds the least time that it
+# takes on this machine, and explains how the fast kernels come closer to it. Then it compares with PyTorch,
+# shorter number formats and a compiler, and divides a training step among processes.
 #
 # **You will be able to** profile a model, count its floating-point operations by hand, tell whether a piece
-# of code waits for arithmetic or for memory, and share a training step among processes.
+# of code is limited by arithmetic or by memory, and divide a training step among processes.
 #
 # **Time to run:** about 30 seconds. **Before this:** the parts of a block and attention in blocks, in
-# [04](04_attention.ipynb).
+# [04](04_attention.ipynb); the array interface and its kernels, in [09](09_backends.ipynb).
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -24,8 +25,8 @@ except ModuleNotFoundError:
 # %% [markdown]
 # ## Measuring
 #
-# We take a middle-sized model, `Config.small()`, with random parameters: for speed it does not matter what
-# they are. One clip has 4 frames of 128 by 128 pixels and 5.9 seconds of sound: 513 tokens.
+# We take a middle-sized model, `Config.small()`, with random parameters: their values do not change the
+# speed. One clip has 4 frames of 128 by 128 pixels and 5.9 seconds of audio: 513 tokens.
 
 # %%
 import time
@@ -40,87 +41,103 @@ N, D = out.sequence.shape[1:]
 print("tokens:", N, "  width:", D, "  blocks:", config.num_hidden_layers)
 
 # %% [markdown]
-# A single measurement says little: the first call fetches memory and wakes threads, and the machine has
-# other things to do. So we call once for warming up, and then take the *shortest* of some: whatever disturbs
-# can only make it longer. And we keep to one core until the section on cores: then the numbers hold even
-# where others use the machine too.
-
+# A single measurement is not reliable: the first call allocates memory, and other programs run on the
+# machine. So `measure` makes one call to warm up, then returns the *shortest* of several times, because
+# disturbances only make a call longer. Until the section on threads we use one core. `reserve_cores` of the
+# package limits matrix products to one thread, until the function that it returns is called.
 
 # %%
-from threadpoolctl import threadpool_limits
+from minitvlt.backends.fast.threads import reserve_cores
 
-one_core = threadpool_limits(1)
+free_cores = reserve_cores()
 
 
 def measure(work, tries=5):
-    """The shortest of some times, in seconds."""
+    """The shortest of some times, in milliseconds."""
     work()
     times = []
     for _ in range(tries):
         start = time.perf_counter()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(1000 * (time.perf_counter() - start))
     return min(times)
 
 
+# %% [markdown]
+# `use_kernels` chooses between the plain and the fast kernels. `on_both` measures the same work on each,
+# in turns, so that other programs disturb both alike.
+
+
+# %%
+def on_both(work, tries=3):
+    """The shortest times on the plain and on the fast kernels; the fast ones are in use afterwards."""
+    times = {"plain": [], "fast": []}
+    for _ in range(tries):
+        for kernels in times:
+            mt.use_kernels(kernels)
+            times[kernels].append(measure(work, 1))
+    return {kernels: min(some) for kernels, some in times.items()}
+
+
 # %% tags=["volatile"]
-whole = measure(lambda: mt.forward(params, clip.video, clip.audio))
-print(f"forward: {1000 * whole:.0f} ms")
+whole = on_both(lambda: mt.forward(params, clip.video, clip.audio))
+for kernels, milliseconds in whole.items():
+    print(f"forward on {kernels} kernels: {milliseconds:.0f} ms")
 
 # %% [markdown]
 # ## Where the time goes
 #
-# All work goes through the functions of the waist ([09](09_backends.ipynb)), so a clock around each of them
-# tells where it goes. `clocked` puts the clocks on, and takes them off again.
+# We time each layer by itself, on the tokens of this clip, and multiply by how often `forward` calls it. All
+# blocks have the same shapes, so the first one stands for all.
 
 # %%
-from unittest.mock import patch
+from minitvlt.backends import namespace
+from minitvlt.model.transformer import run_linear, run_norm, split_heads
+from minitvlt.model.tvlt import embed_clips
 
-from minitvlt.backends import numpy_backend
-
-
-def clocked(name, spent):
-    function = getattr(numpy_backend, name)
-
-    def with_clock(*inputs, **others):
-        start = time.perf_counter()
-        result = function(*inputs, **others)
-        spent[name] += time.perf_counter() - start
-        return result
-
-    return patch.object(numpy_backend, name, with_clock)
-
+block, heads, layers = params.encoder.blocks[0], config.num_attention_heads, config.num_hidden_layers
+x = out.sequence
+query, key, value = split_heads(x, block.attention, heads)
+hidden = run_linear(x, block.mlp.expand)
 
 # %%
-from collections import defaultdict
-from contextlib import ExitStack
+calls = {"patch embedding": (1, lambda: embed_clips(params, (clip.video, clip.audio), (None, None)))}
+calls["LayerNorm"] = 2 * layers + 1, lambda: run_norm(x, block.attention_norm, config.layer_norm_eps)
+calls["queries, keys, values"] = layers, lambda: split_heads(x, block.attention, heads)
+calls["attention"] = layers, lambda: namespace(x).attention(query, key, value)
+calls["output projection"] = layers, lambda: run_linear(x, block.attention.output)
+calls["MLP, first linear map"] = layers, lambda: run_linear(x, block.mlp.expand)
+calls["GELU"] = layers, lambda: namespace(x).gelu(hidden)
+calls["MLP, second linear map"] = layers, lambda: run_linear(hidden, block.mlp.contract)
 
-spent = defaultdict(float)
-with ExitStack() as stack:
-    for name in ("linear", "attention", "gelu", "layer_norm"):
-        stack.enter_context(clocked(name, spent))
-    for _ in range(5):
-        start = time.perf_counter()
-        mt.forward(params, clip.video, clip.audio)
-        spent["the rest"] += time.perf_counter() - start
-spent["the rest"] -= sum(seconds for name, seconds in spent.items() if name != "the rest")
-spent = dict(sorted(spent.items(), key=lambda item: -item[1]))
+# %% tags=["volatile"]
+spent = {"plain": {}, "fast": {}}
+for name, (count, layer) in calls.items():
+    for kernels, milliseconds in on_both(layer).items():
+        spent[kernels][name] = count * milliseconds
+print(f"{'':<24}{'plain':>8}{'fast':>8}   ms of one forward pass")
+for name in calls:
+    print(f"{name:<24}{spent['plain'][name]:8.1f}{spent['fast'][name]:8.1f}")
+print(f"{'sum':<24}{sum(spent['plain'].values()):8.1f}{sum(spent['fast'].values()):8.1f}")
+print(f"{'forward':<24}{whole['plain']:8.1f}{whole['fast']:8.1f}")
 
 # %% [markdown]
-# The picture shows the share of each. Linear maps take most of it, then attention; the other functions touch
-# each number only a few times. The rest is additions, reordering, and Python itself.
+# The figure shows the same times as bars. The kernels differ most in attention and GELU. The linear maps are
+# matrix products, which NumPy's library computes on both; on the fast kernels they take most of the time.
 
 # %%
 from helpers.diagrams import new_axes, use_style
 from helpers.notebook import show, show_source
 
 use_style()
-figure, (axes,) = new_axes(size=(9, 2.8), x="milliseconds of one forward pass")
-bars = axes.barh(list(spent), [200 * seconds for seconds in spent.values()], color="gray")
-axes.bar_label(bars, fmt=" %.0f")
+figure, (axes,) = new_axes(size=(9, 4.2), x="milliseconds of one forward pass")
+for kernels, shift, colour in (("plain", -0.2, "lightgray"), ("fast", 0.2, "black")):
+    places = np.arange(len(calls)) + shift
+    axes.barh(places, list(spent[kernels].values()), 0.4, color=colour, label=kernels)
+axes.set_yticks(range(len(calls)), list(calls))
 axes.invert_yaxis()
-axes.margins(x=0.1)
-show(figure, "Five bars, of which the one of linear maps is by far the longest.")
+axes.legend()
+show(figure, "Pairs of bars for eight layers: on fast kernels, attention and GELU are shorter.")
 
 # %% [markdown]
 # ## Counting
@@ -128,14 +145,14 @@ show(figure, "Five bars, of which the one of linear maps is by far the longest."
 # Multiplying an $(m, k)$ by a $(k, n)$ matrix takes $m k n$ multiplications and as many additions: $2 m k n$
 # floating-point operations (FLOPs). In a block, each of the $N$ tokens of width $D$ goes through linear maps
 # with $3 D^2$ weights (queries, keys, values), $D^2$ (output) and $2 D W$ (the MLP, $W$ wide); and attention
-# has two products of $N \times D$ by $D \times N$ numbers. So one block takes
+# has two products of $2 N^2 D$ FLOPs. So one block takes
 #
 # $$F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D$$
 
 # %%
 from helpers.flops import count_flops
 
-W, layers = config.intermediate_size, config.num_hidden_layers
+W = config.intermediate_size
 linear_maps = 2 * N * (4 * D**2 + 2 * D * W) * layers
 attention = 4 * N**2 * D * layers
 embedding = 2 * D * (256 * 16 * 16 * 3 + 256 * 16 * 16)  # 256 patches of each
@@ -145,10 +162,10 @@ for name, flops in {"linear maps": linear_maps, "attention": attention, "embeddi
 print("as helpers/flops.py counts:", total == count_flops(config))
 
 # %% [markdown]
-# The first part grows with $N$, the second with its square. They are equal where
-# $2 N (4 D^2 + 2 D W) = 4 N^2 D$, which for $W = 4 D$ means $N = 6 D$. The picture shows both for the width
+# The first term of $F$ grows with $N$, the second with its square. They are equal where
+# $2 N (4 D^2 + 2 D W) = 4 N^2 D$, which for $W = 4 D$ means $N = 6 D$. The figure shows both for the width
 # of the published model over the number of tokens, on logarithmic axes. The dotted line marks its 2593
-# tokens: linear maps still lead there, but a clip twice as long would be ruled by attention.
+# tokens. There the linear maps take more; for a clip twice as long, attention does.
 
 # %%
 tokens, width = np.geomspace(100, 20000, 60), 768
@@ -161,141 +178,120 @@ print("equal at", 6 * width, "tokens")
 show(figure, "Two rising lines over the tokens; the steeper one, attention, crosses the other at 4608.")
 
 # %% [markdown]
-# ## The floor
+# ## The least time
 #
-# How fast could it be? No program can multiply faster than the machine. We measure what one core can do at
-# its best, with one large matrix product, and divide. That is the time below which `forward` cannot get here,
-# unless it computes less.
+# No program multiplies faster than the machine. We measure the rate of one core in a large matrix product,
+# and divide the FLOPs of `forward` by it. This is the least time that `forward` can take on one core, unless
+# it computes less.
 
 # %% tags=["volatile"]
 a, b = np.random.default_rng(0).normal(size=(2, 1536, 1536)).astype(np.float32)
-rate = 2 * 1536**3 / measure(lambda: a @ b)
-floor = total / rate
-print(f"one core multiplies at {rate / 1e9:.0f} GFLOP/s: floor {1000 * floor:.0f} ms")
-print(f"forward takes {1000 * whole:.0f} ms: {whole / floor:.1f} times the floor")
+rate = 2 * 1536**3 / measure(lambda: a @ b)  # FLOPs in a millisecond
+least = total / rate
+print(f"one core multiplies at {rate / 1e6:.0f} GFLOP/s: the least time is {least:.0f} ms")
+for kernels, milliseconds in whole.items():
+    print(f"forward on {kernels} kernels takes {milliseconds / least:.1f} times as long")
 
 # %% [markdown]
-# That speed is reached by large products only. In the picture, square matrices of more and more rows
-# are multiplied: small ones spend their time on the call and on fetching numbers. A large product uses each
-# number it fetched many times over, a small one only a few times. That is why one product over all tokens of
-# a batch beats one for each token.
+# Only large products reach this rate. In the figure, square matrices of more and more rows are multiplied.
+# Small products spend their time on the call and on loading numbers; a large one uses each number that it
+# has loaded many times. So one product over all tokens of a batch is faster than one for each token.
 
 # %%
 sizes = (8, 16, 32, 64, 128, 256, 512, 1024)
-speeds = [2 * n**3 / measure(lambda n=n: a[:n, :n] @ b[:n, :n]) / 1e9 for n in sizes]
+rates = [2 * n**3 / measure(lambda n=n: a[:n, :n] @ b[:n, :n]) / 1e6 for n in sizes]
 figure, (axes,) = new_axes(size=(9, 3.2), x="rows and columns", y="GFLOP/s")
-axes.semilogx(sizes, speeds, "o-", color="black", base=2)
-axes.axhline(rate / 1e9, color="gray", linestyle="--")
+axes.semilogx(sizes, rates, "o-", color="black", base=2)
+axes.axhline(rate / 1e6, color="gray", linestyle="--")
 axes.set_xticks(sizes, sizes)
 axes.set_ylim(0, None)
 show(figure, "A curve that rises from nearly nothing for small matrices to a plateau for large ones.")
 
 # %% [markdown]
-# ## Waiting for memory
+# ## GELU in place
 #
-# GELU has little arithmetic and still takes time. Written plainly, each step of the formula reads an array
-# from memory and writes another one. Cut into blocks that stay in the cache of a core, all steps are done for
-# a block before the next one comes. This is the package's:
+# GELU is $x \, \Phi(x)$, where $\Phi$ is the cumulative normal distribution. The plain kernel calls SciPy,
+# which computes $\Phi$ in double precision. The fast one uses that
+# $\Phi(x) \approx \tfrac12 \bigl(1 + \tanh(x \, p(x^2))\bigr)$ with a polynomial $p$ of degree 6, whose
+# coefficients are fitted to keep the largest error small:
 
 # %%
-from minitvlt.backends.numpy_kernels import cut_rows, fill_cdf
+from minitvlt.backends.fast import numpy as fast
 
-show_source(cut_rows, fill_cdf)
+show_source(fast.fill_cdf)
+
+# %%
+from scipy.special import ndtr
+
+points = np.linspace(-8, 8, 100_001).astype(np.float32)
+cdf = np.empty_like(points)
+fast.fill_cdf(points, cdf)
+error = np.abs(cdf - ndtr(points.astype(np.float64))).max()
+print("largest error below the spacing of float32 at 1:", error < np.finfo(np.float32).eps)
 
 # %% [markdown]
-# `fill_cdf` also replaces erf, which SciPy computes in double precision, by a polynomial inside a tanh that
-# is as exact as float32 can be. How much do the two ideas bring? We compare three ways on four million
-# numbers: erf, the same formula in whole arrays, and blocks.
+# `fill_cdf` works **in place**: each step writes into an array that exists already. A formula such as
+# `p * square + c` allocates two new arrays, and the operating system has to provide fresh memory for them.
+# `gelu` also calls it for one block of elements at a time, so that both arrays stay in the cache of the core
+# between the steps. We compare four versions on four million numbers.
+
 
 # %%
-from scipy.special import erf
+def gelu_with_new_arrays(x):
+    square = x * x
+    p = fast.POLYNOMIAL[-1] * square
+    for coefficient in fast.POLYNOMIAL[-2:0:-1]:
+        p = (p + coefficient) * square
+    return x * (0.5 * np.tanh(x * (p + fast.POLYNOMIAL[0])) + 0.5)
 
-from minitvlt.backends.numpy_kernels import gelu
 
-x = np.random.default_rng(0).normal(size=4_000_000).astype(np.float32)
+def gelu_in_place(x):
+    y = np.empty_like(x)
+    fast.fill_cdf(x, y)
+    y *= x
+    return y
 
 
 # %% tags=["volatile"]
-def gelu_in_whole_arrays(x):
-    cdf, square = np.empty_like(x), np.empty_like(x)
-    fill_cdf(x, cdf, square)
-    return x * cdf
+from minitvlt.backends import numpy_backend
 
-
-ways = {"whole arrays": gelu_in_whole_arrays, "blocks": gelu}
-ways["erf"] = lambda x: x * (0.5 + 0.5 * erf(x / np.float32(2**0.5)))
-for name in ("erf", "whole arrays", "blocks"):
-    print(f"{name:<14}{1000 * measure(lambda name=name: ways[name](x), 3):6.1f} ms")
+many = np.random.default_rng(0).normal(size=4_000_000).astype(np.float32)
+print(f"{'plain: SciPy':<28}{measure(lambda: numpy_backend.gelu(many), 3):6.0f} ms")
+print(f"{'polynomial, new arrays':<28}{measure(lambda: gelu_with_new_arrays(many), 3):6.0f} ms")
+print(f"{'polynomial, in place':<28}{measure(lambda: gelu_in_place(many), 3):6.0f} ms")
+print(f"{'fast: in place, in blocks':<28}{measure(lambda: fast.gelu(many), 3):6.0f} ms")
 
 # %% [markdown]
-# ## Tiles
+# ## Attention in blocks of queries
 #
-# Attention has the largest array of all, $N^2$ scores for each head. [04](04_attention.ipynb) showed that it
-# need never exist. In the package it is made in *tiles*: some queries with some keys, small enough to stay in
-# the cache between the product that makes the scores and the one that uses them up. This is the heart of it:
+# The scores of attention are $N^2$ numbers for each head. The plain kernel makes them all, and then further
+# arrays of the same size for the softmax. [04](04_attention.ipynb) computed attention in blocks of keys. The
+# fast kernel takes blocks of *queries*, each with all keys: a row of scores is then complete, and its softmax
+# needs no running maximum. Many short heads make one block; a long head is divided into blocks of 256
+# queries. The scores of all blocks are written into the same array, the scratch buffer.
 
 # %%
-from minitvlt.backends import numpy_attention, numpy_tiles
-
-show_source(numpy_attention.sum_values)
+show_source(fast.attend)
 
 # %% [markdown]
-# Both products have a short side, the 64 numbers of a head. Before NumPy's library of products multiplies, it
-# copies the matrices into an order of its own; large products hardly notice, these do. Small matrices it
-# takes as they lie, if the processor has AVX-512. So there the rows come in *piles*, small enough, and one
-# call multiplies all piles. Here are the scores of 2300 queries with 128 keys, in one piece and in 20 piles:
-
-# %% tags=["volatile"]
-rng = np.random.default_rng(0)
-queries, keys = (rng.normal(size=size).astype(np.float32) for size in [(2300, 64), (64, 128)])
-flops = 2 * 2300 * 64 * 128
-for name, rows in {"one piece": queries, "20 piles": queries.reshape(20, 115, 64)}.items():
-    print(f"{name}: {flops / measure(lambda rows=rows: rows @ keys, 50) / 1e9:.0f} GFLOP/s")
-
-# %% [markdown]
-# How large should a tile be? Too small, and each call of NumPy has little to do; too large, and the scores
-# fall out of the cache. We try some, for 2048 tokens and 12 heads, beside the plain way with all scores.
-
-# %%
-rng = np.random.default_rng(0)
-query, key, value = rng.normal(size=(3, 1, 12, 2048, 64)).astype(np.float32)
-
-
-def attend_plainly(query, key, value):
-    scores = query @ key.swapaxes(-1, -2) / np.float32(8)
-    return numpy_backend.softmax(scores) @ value
-
-
-kib = [16, 64, 256, numpy_tiles.TILE * 4 // 1024, 3072, 12288]  # the last holds all heads with 128 keys
-times = []
-for size in kib:
-    with patch.object(numpy_tiles, "TILE", size * 1024 // 4):
-        times.append(measure(lambda: numpy_attention.attention(query, key, value), 3))
-plain = measure(lambda: attend_plainly(query, key, value), 2)
-
-# %% [markdown]
-# The picture shows the time over the size of a tile; the dashed line is the plain way, which holds 192 MiB of
-# scores. Small tiles lose much. Then the curve is flat for a while: the package's choice, marked by a square,
-# has some room on both sides, so that it is good on machines with other caches too.
-
-# %% tags=["thumbnail"]
-figure, (axes,) = new_axes(size=(9, 3.4), x="scores in a tile (KiB)", y="milliseconds")
-axes.semilogx(kib, [1000 * seconds for seconds in times], "o-", color="black", base=2, label="tiles")
-axes.plot(kib[3], 1000 * times[3], "s", color="black", markersize=12)
-axes.axhline(1000 * plain, color="gray", linestyle="--", label="all scores at once")
-axes.set_ylim(0, None)
-axes.set_xticks(kib, [f"{size:.0f}" for size in kib])
-axes.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
-show(figure, "Time over the size of a tile: high for small tiles, then flat, far below the plain way.")
-
-# %% [markdown]
-# The other gain is memory. `tracemalloc` follows what NumPy allocates; here is the most at one time.
+# `attend` also returns $\log \sum_j e^{s_j}$ of the scores $s$ of every query. The backward pass computes the
+# scores again, block by block, and from this number the weights. The plain kernel of the tape keeps the
+# weights of all queries until the backward pass instead.
+#
+# `tracemalloc` follows what NumPy allocates; `find_peak` returns the most at one time. We measure time and
+# memory for more and more tokens, with 12 heads as in the published model.
 
 # %%
 import tracemalloc
+from functools import partial
+
+
+def run_kernel(query, key, value):
+    return namespace(query).attention(query, key, value)
 
 
 def find_peak(work):
+    """The most memory at one time that NumPy allocates, in MiB."""
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
@@ -303,49 +299,96 @@ def find_peak(work):
     return peak / 2**20
 
 
-plainly = find_peak(lambda: attend_plainly(query, key, value))
-tiled = find_peak(lambda: numpy_attention.attention(query, key, value))
-print("plainly: more than 300 MiB:", plainly > 300, "  in tiles: less than 50 MiB:", tiled < 50)
+# %%
+tokens = (128, 256, 512, 1024, 2048)
+times, peaks = {"plain": [], "fast": []}, {"plain": [], "fast": []}
+for n in tokens:
+    work = partial(run_kernel, *np.random.default_rng(0).normal(size=(3, 1, 12, n, 64)).astype(np.float32))
+    for kernels, milliseconds in on_both(work, 2).items():
+        times[kernels].append(milliseconds)
+    for kernels in ("plain", "fast"):
+        mt.use_kernels(kernels)
+        peaks[kernels].append(find_peak(work))
+for kernels, (*_, before, last) in peaks.items():
+    print(f"from 1024 to 2048 tokens, memory on {kernels} kernels grows {last / before:.0f} times")
+print("at 2048 tokens, fast kernels need less than a tenth:", peaks["fast"][-1] < peaks["plain"][-1] / 10)
 
 # %% [markdown]
-# ## Cores
+# The figure shows time and memory on logarithmic axes. The products are the same, so the time of both grows
+# with $N^2$ in the end; the memory of the fast kernel grows with $N$.
+
+# %% tags=["thumbnail"]
+figure, axes = new_axes(1, 2, size=(10, 3.6), titles=("time (ms)", "memory (MiB)"), x="tokens")
+for one, curves in zip(axes, (times, peaks), strict=True):
+    one.loglog(tokens, curves["plain"], "o--", color="gray", label="plain: all scores at once")
+    one.loglog(tokens, curves["fast"], "o-", color="black", label="fast: blocks of queries")
+    one.set_xticks(tokens, tokens)
+    one.minorticks_off()
+axes[0].legend()
+show(
+    figure, "Time and memory of attention over tokens: with many tokens, the fast kernel needs less of both."
+)
+
+# %% [markdown]
+# ## Threads for large operations
 #
-# NumPy computes element by element on one core; only its matrix products use all. In the package,
-# [cores.py](../minitvlt/backends/cores.py) gives each core a stretch of the rows and lets it do everything
-# for them, products included, so that no core waits for another. `threadpool_limits` says how many cores may
-# take part. With a core to spare the second line is clearly shorter; with a busy neighbour it is not.
+# NumPy runs matrix products on all cores, and everything else on one. The fast kernels divide the rows or
+# heads of a large operation among threads, and each thread computes its part from start to end. NumPy
+# releases Python's global lock inside its functions, so the threads run at the same time.
+
+# %%
+from minitvlt.backends.fast.threads import count_cores, on_one_core, share
+
+show_source(share)
+
+# %% [markdown]
+# Starting threads takes time as well. We measure `share` without any work, beside a linear map of
+# `"shapes-small"` (19 tokens) and one of this model (513 tokens). Where there is a single core, `share`
+# starts no thread.
 
 # %% tags=["volatile"]
-import os
+free_cores()
+small = mt.load("shapes-small").encoder.blocks[0].mlp.expand
+few = np.ones((19, small.weight.shape[1]), np.float32)
+works = {"threads without work": lambda: share(lambda some: None, count_cores())}
+works["linear map of 19 tokens"] = lambda: run_linear(few, small)
+works["linear map of 513 tokens"] = lambda: run_linear(x, block.mlp.expand)
+for name, work in works.items():
+    print(f"{name:<26}{1000 * measure(work, 20):8.0f} µs")
 
-one_core.restore_original_limits()
-for count in sorted({1, os.cpu_count() or 1}):
-    with threadpool_limits(count):
-        seconds = measure(lambda: mt.forward(params, clip.video, clip.audio))
-    print(f"{count:3} core{'s' if count > 1 else ' '}: {1000 * seconds:5.0f} ms")
+# %% [markdown]
+# So there are limits: only operations of at least `LARGE_PRODUCT` multiplications or `LARGE_ARRAY` elements
+# are divided, and attention from `LARGE` scores. Smaller ones run as they are.
+
+# %% tags=["volatile"]
+with on_one_core():
+    one = on_both(lambda: mt.forward(params, clip.video, clip.audio))
+both = on_both(lambda: mt.forward(params, clip.video, clip.audio))
+print(f"{'forward':<10}{'one core':>10}{f'{count_cores()} cores':>10}   ms")
+for kernels in ("plain", "fast"):
+    print(f"{kernels:<10}{one[kernels]:10.0f}{both[kernels]:10.0f}")
 
 # %% [markdown]
 # ## Less work
 #
-# The fastest arithmetic is the one that is not done. In pre-training the encoder sees only the patches that
-# are kept. With the formula for $F$ it is quickly said what that saves: hide three quarters of the published
-# model's tokens, and the encoder does less than a fifth.
+# The largest saving is not to compute. In pre-training the encoder processes only the patches that are kept.
+# The formula for $F$ gives what that saves for the published model; three quarters of the tokens hidden is
+# its last line.
 
 # %%
 D, W = 768, 3072
-for hidden in (0.0, 0.15, 0.5, 0.75):
-    kept = int(2592 * (1 - hidden)) + 1
+for ratio in (0.0, 0.15, 0.5, 0.75):
+    kept = int(2592 * (1 - ratio)) + 1
     flops, all_flops = (2 * n * (4 * D**2 + 2 * D * W) + 4 * n**2 * D for n in (kept, 2593))
-    print(f"{hidden:4.0%} hidden: {kept:5} tokens, {12 * flops / 1e9:7.0f} GFLOP, {flops / all_flops:6.1%}")
+    print(f"{ratio:4.0%} hidden: {kept:5} tokens, {12 * flops / 1e9:7.0f} GFLOP, {flops / all_flops:6.1%}")
 
 # %% [markdown]
 # ## PyTorch, bfloat16, a compiler, a graphics card
 #
-# The same model, moved to PyTorch. Two libraries in one process fight for cores and caches, and whoever is
-# timed second loses; so PyTorch is timed in a process of its own, and on one core, like NumPy.
-# `torch.compile` joins operations that NumPy has to do one by one; bfloat16 needs a processor or a card that
-# multiplies it. On a card, `torch.cuda.synchronize` waits until it is done: without it, one measures how fast
-# work is handed over.
+# The same model, moved to PyTorch. Two libraries in one process compete for cores and caches, so PyTorch is
+# timed in a process of its own, and on one core, as NumPy was. `torch.compile` joins operations that NumPy
+# has to compute one by one. On a graphics card, `torch.cuda.synchronize` waits until the work is done:
+# without it, one measures how long it takes to submit it.
 
 # %%
 SCRIPT = """
@@ -367,7 +410,8 @@ SCRIPT += """
             run(*inputs)
         torch.cuda.synchronize() if device == "cuda" else None
         times.append(time.perf_counter() - start)
-    print(f"{device}, {dtype}{', compiled' if compiles else '':<12}{1000 * min(times):8.1f} ms", flush=True)
+    name = f"torch, {device}, {dtype}{', compiled' if compiles else ''}"
+    print(f"{name:<32}{1000 * min(times):8.0f} ms", flush=True)
 """
 
 # %% tags=["volatile", "needs-torch"]
@@ -376,26 +420,26 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("torch"):
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=400)
     print(done.stdout, end="")
     if done.returncode:
         print("and no further: torch.compile needs a C++ compiler, and bfloat16 the right hardware")
-    print(f"NumPy, float32{'':<11}{1000 * whole:8.1f} ms")
+    for kernels, milliseconds in one.items():
+        print(f"{f'NumPy, {kernels} kernels, float32':<32}{milliseconds:8.0f} ms")
 else:
     print('PyTorch is missing: pip install "minitvlt[torch]". The rest goes without it.')
 
 # %% [markdown]
-# Do not believe these numbers for your machine: run the cell there. Where this was written, PyTorch was a
-# little faster than NumPy on one core, compiling brought nothing, and bfloat16 was three times as fast,
-# because that processor has units to multiply it; one without them is slower with it. On a graphics card the
-# gap is much wider, and bfloat16 pays there too: half the memory to move, and units made for it.
+# These times depend on the machine: run the cell on yours. bfloat16 halves the memory traffic, and is faster
+# where the processor or the card has instructions that multiply it. Without them it is slower than float32.
 
 # %% [markdown]
 # ## More than one process
 #
-# A batch that is too large for one process is cut into parts, one for each. Is the sum of the parts the
-# whole? Not if each divides by its own number of clips or of hidden patches: parts with few would count too
-# much. So the losses here are sums, divided by the counts of the *whole* batch. Then, over $R$ parts,
+# A batch that is too large for one process is divided into parts, one for each. If each process divided its
+# loss by its own number of clips or of hidden patches, the sum over the parts would not be the loss of the
+# batch: parts with few would have too much weight. So the losses here are sums, divided by the counts of the
+# *whole* batch. Then, over $R$ parts,
 #
 # $$\nabla L = \sum_{r=1}^{R} \nabla L_r$$
 #
@@ -417,8 +461,8 @@ same = all(np.allclose(first, second, atol=1e-4) for first, second in pairs)
 print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5), "  gradients too:", same)
 
 # %% [markdown]
-# With PyTorch, adding up over processes is one call, `all_reduce`. This is a whole program for it, whose
-# imports are in the cell after next:
+# With PyTorch, adding over processes is one call, `all_reduce`. This is a whole program for it, whose imports
+# are in the cell after next:
 #
 # ```python
 # dist.init_process_group("gloo")  # "nccl" among graphics cards
@@ -434,9 +478,9 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # ```
 
 # %% [markdown]
-# Every process draws the same batch from the same seed, and works on its own part; after `all_reduce` each
-# has the gradient of the whole, so all of them take the same step and stay equal, without a word about
-# parameters. Put these lines before it and save it all as `two.py`:
+# Every process draws the same batch from the same seed, and computes its own part. After `all_reduce` each
+# has the gradient of the whole batch, so all of them make the same update and their parameters stay equal.
+# Put these lines before it and save it all as `two.py`:
 #
 # ```python
 # import numpy as np, torch.distributed as dist, minitvlt as mt
@@ -444,17 +488,16 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # from minitvlt.model.pretraining import count_targets
 # ```
 #
-# Then start two processes from a terminal. Both say the same loss.
+# Then start two processes from a terminal. Both print the same loss.
 #
 # ```bash
 # torchrun --nproc-per-node 2 two.py
 # ```
 
 # %% [markdown]
-# On NumPy the package's own training does this without being asked, where a model is small and the system is
-# Linux: each core gets a process with a part of the batch
-# ([numpy_engine.py](../minitvlt/learning/numpy_engine.py)). With PyTorch's engine, gradients are exchanged
-# while others are still being computed:
+# The package's own training does this too. On NumPy, where the model is small and the system is Linux, each
+# core gets a process with a part of the batch
+# ([numpy_engine.py](../minitvlt/learning/numpy_engine.py)). With PyTorch, `torchrun` starts the processes:
 #
 # ```bash
 # torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --out run
@@ -463,13 +506,13 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # %% [markdown]
 # ## Try it
 #
-# **1. How far from the floor is a batch of eight clips?**
+# **1. How far from the least time is a batch of eight clips?**
 #
 # <details><summary>Answer</summary>
 #
-# Sample 8 clips, measure again, and compare with `8 * floor`: about as far. The products of one clip, with
-# its 513 tokens, are large enough already. With the 19 tokens of `"shapes-small"` it is another matter: there
-# a batch takes much less time for each clip than a single one.
+# Sample 8 clips, measure again on one core, and compare with `8 * least`: about as far. The products of one
+# clip, with its 513 tokens, are large enough already. The 19 tokens of `"shapes-small"` are not: there a
+# batch takes much less time for each clip than a single one.
 #
 # </details>
 
@@ -478,9 +521,9 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # <details><summary>Answer</summary>
 #
-# `measure(lambda: mt.log_mel_spectrogram(wave))` with `wave` of 5.9 s, that is 260,000 random samples at
-# 44.1 kHz: about five milliseconds. In the paper's own measurement it was more than the model: 60 ms of
-# 103 ms, for 20 s of sound, and both together 28 times faster than going through a speech recogniser.
+# Compare `measure(lambda: mt.log_mel_spectrogram(wave))` with `one["fast"]`, where `wave` has 5.9 s, that is
+# 260,000 random samples at 44.1 kHz. In the paper's own measurement it was more than the model: 60 ms of
+# 103 ms, for 20 s of audio, and both together 28 times faster than a pipeline with a speech recogniser.
 #
 # </details>
 
@@ -489,46 +532,46 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # <details><summary>Answer</summary>
 #
-# The maps have to be made after all: 12 blocks, 6 heads, 513 × 513 numbers, 72 MiB. Measure the call with
-# it: it takes clearly longer, as queries and keys are computed once more beside the fused attention.
+# The attention maps have to be stored: 12 blocks, 6 heads, 513 × 513 numbers, 72 MiB. The fast kernel for
+# attention is not used either, since it never has a whole map. Compare the call on both kernels by `on_both`.
 #
 # </details>
 
 # %% [markdown]
-# **4. Why is `min` taken in `measure`, and not the mean?**
+# **4. Why does `measure` return the minimum, and not the mean?**
 #
 # <details><summary>Answer</summary>
 #
-# Disturbances only ever add time, sometimes a lot, so the mean measures them too. The minimum is what the
-# code takes when it is left alone. For what users feel in a busy system, the median or the slowest tenth
-# would be the right question.
+# Disturbances only add time, sometimes a lot, so the mean measures them too. The minimum is the time of the
+# code on an otherwise idle machine. For what users experience on a busy system, the median or the slowest
+# tenth would be the right figure.
 #
 # </details>
 
 # %% [markdown]
-# **5. How many times more does a training step take than a forward pass?**
+# **5. How many times the FLOPs of a forward pass does a training step take?**
 #
 # <details><summary>Answer</summary>
 #
-# About three times: on the way back each product `x @ w.T` gives two more, one for the gradient of `x` and
+# About three times: in the backward pass each product `x @ w.T` has two more, one for the gradient of `x` and
 # one for that of `w`. Only frames and spectrograms need no gradient. Measure `compute(tiny, batch)` against
-# `mt.pretraining_loss(tiny, batch, counts)`.
+# `mt.pretraining_loss(tiny, batch, counts)`: is the ratio of the times the same?
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# Measure first, warm and more than once. Nearly all arithmetic is in products, $2 m k n$ each, so it can be
-# counted by hand; divided by the speed of the best product, that is the floor. What lies above it is waiting,
-# mostly for memory, and is won back by doing more with each number while it is in the cache: blocks for
-# element-wise work, tiles for attention, a stretch of rows for each core. Beyond that one computes less,
-# with shorter numbers, on other hardware, or in several processes whose gradients add up.
+# Measure first, after a warm-up and more than once. Nearly all arithmetic is in products, $2 m k n$ each, so
+# it can be counted by hand; divided by the rate of a large product, that is the least time. Most of what a
+# program takes beyond it is spent on memory. The fast kernels write in place, compute attention in blocks of
+# queries, and divide large operations among threads. Further gains come from computing less, from shorter
+# number formats, from other hardware, and from several processes whose gradients are added.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [11](11_the_real_thing.ipynb) runs the published model's sizes and your own film. The kernels are in
-# [numpy_kernels.py](../minitvlt/backends/numpy_kernels.py) and
-# [numpy_attention.py](../minitvlt/backends/numpy_attention.py). The whole path is in the
-# [overview](README.md).
+# [11](11_the_real_thing.ipynb) runs the published model's sizes and your own film. The fast kernels are in
+# [numpy.py](../minitvlt/backends/fast/numpy.py), [attention.py](../minitvlt/backends/fast/attention.py) and
+# [threads.py](../minitvlt/backends/fast/threads.py); those with gradients, in
+# [tape.py](../minitvlt/backends/fast/tape.py). All notebooks are in the [overview](README.md).
