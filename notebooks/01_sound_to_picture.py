@@ -193,11 +193,11 @@ for f in (200.0, 1000.0, 6400.0):
 # $$E[t, j] = \sum_k B[j, k R / M] \, P[t, k]$$
 
 # %%
-from minitvlt.signals.spectrogram import apply_mel_filters, make_mel_filters
+from minitvlt.signals.spectrogram import make_mel_filters
 
 F = config.frequency_length
 B = make_mel_filters(R, F, M)
-E = apply_mel_filters(P, B)
+E = P @ B.T
 print("filters:", B.shape, "  power in them:", E.shape)
 print("largest difference from the sum:", f"{np.max(np.abs(E - P @ B.T)):.0e}")
 

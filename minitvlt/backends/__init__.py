@@ -84,8 +84,8 @@ def namespace(*arrays: Array | None) -> ModuleType:
     found = {}
     for array in arrays:
         if array is not None:
-            backend = _backend_of(array)
-            found[backend.name] = backend
+            module = _modules.get(type(array)) or _find_backend(array)
+            found[module.name] = module
     if len(found) == 1:
         return next(iter(found.values()))
     if found.keys() == {"numpy", "tape"}:
@@ -99,8 +99,8 @@ def namespace(*arrays: Array | None) -> ModuleType:
     )
 
 
-def _backend_of(array: Any) -> ModuleType:
-    for kind, module in _modules.items():
+def _find_backend(array: Any) -> ModuleType:
+    for kind, module in tuple(_modules.items()):  # a copy: another thread may add torch
         if isinstance(array, kind):
             return module
     for matches, module in _registered.values():
@@ -153,7 +153,7 @@ def to_backend(tree: Any, name: str, device: str | None = None, dtype: str | Non
     backend = _backend_named(name)
 
     def convert(array: Array) -> Array:
-        source = _backend_of(array)
+        source = namespace(array)
         return backend.from_numpy(array if source is backend else source.to_numpy(array), device, dtype)
 
     return map_tree(convert, tree)
@@ -171,12 +171,17 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
         A function that returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`. Gradients
         are a tree like the parameters; integers, booleans and parameters that the value does not depend on
         have gradient zero. NumPy parameters are differentiated by `tape`, torch parameters by autograd.
+
+    Raises:
+        ValueError: when it is called, a value that is not a scalar, or arrays of a library without gradients.
     """
 
     def differentiated(params: Any, *args: Any) -> Any:
         backend = namespace(*(array for _, array in walk(params)))
-        differentiate = tape.differentiate if backend.name == "numpy" else backend.differentiate
-        value, aux, gradients = differentiate(function, params, args, has_aux)
+        backend = tape if backend.name == "numpy" else backend
+        if not hasattr(backend, "differentiate"):
+            raise ValueError(f"{backend.name} has no gradients here: convert to numpy or torch first.")
+        value, aux, gradients = backend.differentiate(function, params, args, has_aux)
         return ((value, aux) if has_aux else value), gradients
 
     return differentiated
@@ -222,4 +227,4 @@ def from_module(module: Any) -> Any:
     return map_tree(lambda x: x.detach().clone(), found.to_tree())
 
 
-use_kernels(os.environ.get("MINITVLT_KERNELS", "fast"))
+use_kernels(os.environ.get("MINITVLT_KERNELS") or "fast")

@@ -205,7 +205,9 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
 
     def vjp(g: Array) -> tuple[Array, ...]:
         again = map_tree(lambda x: TapeArray(x.value) if isinstance(x, TapeArray) else x, args)
-        backward(function(*again), g)
+        result = function(*again)
+        if isinstance(result, TapeArray):
+            backward(result, g)
         return tuple(_gradient_of(array) for _, array in walk(again) if isinstance(array, TapeArray))
 
     return record(function(*map_tree(value_of, args)), (parents, vjp))

@@ -112,7 +112,7 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = Σ x_i / n: every x_i gets g / n."""
     a = value_of(x)
     y = np.mean(a, axis=axis, keepdims=keepdims)
-    return record(y, (x, lambda g: _restore_axes(g / (a.size // y.size), a.shape, axis, keepdims)))
+    return record(y, (x, lambda g: _restore_axes(g / (a.size // (y.size or 1)), a.shape, axis, keepdims)))
 
 
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -125,8 +125,8 @@ def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def max_vjp(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """The largest x_i gets g; several that are equally large share it evenly."""
     is_largest = x == np.max(x, axis=axis, keepdims=True)
-    share = is_largest / np.sum(is_largest, axis=axis, keepdims=True, dtype=x.dtype)
-    return share * _restore_axes(g, x.shape, axis, keepdims)
+    weights = is_largest / np.sum(is_largest, axis=axis, keepdims=True, dtype=x.dtype)
+    return weights * _restore_axes(g, x.shape, axis, keepdims)
 
 
 def _restore_axes(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:

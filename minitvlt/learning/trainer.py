@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minitvlt.backends import kernels_in_use, to_backend
+from minitvlt.backends import kernels_in_use, namespace, to_backend
 from minitvlt.learning.batches import World, split_batch
 from minitvlt.learning.checkpoints import load_arrays, save_arrays
 from minitvlt.learning.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
@@ -181,13 +181,6 @@ def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWSt
     if not path.exists():
         return 0, start
     arrays, metadata = load_arrays(path)
-    kernels = metadata.get("kernels", "")
-    if kernels != kernels_in_use():
-        warnings.warn(
-            f"{path} was computed with the kernels {kernels!r}, the run goes on with {kernels_in_use()!r}: "
-            "the results differ by rounding.",
-            stacklevel=2,
-        )
     if metadata.get("run") != json.loads(json.dumps(describe_run(params, recipe))):
         raise ValueError(
             f"{path} is of a run with another configuration or recipe: go on with those, "
@@ -198,6 +191,13 @@ def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWSt
     }:
         raise ValueError(
             f"{path} is damaged: its arrays are not those of {start.parameters.size} parameters."
+        )
+    kernels = metadata.get("kernels")
+    if namespace(params.encoder.cls).name == "numpy" and kernels != kernels_in_use():
+        warnings.warn(
+            f"{path} was computed with the kernels {kernels!r}, the run goes on with {kernels_in_use()!r}: "
+            "the results differ by rounding.",
+            stacklevel=2,
         )
     return metadata["steps"], AdamWState(**arrays)
 

@@ -125,8 +125,9 @@ def check_clip(config: Config, name: str, clip: Array) -> int:
 
 def _check_tokens(config: Config, name: str, tokens: Array) -> int:
     D, shape = config.hidden_size, tuple(tokens.shape)
-    if len(shape) != 3 or shape[2] != D:
-        raise ValueError(f"Expected {name}_tokens of the shape (B, N, {D}), got {shape}.")
+    if len(shape) != 3 or shape[2] != D or "float" not in str(tokens.dtype):
+        wanted = f"floating-point numbers of the shape (B, N, {D})"
+        raise ValueError(f"Expected {name}_tokens as {wanted}, got {tokens.dtype} of the shape {shape}.")
     return tokens.shape[1]
 
 

@@ -3,7 +3,6 @@
 Masks are data: the noise is drawn on the host and handed in, so every backend hides the same patches.
 """
 
-import math
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int, Shaped
@@ -79,6 +78,9 @@ def frame_masking(
         ratio: the share of the real steps that is hidden.
         tokens_per_step: tokens of one step, frequency fastest; N is steps * tokens_per_step.
         mask: True where a token is real; either all tokens of a step are real or none is.
+
+    Raises:
+        ValueError: a ratio out of range; a mask of another shape or type, or that splits a step.
     """
     check_noise(noise, ratio)
     xp = namespace(noise, mask)
@@ -112,6 +114,9 @@ def span_masking(
         is_speech: True where there is speech, for instance by `find_speech`.
         mask: True where a token is real.
 
+    Raises:
+        ValueError: a ratio out of range, or `is_speech` or `mask` of another shape or type.
+
     Source: TVLT, section 3 (speech-span masking).
     """
     check_noise(noise, ratio)
@@ -130,6 +135,9 @@ def find_speech(
 
     An energy detector, as the paper's; it takes any loud audio for speech. All frequencies of a step are
     judged together. Padding, where `mask` is False, is never speech, and its level is not counted.
+
+    Raises:
+        ValueError: a spectrogram that the patch does not divide, or a mask of another shape or type.
     """
     check_patches("audio", audio, "B C S F", patch)
     xp = namespace(audio, mask)
@@ -138,8 +146,8 @@ def find_speech(
     check_mask("mask", mask, (B, s * f))
     level = xp.mean(xp.reshape(audio, (B, C, s, patch[0], F)), axis=(1, 3, 4))  # (B, s)
     is_real = ~xp.zeros((B, s), level > 0) if mask is None else mask[:, ::f]  # (B, s)
-    loudest = xp.max(xp.where(is_real, level, -math.inf), axis=1, keepdims=True)  # (B, 1)
-    quietest = -xp.max(xp.where(is_real, -level, -math.inf), axis=1, keepdims=True)  # (B, 1)
+    loudest = xp.max(xp.where(is_real, level, -1e30), axis=1, keepdims=True)  # (B, 1)
+    quietest = -xp.max(xp.where(is_real, -level, -1e30), axis=1, keepdims=True)  # (B, 1)
     is_loud = is_real & (level > (loudest + quietest) / 2)  # (B, s)
     return repeat_steps(is_loud, f)
 

@@ -200,8 +200,7 @@ def decode(decoder: Decoder, config: Config, tokens: Tokens, masks: Masks) -> To
 
     def run(x: Float[Array, "B N D"], is_real: Bool[Array, "B N"] | None) -> Float[Array, "B N D"]:
         heads, eps = config.decoder_num_attention_heads, config.layer_norm_eps
-        saves_memory = config.gradient_checkpointing
-        x = run_blocks(x, decoder.blocks, heads, eps, is_real, saves_memory=saves_memory)
+        x = run_blocks(x, decoder.blocks, heads, eps, is_real, None, None, config.gradient_checkpointing)
         return run_norm(x, decoder.norm, eps)
 
     if not config.joint_decoder:

@@ -72,7 +72,7 @@ def compute_task_loss(
 ) -> TaskOutput:
     """Do the work of `task_loss`, after its checks: reading labels would wait for the graphics card."""
     loss_type = params.config.loss_type
-    compute_logits = score_candidates if loss_type == "ranking" else run_head
+    compute_logits = score_candidates if loss_type == "ranking" else classify_clips
     logits = compute_logits(params, (batch.video, batch.audio), (batch.video_mask, batch.audio_mask))
     loss = LOSSES[loss_type](logits, batch.labels) / (logits.shape[0] if count is None else count)
     return TaskOutput(loss, logits)
@@ -104,10 +104,10 @@ def classify(
     namespace(params.encoder.cls, video, audio, video_mask, audio_mask)
     clips, masks = (video, audio), (video_mask, audio_mask)
     check_clips(params.config, clips, masks)
-    return run_head(params, clips, masks)
+    return classify_clips(params, clips, masks)
 
 
-def run_head(params: Params, clips: Clips, masks: Masks) -> Float[Array, "B labels"]:
+def classify_clips(params: Params, clips: Clips, masks: Masks) -> Float[Array, "B labels"]:
     """Do the work of `classify`, after its checks."""
     pooled = pool_tokens(params, clips, masks)
     return run_classifier(params.classifier, pooled, params.config.classifier_norm_eps)

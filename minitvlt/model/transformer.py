@@ -7,9 +7,8 @@ from jaxtyping import Bool, Float
 from minitvlt.backends import Array, namespace, recompute
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 
-Mask = (
-    Bool[Array, "B N"] | None
-)  # the padding mask: True for real tokens, which are attended to; None: all are
+# The padding mask: True for real tokens, which are attended to; None: all are
+Mask = Bool[Array, "B N"] | None
 
 
 def run_blocks(

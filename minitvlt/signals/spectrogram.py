@@ -79,8 +79,8 @@ def frame_waveform(
     """
     if not 1 <= hop_length <= window_length:
         raise ValueError(
-            f"Expected a hop_length from 1 to window_length={window_length}, got {hop_length}: "
-            "a longer hop skips samples."
+            f"Expected a hop_length from 1 to window_length={window_length}, so that no sample is skipped, "
+            f"got {hop_length}."
         )
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}.")
@@ -175,14 +175,6 @@ def make_mel_filters(
     return filters
 
 
-def apply_mel_filters(
-    power: Float[Array, "*batch S bins"], filters: Float[np.ndarray, "F bins"]
-) -> Float[Array, "*batch S F"]:
-    """Sum the power over frequencies, weighted by each mel filter: power @ filters.T"""
-    xp = namespace(power)
-    return xp.matmul(power, xp.as_like(filters.T, power))
-
-
 def power_to_decibel(power: Float[Array, "*batch S F"]) -> Float[Array, "*batch S F"]:
     """10 log10(power), at least -100 dB, and at least the maximum of the same clip minus 80 dB.
 
@@ -237,6 +229,8 @@ def log_mel_spectrogram(
     check_waveform(waveform)
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
     power = compute_power(compute_stft(waveform, window_length, hop_length, padding))
-    log_mel = normalise_decibel(power_to_decibel(apply_mel_filters(power, filters)))
+    xp = namespace(power)
+    mel_power = xp.matmul(power, xp.as_like(filters.T, power))  # of each filter, the weighted sum over bins
+    log_mel = normalise_decibel(power_to_decibel(mel_power))
     S = max(1, log_mel.shape[-2] - drop_last_step)
     return log_mel[..., :S, :]

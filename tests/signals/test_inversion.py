@@ -16,7 +16,6 @@ from minitvlt.signals.inversion import (
     run_griffin_lim,
 )
 from minitvlt.signals.spectrogram import (
-    apply_mel_filters,
     compute_power,
     compute_stft,
     frame_waveform,
@@ -57,10 +56,10 @@ def test_inverted_mel_filters_fill_the_filters_again_and_are_nowhere_negative(
     filters = make_mel_filters(sample_rate, mel_bins, window_length)
     waveform, _ = make_chirp(sample_rate)
     power = compute_power(compute_stft(waveform, window_length, window_length // 4))
-    mel_power = apply_mel_filters(power, filters)
+    mel_power = power @ filters.T
     power = invert_mel_filters(mel_power, filters)
     assert power.min() >= 0
-    np.testing.assert_allclose(apply_mel_filters(power, filters), mel_power, atol=0.03 * mel_power.max())
+    np.testing.assert_allclose(power @ filters.T, mel_power, atol=0.03 * mel_power.max())
 
 
 @pytest.mark.parametrize(

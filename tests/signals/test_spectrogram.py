@@ -9,7 +9,6 @@ import scipy.signal
 
 from minitvlt.backends import namespace, to_backend, value_and_grad
 from minitvlt.signals.spectrogram import (
-    apply_mel_filters,
     compute_power,
     compute_stft,
     frame_waveform,
@@ -25,6 +24,7 @@ from minitvlt.signals.spectrogram import (
 )
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import on_every_backend
+from tests.helpers.backends import using_kernels
 from tests.helpers.tracing import count_functions
 
 RATES = [4000, 8000, 16000, 44100, 48000]
@@ -144,7 +144,7 @@ def test_a_window_too_short_for_the_mel_bins_is_refused_with_good_advice(
 def test_mel_filters_are_applied_as_a_plain_sum():
     power = np.random.default_rng(0).random((3, 5, 9))
     filters = np.random.default_rng(1).random((7, 9))
-    mel = apply_mel_filters(power, filters)
+    mel = power @ filters.T
     for b in range(3):
         for s in range(5):
             for f in range(7):
@@ -247,8 +247,9 @@ def test_double_precision_stays_double():
 
 def test_a_call_passes_at_most_16_functions_of_the_package():
     waveform = make_waveform(3000)
-    log_mel_spectrogram(waveform)  # from now on the mel filters are in their cache
-    passed = count_functions(lambda: log_mel_spectrogram(waveform))
+    make_mel_filters.cache_clear()
+    with using_kernels("plain"):
+        passed = count_functions(lambda: log_mel_spectrogram(waveform))
     assert ("signals/spectrogram.py", "frame_waveform") in passed
     assert len(passed) <= 16, sorted(passed)
 
@@ -265,7 +266,6 @@ STEPS = {
     "frame_waveform": (lambda x: frame_waveform(x, 62, 13), WAVEFORM),
     "frame_waveform with zeros": (lambda x: frame_waveform(x, 62, 13, "constant"), WAVEFORM),
     "compute_stft and compute_power": (lambda x: compute_power(compute_stft(x, 62, 13)), WAVEFORM),
-    "apply_mel_filters": (lambda x: apply_mel_filters(x, FILTERS), POWER),
     "power_to_decibel": (power_to_decibel, POWER),
     "normalise_decibel": (normalise_decibel, 100 * WAVEFORM),
     "log_mel_spectrogram": (lambda x: log_mel_spectrogram(x, 8000, 7, 62, 13), WAVEFORM),
