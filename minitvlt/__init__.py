@@ -39,9 +39,8 @@ from minitvlt.learning.original import from_original, to_original
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_ranks, score_task
 from minitvlt.learning.trainer import train
-from minitvlt.model.initial import add_classifier, add_ranking, init
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,
@@ -52,7 +51,7 @@ from minitvlt.model.pretraining import (
     score_matches,
 )
 from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, rank_videos, task_loss
-from minitvlt.model.tvlt import Output, forward
+from minitvlt.model.tvlt import Output, encode, forward
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
@@ -90,6 +89,7 @@ __all__ = [
     "autoencode",
     "classify",
     "draw_batch",
+    "encode",
     "evaluate",
     "evaluate_task",
     "find_speech",

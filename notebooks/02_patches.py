@@ -197,9 +197,9 @@ show(figure, "Eight patterns of video with light and dark bands, and eight of so
 # $$z_n = e_n + E^{\text{time}'}_{s} + E^{\text{pitch}}_{b} + E^{\text{sound}}$$
 
 # %%
-from minitvlt.model.tvlt import embed_audio, embed_video, place_audio, place_video
+from minitvlt.model.tvlt import audio_position_embedding, embed_audio, embed_video, video_position_embedding
 
-video_places = place_video(encoder.video_positions, config, config.num_frames, config.image_grid)
+video_places = video_position_embedding(encoder.video_positions, config, clips.video.shape)
 A, beta = encoder.video_patches.weight, encoder.video_patches.bias
 by_hand = mt.patchify_video(clips.video, config.image_patch_size) @ A.T + beta + video_places
 tokens = embed_video(encoder, config, clips.video)
@@ -213,7 +213,8 @@ print("sound tokens:", embed_audio(encoder, config, clips.audio).shape)
 # their angle, 1 where they point the same way.
 
 # %%
-places = np.concatenate([video_places, place_audio(encoder.audio_positions, config.audio_grid)])
+audio_places = audio_position_embedding(encoder.audio_positions, config, clips.audio.shape)
+places = np.concatenate([video_places, audio_places])
 unit = places / np.linalg.norm(places, axis=1, keepdims=True)
 figure, (axes,) = new_axes(size=(6.5, 5.4))
 draw_heat(axes, unit @ unit.T, vmin=-1, vmax=1)

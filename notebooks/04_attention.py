@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 04 · Attention
 #
-# The transformer has two moves: every token gathers from all others, and every token thinks for itself. This
-# notebook opens one block, computes it by hand, looks at where a trained model looks, and shows how the
-# largest array of all need never exist.
+# A transformer block has two sublayers: attention, by which tokens exchange information, and an MLP, which is
+# applied to each token on its own. This notebook computes one block by hand, plots the attention of a trained
+# model, and shows how attention is computed without storing its largest array.
 #
-# **You will be able to** name the shape of everything in a block, compute attention in three lines, read an
-# attention map over frames and sound, and explain online softmax and the memory that it saves.
+# **You will be able to** name the shape of every array in a block, compute attention in three lines, read an
+# attention map over frames and spectrogram, and explain online softmax and the memory that it saves.
 #
 # **Time to run:** about ten seconds. **Before this:** tokens, in [02](02_patches.ipynb); matrix products and
 # the exponential function.
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -22,11 +22,11 @@ except ModuleNotFoundError:
     import minitvlt as mt
 
 # %% [markdown]
-# ## A sequence
+# ## The input
 #
-# We take the trained model and four clips. A clip is 12 tokens of video and 6 of sound; before them stands
-# `cls`, a learnt vector that is to gather a summary. These `N = 19` tokens of width `D = 64` are what goes
-# in; for `B = 4` clips it is an array of the shape `(B, N, D)`.
+# We take the trained model and four clips. A clip has 12 video tokens and 6 audio tokens; before them stands
+# `cls`, a learnt vector whose output summarises the clip. These `N = 19` tokens of width `D = 64` are the
+# input of the first block: for `B = 4` clips an array of shape `(B, N, D)`.
 
 # %%
 import numpy as np
@@ -37,15 +37,15 @@ params = mt.load("shapes-small")
 config = params.config
 clips = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(4), 4)
 out = mt.forward(params, clips.video, clips.audio, return_hidden=True, return_attention=True)
-x = out.hidden[0]  # what goes into the first block
+x = out.hidden[0]  # the input of the first block
 print("tokens:", x.shape, "  blocks:", len(params.encoder.blocks), "  heads:", config.num_attention_heads)
 
 # %% [markdown]
 # ## A block
 #
-# This is all that a block does. `run_attention` is the gathering, `run_mlp` the thinking. Each result is
-# *added* to what was there, so a block can only change its mind a little, and gradients find a straight way
-# back. Each is preceded by a norm.
+# This is the whole block. `run_attention` and `run_mlp` are the two sublayers. The input of each is
+# normalised, and its output is *added* to the tokens: this is the **residual connection**. Because of it a
+# block computes a change of the tokens, and gradients also pass through the sum directly.
 
 # %%
 from minitvlt.model.transformer import run_attention, run_block, run_mlp
@@ -53,29 +53,28 @@ from minitvlt.model.transformer import run_attention, run_block, run_mlp
 show_source(run_block, run_attention, run_mlp)
 
 # %% [markdown]
-# The picture shows both moves with the shapes that come out of each step; the whole is repeated for every
-# block. Attention works in several heads, each with `d` of the `D` numbers, and with queries, keys and values
-# (q, k, v); the MLP widens each token from `D` numbers to `width` and bends them with a function called GELU.
-# All of it is explained below.
+# The figure shows the steps of both sublayers with the shape of each result; all blocks are alike. Attention
+# has several heads, each with `d` of the `D` features, and with queries, keys and values (q, k, v). The MLP
+# has one hidden layer of `width` features, with the non-linearity GELU. The sections below explain each step.
 
 # %%
 from helpers.diagrams import draw_flow, new_axes, use_style
 
 use_style()
-gather = "x: B N D | norm: B N D | q, k, v: 3 × B heads N d | weights: B heads N N"
-gather += " | × v: B heads N d | map, + x: B N D"
-think = "x: B N D | norm: B N D | widen: B N width | GELU: B N width | narrow: B N D | + x: B N D"
-figure, axes = new_axes(2, 1, (11, 3.6), titles=("every token gathers", "every token thinks"))
-for one, steps in zip(axes, (gather, think), strict=True):
+attention_steps = "x: B N D | norm: B N D | q, k, v: 3 × B heads N d | weights: B heads N N"
+attention_steps += " | × v: B heads N d | linear, + x: B N D"
+mlp_steps = "x: B N D | norm: B N D | linear: B N width | GELU: B N width | linear: B N D | + x: B N D"
+figure, axes = new_axes(2, 1, (11, 3.6), titles=("attention", "MLP"))
+for one, steps in zip(axes, (attention_steps, mlp_steps), strict=True):
     draw_flow(one, [tuple(step.split(": ")) for step in steps.split(" | ")])
 show(figure, "Two rows of boxes with arrows: the steps of attention and of the MLP, with their shapes.")
 
 # %% [markdown]
-# ## The norm
+# ## LayerNorm
 #
-# A norm brings each token to mean 0 and variance 1 over its `D` numbers, then scales and shifts each number
-# by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $\sigma^2$ of the token $x$, and a
-# small $\varepsilon$ that keeps it from dividing by zero:
+# LayerNorm normalises each token to mean 0 and variance 1 over its `D` features, then scales and shifts each
+# feature by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $\sigma^2$ of the token $x$,
+# and a small $\varepsilon$ that avoids a division by zero:
 #
 # $$\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 
@@ -87,25 +86,25 @@ gamma, beta = block.attention_norm.weight, block.attention_norm.bias
 mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
 by_hand = gamma * (x - mean) / np.sqrt(variance + eps) + beta
 normed = run_norm(x, block.attention_norm, eps)
-print("as the package says:", np.allclose(by_hand, normed, atol=1e-5))
+print("equal to the package's result:", np.allclose(by_hand, normed, atol=1e-5))
 
 # %% [markdown]
 # ## Queries, keys, values
 #
-# A token that gathers asks a question, its query $q$. Every token offers a key $k$, by which it is found, and
-# a value $v$, what it has to give. All three come from the normed token by one linear map. They are cut into
-# heads: each head asks its own question, in $d = D / \text{heads}$ numbers.
+# Each token has a query $q$, which is compared with the keys $k$ of all tokens, and a value $v$, of which the
+# output is a weighted mean. One linear map of the normalised token gives all three. They are split into
+# heads of $d = D / \text{heads}$ features, and each head computes attention on its own.
 
 # %%
-from minitvlt.model.transformer import attention_weights, split_heads
+from minitvlt.model.transformer import split_heads
 
 query, key, value = split_heads(normed, block.attention, config.num_attention_heads)
-print("query, key and value:", query.shape, "each: clips, heads, tokens, numbers")
+print("query, key and value:", query.shape, "each: clips, heads, tokens, features")
 
 # %% [markdown]
-# How well query $i$ fits key $j$ is their scalar product, divided by $\sqrt d$. The softmax of these scores
-# makes weights of them that are positive and add up to 1, and the answer is the mean of the values, so
-# weighted:
+# The score of query $i$ and key $j$ is their scalar product, divided by $\sqrt d$. The softmax over the keys
+# turns the scores into weights, which are positive and sum to 1. The output is the mean of the values with
+# these weights:
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}$$
 #
@@ -118,46 +117,63 @@ d = query.shape[-1]
 scores = query @ key.swapaxes(-1, -2) / np.sqrt(d)
 weights = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
 answer = weights @ value
-print("scores:", scores.shape, "  answer:", answer.shape)
-print("weights as the package says:", np.allclose(weights, attention_weights(query, key), atol=1e-5))
-print("and as forward returned them:", np.allclose(weights, out.attention[0], atol=1e-5))
+print("scores:", scores.shape, "  output:", answer.shape)
 
 # %% [markdown]
-# Why $\sqrt d$? If the numbers in $q$ and $k$ are independent with variance 1, their product has the variance
-# $d$. Without the division, scores grow with the width, the largest wins nearly all of the weight, and
-# nothing can be learnt from the others. Below are random queries and keys: the share of the largest of 100
-# weights, on average, with and without the division.
+# The package's NumPy backend computes the same, with two additions: `softmax` first subtracts the largest
+# score of a row, so that the exponential cannot overflow, and `is_real` excludes padding (see below).
 
 # %%
-from minitvlt.backends.numpy_backend import gelu, softmax
+from minitvlt.backends import numpy_backend
 
+show_source(numpy_backend.softmax, numpy_backend.attention_weights, numpy_backend.attention)
+
+# %%
+print(
+    "equal to the package's output:",
+    np.allclose(answer, numpy_backend.attention(query, key, value), atol=1e-5),
+)
+print("equal to the weights that forward returned:", np.allclose(weights, out.attention[0], atol=1e-5))
+
+# %% [markdown]
+# These functions are the reference. By default the package runs faster versions that give the same results;
+# [10](10_faster.ipynb) is about them, and `mt.use_kernels("plain")` selects the reference.
+
+# %% [markdown]
+# Why $\sqrt d$? If the features of $q$ and $k$ are independent with mean 0 and variance 1, their scalar
+# product has variance $d$. Without the division, the scores grow with $d$, the largest weight approaches 1,
+# and the gradient with respect to the scores approaches 0. The cell below draws random queries and keys, and
+# prints the mean of the largest of 100 weights, with and without the division.
+
+# %%
 rng = np.random.default_rng(0)
 for size in (4, 16, 64, 256):
     s = rng.normal(size=(200, size)) @ rng.normal(size=(100, size)).T  # 200 queries, 100 keys
-    without, divided = (softmax(t).max(axis=1).mean() for t in (s, s / np.sqrt(size)))
+    without, divided = (numpy_backend.softmax(t).max(axis=1).mean() for t in (s, s / np.sqrt(size)))
     print(f"d = {size:3}: without {without:.2f}, with {divided:.2f}")
 
 # %% [markdown]
 # ## The rest of the block
 #
-# The heads' answers are joined again, mapped once more and added to `x`. The MLP widens each token, bends it
-# with GELU, and narrows it. With $\Phi$, the share of a normal distribution that lies below $x$:
+# The outputs of the heads are concatenated, a linear map is applied, and the result is added to `x`. The MLP
+# is a linear map to `width` features, GELU, and a linear map back to `D`. With $\Phi(x)$, the probability
+# that a standard normal variable is less than $x$:
 #
 # $$\operatorname{GELU}(x) = x \, \Phi(x)$$
 #
-# So a large number passes, a very negative one is stopped, and in between the passage is smooth. The left
-# panel shows it, the right one checks the whole block: the change that each token went through, by attention
-# and by the MLP.
+# For large $x$ this is nearly $x$, for very negative $x$ nearly 0, and the transition is smooth. The next
+# cell checks the whole block. The left panel shows GELU, the right one how far attention and the MLP change
+# each token.
 
 # %%
 after_attention = x + run_attention(normed, block.attention, config.num_attention_heads)
 after = after_attention + run_mlp(run_norm(after_attention, block.mlp_norm, eps), block.mlp)
-print("a block is both moves:", np.allclose(after, out.hidden[1], atol=1e-4))
+print("equal to the output of the first block:", np.allclose(after, out.hidden[1], atol=1e-4))
 
 # %%
-line = np.linspace(-4, 4, 161, dtype=np.float32)
-figure, (left, right) = new_axes(1, 2, (11, 3), titles=("GELU", "how far the tokens of one clip move"))
-left.plot(line, gelu(line), color="black")
+line = np.linspace(-4, 4, 161)
+figure, (left, right) = new_axes(1, 2, (11, 3), titles=("GELU", "change of the tokens of one clip"))
+left.plot(line, numpy_backend.gelu(line), color="black")
 left.set(xlabel="x", ylabel="GELU(x)")
 right.plot(np.linalg.norm(after_attention - x, axis=-1)[0], "o-", color="black", label="attention")
 right.plot(np.linalg.norm(after - after_attention, axis=-1)[0], "s--", color="gray", label="MLP")
@@ -168,10 +184,10 @@ show(
 )
 
 # %% [markdown]
-# ## Where it looks
+# ## Attention maps
 #
-# Row $i$ of the weights says where token $i$ looks. Here are the four heads of the last block for the first
-# clip. Rows are tokens that look, columns those that are looked at; bright is much.
+# Row $i$ of the weights says how much each token contributes to the output of token $i$. Here are the four
+# heads of the last block for the first clip: rows are queries, columns are keys, large weights are bright.
 
 # %%
 from helpers.diagrams import draw_heat, mark_senses
@@ -180,56 +196,57 @@ maps = out.attention[-1][0]  # (heads, N, N)
 figure, axes = new_axes(1, 4, (11, 3), titles=[f"head {head + 1}" for head in range(4)])
 for number, one in enumerate(axes):
     draw_heat(one, maps[number], has_scale=number == 3, vmin=0, vmax=0.6)
-    mark_senses(one, (1, 12, 6), ("", "video", "sound"))
+    mark_senses(one, (1, 12, 6), ("", "video", "audio"))
 show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of bright columns.")
 
 # %% [markdown]
-# A map is easier to read over the clip itself. `cls` decides whether a sound and a video belong together, so
-# where does it look? We take the mean of its weights over the heads. What it looks at is bright, and the rest
-# is dark. Here that is the lower half of every frame, where the two triangles fly, and the lower pitches.
+# A map is easier to read over the clip itself. The matching head decides by `cls` whether audio and video
+# belong together. The figure shows the weights of `cls`, averaged over the heads: patches with large weights
+# are bright. Here these are the lower half of every frame, where the two triangles are, and the lower
+# frequencies.
 
 # %% tags=["thumbnail"]
 from helpers.diagrams import plot_weights
 
-looks = maps.mean(axis=0)  # (N, N)
+mean_map = maps.mean(axis=0)  # (N, N)
 video, audio = clips.video[0], clips.audio[0, 0]
-figure = plot_weights(config, video, audio, looks[0, 1:13], looks[0, 13:])
-show(figure, "Three frames and a spectrogram; the patches that cls looks at are bright.")
+figure = plot_weights(config, video, audio, mean_map[0, 1:13], mean_map[0, 13:])
+show(figure, "Three frames and a spectrogram; the patches to which cls attends are bright.")
 
 # %% [markdown]
-# And from a sound to a shape: where does the last moment of the voice look, in its lower half? It is token
-# 17: `cls` is token 0, then come 12 of video, and among those of sound it is number 4.
+# The same for an audio token: the last time step, lower half of the frequencies. It is token 17: `cls` is
+# token 0, the video tokens are 1 to 12, and among the audio tokens it is number 4.
 
 # %%
-figure = plot_weights(config, video, audio, looks[17, 1:13], looks[17, 13:])
-show(figure, "The same clip; the patches that a patch of the last moment of sound looks at are bright.")
+figure = plot_weights(config, video, audio, mean_map[17, 1:13], mean_map[17, 13:])
+show(figure, "The same clip; the patches to which a patch of the last time step attends are bright.")
 
 # %% [markdown]
-# Such a map says where numbers come from, not why, and one head or block is never the whole story. It is a
-# place to start asking.
+# Such a map shows how one block mixes its inputs. It is not an explanation of the model's output: the values
+# also matter, and so do all other heads and blocks.
 
 # %% [markdown]
 # ## Padding
 #
-# Tokens that are padding must be invisible. Their scores become $-\infty$, whose exponential is 0, so nobody
-# looks at them, and the other weights add up to 1 without them. Here we call the last three tokens of the
-# second clip padding.
+# Padding must not influence the output. Its scores are replaced by a very negative number and its weights set
+# to 0, and the weights of the real tokens sum to 1. Here the last three tokens of the second clip are marked
+# as padding.
 
 # %%
 is_real = np.ones((4, 19), bool)
 is_real[1, -3:] = False
-masked = attention_weights(query, key, is_real)
+masked = numpy_backend.attention_weights(query, key, is_real)
 print(
-    "weight on padding:",
+    "weight of padding:",
     masked[1, :, :, -3:].sum(),
     "  sums of rows:",
     np.unique(masked.sum(axis=-1).round(5)),
 )
 
 # %% [markdown]
-# ## The array that need not exist
+# ## Attention in blocks
 #
-# The weights have $B \cdot \text{heads} \cdot N^2$ numbers. Nineteen tokens make nothing of it, but the
+# The weights are $B \cdot \text{heads} \cdot N^2$ numbers. For 19 tokens this is negligible, but the
 # published model has 2593:
 
 # %%
@@ -237,15 +254,16 @@ for N in (19, 649, 2593):
     print(f"N = {N:4}: 12 heads need {12 * N * N * 4 / 2**20:6.1f} MiB in each block, for one clip")
 
 # %% [markdown]
-# Each row of the answer is a sum over keys, divided by a sum over keys. Sums can be formed piece by piece.
-# The only trouble is the exponential: $e^{100}$ does not fit into float32. So the largest score $m$ of a row
-# is taken off first, which changes numerator and denominator alike:
+# Each row of the output is a sum over keys, divided by another sum over keys, and a sum can be computed block
+# by block. One difficulty remains: $e^{100}$ overflows in float32. So the largest score $m$ of a row is
+# subtracted first, which scales numerator and denominator by the same factor:
 #
 # $$o_i = \frac{\sum_j e^{s_{ij} - m} v_j}{\sum_j e^{s_{ij} - m}}$$
 #
-# But the largest score is known only at the end. **Online softmax** uses the largest so far. When a new block
-# of keys brings a larger one, $m'$, all that was summed up before is multiplied by $e^{m - m'}$, and all is
-# as if $m'$ had been taken off from the beginning. With $\ell$ for the denominator and $u$ for the numerator:
+# But the largest score is known only after the last block. **Online softmax** (Milakov and Gimelshein, 2018)
+# subtracts the largest score so far. When a new block of keys has a larger one, $m'$, the sums so far are
+# multiplied by $e^{m - m'}$, which gives what subtracting $m'$ from the beginning would have given. With
+# $\ell$ for the denominator and $u$ for the numerator:
 #
 # $$\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}$$
 #
@@ -268,81 +286,69 @@ def attend_in_blocks(query, key, value, size):
 
 
 # %%
+expected = numpy_backend.attention(query, key, value)
 for size in (1, 5, 19):
     in_blocks = attend_in_blocks(query, key, value, size)
-    print(f"blocks of {size:2} keys give the same answer:", np.allclose(in_blocks, answer, atol=1e-5))
+    print(f"blocks of {size:2} keys give the same output:", np.allclose(in_blocks, expected, atol=1e-5))
 
 # %% [markdown]
-# Never more than `N × size` scores exist at a time. Kernels for graphics cards do this with blocks that fit
-# into the fast memory beside the arithmetic (FlashAttention; Dao et al., 2022), and PyTorch's attention,
-# which the torch backend calls, is one of them. The package's own NumPy kernel works in the same way: it cuts
-# queries and keys into **tiles** of scores that stay in a core's cache. The cell below shows its loop over
-# the keys. `sums` holds $u$ and, in its last column, $\ell$, because each value has a 1 at its end; `highest`
-# is $m$. Where the lengths of queries and keys show that no score can overflow, $m$ stays 0, and nothing
-# needs to be corrected. `POWER` is $e^s$, or $2^s$ where the processor is faster with it; the scores are then
-# scaled by $\log_2 e$, which gives the same weights. The queries come in piles of rows, for speed alone:
-# [10](10_faster.ipynb) says why.
+# At most `N × size` scores exist at a time. FlashAttention (Dao et al., 2022) does this on graphics cards,
+# with blocks that fit into the fast memory of the chip. PyTorch's attention, which the torch backend calls,
+# uses it where it can.
+#
+# The curves show the memory for the scores of one clip with 12 heads: all scores at once (dashed), and blocks
+# of 128 keys (solid). The first grows with the square of the number of tokens, the second in proportion to
+# it. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
 
 # %%
-from minitvlt.backends.numpy_attention import sum_values
-from minitvlt.backends.numpy_tiles import TILE
-
-show_source(sum_values)
-
-# %% [markdown]
-# The curves show the memory that the scores of one clip take at a time, for 12 heads: all at once (dashed),
-# it grows with the square of the tokens; in the package's tiles (solid), it takes 1.1 MiB at most, for each
-# core that computes. The dotted line marks the 2593 tokens of the published model. Both axes are logarithmic.
-
-# %%
-counts = [2 ** (n / 2) for n in range(10, 29)]  # from 32 to 16,384 tokens
+counts = np.array([2 ** (n / 2) for n in range(10, 29)])  # from 32 to 16,384 tokens
 figure, (axes,) = new_axes(size=(8, 3.4), x="tokens", y="memory for scores (MiB)")
-axes.loglog(counts, [12 * n**2 * 4 / 2**20 for n in counts], "--", color="gray", label="all at once")
-in_tiles = [min(12 * n**2, TILE) * 4 / 2**20 for n in counts]
-axes.loglog(counts, in_tiles, color="black", label="in tiles")
+axes.loglog(counts, 12 * counts * counts * 4 / 2**20, "--", color="gray", label="all at once")
+axes.loglog(counts, 12 * counts * np.minimum(counts, 128) * 4 / 2**20, color="black", label="in blocks")
 axes.axvline(2593, color="black", linestyle=":", linewidth=1.5)
 axes.legend()
-show(figure, "Two curves over the number of tokens: one keeps rising, the other stops at 1.1 MiB.")
+show(figure, "Two curves over the number of tokens: they part at 128 tokens, and one rises half as steeply.")
 
 # %% [markdown]
 # ## Try it
 #
-# **1. What does attention do if all queries are 0?**
+# **1. What does attention return if all queries are 0?**
 #
 # <details><summary>Answer</summary>
 #
-# All scores are 0, all weights $1 / N$, and every token gets the mean of all values.
-# `attention_weights(0 * query, key)` shows it. Attention starts near this when its weights are small.
+# All scores are 0, all weights $1 / N$, and the output of every token is the mean of all values.
+# `numpy_backend.attention_weights(0 * query, key, None)` shows it. Attention starts near this when its
+# parameters are small.
 #
 # </details>
 
 # %% [markdown]
-# **2. What if one row has nothing but padding to look at?**
+# **2. What if all keys are padding?**
 #
 # <details><summary>Answer</summary>
 #
-# By the formula it would be $0 / 0$. The package defines the answer as 0, on every backend, and its gradient
-# too. `attention_weights(query, key, np.zeros((4, 19), bool)).sum()` is 0.
+# By the formula the weights would be $0 / 0$. The package defines them as 0, on every backend, and the
+# gradient too. `numpy_backend.attention_weights(query, key, np.zeros((4, 19), bool)).sum()` is 0.
 #
 # </details>
 
 # %% [markdown]
-# **3. Does it matter in which order the 12 tokens of video stand?**
+# **3. Does the order of the 12 video tokens matter?**
 #
 # <details><summary>Answer</summary>
 #
-# No. Shuffle the tokens of `x`, run a block, undo the shuffle: the same, up to rounding. All that is known of
-# order comes from the position vectors in `x`.
+# Not to the block. Permute the tokens of `x`, run a block, and undo the permutation: the result is the same,
+# up to rounding. The order is known only from the position embeddings in `x`.
 #
 # </details>
 
 # %% [markdown]
-# **4. How many numbers has a block to learn?**
+# **4. How many parameters has a block?**
 #
 # <details><summary>Answer</summary>
 #
-# With $D = 64$ and a width of 128: queries, keys and values $3 D^2 + 3 D$, their map $D^2 + D$, the MLP
-# $2 \cdot 128 \, D + 128 + D$, and two norms of $2 D$: together 33,472.
+# With $D = 64$ and a width of 128: queries, keys and values $3 D^2 + 3 D$, the output projection $D^2 + D$,
+# the MLP $2 \cdot 128 \, D + 128 + D$, and two LayerNorms of $2 D$: together 33,472.
 # `sum(a.size for a in mt.flatten(block).values())` counts them.
 #
 # </details>
@@ -352,23 +358,23 @@ show(figure, "Two curves over the number of tokens: one keeps rising, the other 
 #
 # <details><summary>Answer</summary>
 #
-# $e^{-\infty - m'} = 0$, times sums that are still 0. So the first block just starts them. (Were a whole
-# block masked, $m'$ would be $-\infty$ too, and $\infty - \infty$ is no number: real kernels guard against
-# it.)
+# $e^{-\infty - m'} = 0$, times sums that are still 0. So the first block initialises the sums. (If all keys
+# of the first block were padding with the score $-\infty$, $m'$ would be $-\infty$ too, and
+# $\infty - \infty$ is not a number. The package uses $-10^{30}$ instead.)
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# A block normalises its tokens, lets each gather a weighted mean of all values, with weights from the softmax
-# of query times key over $\sqrt d$, and lets each think for itself in an MLP; both results are added to what
-# was there. The weights can be looked at as maps over frames and sound. Computed in blocks they never fill
-# the memory, since sums, and even the largest score, can be kept up to date.
+# A block computes x + Attention(LayerNorm(x)), then x + MLP(LayerNorm(x)). Attention is a weighted mean of
+# the values of all tokens; the weights are the softmax of query times key over $\sqrt d$. The weights can be
+# plotted as maps over frames and spectrogram. Computed block by block, with the largest score so far
+# subtracted, attention never stores all weights at once.
 
 # %% [markdown]
 # ## Where to go on
 #
-# Next, [05_tvlt](05_tvlt.ipynb) joins the two senses to the whole model and counts what it
-# costs. The code is in [transformer.py](../minitvlt/model/transformer.py), and the kernel of attention in
-# [numpy_attention.py](../minitvlt/backends/numpy_attention.py).
+# Next, [05_tvlt](05_tvlt.ipynb) builds the whole model from blocks and counts its parameters and operations.
+# The code is in [transformer.py](../minitvlt/model/transformer.py); the reference of attention is in
+# [numpy_backend.py](../minitvlt/backends/numpy_backend.py).

@@ -183,7 +183,7 @@ print("the whole model:", count(params))
 # without filling it, so it can be counted in no time.
 
 # %%
-from minitvlt.model.initial import outline
+from minitvlt.model.parameters import outline
 
 published = outline(mt.Config.original(), ("decoder", "matching", "classifier"))
 for name in ("encoder", "decoder", "matching", "classifier"):

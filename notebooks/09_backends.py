@@ -1,19 +1,18 @@
 # %% [markdown]
 # # 09 · Backends
 #
-# The text of the model stands once, and several array libraries run it. This notebook calls it on each of
-# them, plugs in a library of its own that counts what the model does, tests libraries against each other, and
-# looks at what is lost when numbers get shorter.
+# The model is written once and runs on several array libraries. This notebook calls it on each of them,
+# compares two sets of kernels for NumPy, adds a library that counts what the model does, tests libraries
+# against each other, and measures what is lost in formats of fewer bits.
 #
-# **You will be able to** run the same call on NumPy, on PyTorch and on the tape, write a backend in forty
-# lines, find its mistakes with property tests, and say how many digits a format keeps.
+# **You will be able to** run the same call on NumPy, on PyTorch and with gradients, choose the kernels, write
+# a backend in forty lines, find its errors with property tests, and say how many digits a format keeps.
 #
 # **Time to run:** about fifteen seconds. **Before this:** the parts of a block, in
-# [04](04_attention.ipynb). Gradients are the subject of [06](06_backpropagation.ipynb); here it is enough
-# that they say how a value changes when its inputs do.
+# [04](04_attention.ipynb). Gradients are the subject of [06](06_backpropagation.ipynb).
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -25,8 +24,8 @@ except ModuleNotFoundError:
 # %% [markdown]
 # ## One text
 #
-# Here is a piece of the model: the MLP of a block. It names no library. It asks for one, by the arrays that
-# came in, calls it `xp`, and goes on with that.
+# Here is a piece of the model: the MLP of a block. It names no library. `namespace` returns the functions of
+# the library that its arrays belong to, and the code calls these functions by the name `xp`.
 
 # %%
 from helpers.notebook import show, show_source
@@ -35,9 +34,9 @@ from minitvlt.model.transformer import run_linear, run_mlp
 show_source(run_linear, run_mlp)
 
 # %% [markdown]
-# `namespace` is the one who answers. It looks at the types of the arrays and returns a module. Mixed arrays
-# are refused, with one exception: NumPy beside the tape, because data stand beside recorded parameters as
-# constants.
+# `namespace` looks at the types of the arrays and returns a module. Arrays of different libraries are an
+# error, with one exception: NumPy arrays beside recorded ones, because data are constants beside the
+# parameters whose gradient is computed.
 
 # %%
 from minitvlt.backends import namespace
@@ -47,8 +46,8 @@ show_source(namespace)
 # %% [markdown]
 # ## The same call
 #
-# We take the trained model and sixteen clips, and ask for the matching scores of the clips as they are: each
-# sound with its own video. A score above 0 says "they belong together". First on NumPy.
+# We take the trained model and sixteen clips, and compute the matching scores of the clips as they are: each
+# audio with its own video. A score above 0 means that the model predicts a match. First on NumPy.
 
 # %%
 import numpy as np
@@ -57,10 +56,10 @@ params = mt.load("shapes-small")
 clips = mt.ShapesWorld(params.config, split="held_out").sample(np.random.default_rng(4), 16)
 scores = mt.score_matches(params, clips.video, clips.audio)
 print("library:", namespace(scores).name, "  scores:", scores.shape)
-print("told to belong together:", (scores > 0).sum(), "of 16")
+print("predicted to match:", (scores > 0).sum(), "of 16")
 
 # %% [markdown]
-# `to_backend` moves arrays, or whole trees of them, to another library; the call stays what it was. Without
+# `to_backend` converts arrays, or whole trees of them, to another library; the call is the same. Without
 # PyTorch the next cell says so, and the notebook goes on.
 
 # %% tags=["needs-torch"]
@@ -76,29 +75,27 @@ else:
     print('PyTorch is missing: pip install "minitvlt[torch]". The rest of this notebook goes without it.')
 
 # %% [markdown]
-# The third library is the **tape**: NumPy that writes down each step, in order to walk the steps backwards
-# afterwards. Nobody converts arrays to it by hand. `value_and_grad` does, for the time of one call: inside,
-# parameters are arrays of the tape; what comes out is NumPy again.
+# The third library is the **tape**: NumPy arrays that record how they were computed, so that gradients can be
+# computed afterwards. You do not convert arrays to it yourself: `value_and_grad` records the parameters for
+# the time of one call, and its results are NumPy arrays again.
 
 
 # %%
 def loss(params, video, audio):
-    """The mean square of the scores: any number that depends on the parameters would do."""
+    """The mean square of the scores, as an example of a scalar that depends on the parameters."""
     scores = mt.score_matches(params, video, audio)
     xp = namespace(scores)
-    print("inside, the library is the", xp.name)
+    print("library inside of value_and_grad:", xp.name)
     return xp.mean(scores * scores)
 
 
 value, gradients = mt.value_and_grad(loss)(params, clips.video, clips.audio)
-print(
-    "outside, the gradient of cls is of", namespace(gradients.encoder.cls).name, gradients.encoder.cls.shape
-)
+print("library of the gradient:", namespace(gradients.encoder.cls).name, gradients.encoder.cls.shape)
 
 # %% [markdown]
-# With parameters of PyTorch the same call uses PyTorch's own autograd. The two gradients are those of one
-# function, so they must agree, in each of the 105 arrays of parameters. How far apart they are we measure by
-# length: the length of the difference, relative to the length of the gradient.
+# With parameters on PyTorch the same call uses PyTorch's autograd. Both gradients are those of the same
+# function, so they must agree, in all 105 arrays of parameters. We print the norm of the difference, relative
+# to the norm of the gradient.
 
 # %% tags=["needs-torch"]
 flat = mt.flatten(gradients)
@@ -106,16 +103,16 @@ print("arrays of parameters:", len(flat))
 if has_torch:
     _, by_autograd = mt.value_and_grad(loss)(*inputs)
     theirs = mt.flatten(mt.to_backend(by_autograd, "numpy"))
-    apart = np.sqrt(sum(np.sum((flat[name] - theirs[name]) ** 2) for name in flat))
+    difference = np.sqrt(sum(np.sum((flat[name] - theirs[name]) ** 2) for name in flat))
     length = np.sqrt(sum(np.sum(array**2) for array in flat.values()))
-    print("relative difference below 1e-4:", bool(apart / length < 1e-4))
+    print("relative difference below 1e-4:", bool(difference / length < 1e-4))
 
 # %% [markdown]
-# ## The waist
+# ## The array interface
 #
-# All that the model asks of a library are these functions. Most have the names and the meaning of the Python
-# array API standard. The last five are what a neural network adds, each of them something that a library can
-# do faster as a whole than in pieces.
+# These are all functions of a library that the model uses. Most have the names and the meaning of the Python
+# array API standard. The exceptions are the conversions `from_numpy`, `to_numpy` and `as_like`,
+# `sliding_windows` for audio, and the last five, which are functions of neural networks.
 
 # %%
 from minitvlt.backends import numpy_backend
@@ -126,9 +123,8 @@ for start in range(0, len(names), 9):
     print("  ", "  ".join(names[start : start + 9]))
 
 # %% [markdown]
-# The picture shows why it is called a waist: above it the model, written once; below it the libraries, each
-# written once; and nothing but these functions in between. With $t$ texts and $l$ libraries, one writes
-# $t + l$ things and not $t \cdot l$.
+# The model above, the libraries below, and only these functions in between: with $m$ modules of the model and
+# $l$ libraries, one writes $m + l$ modules instead of $m \cdot l$.
 
 # %%
 from helpers.diagrams import new_axes, use_style
@@ -141,18 +137,49 @@ for height, words in rows.items():
     for place, word in enumerate(words):
         axes.plot([place, 1.5], [height, 1], color="gray", linewidth=1.5, zorder=0)
         axes.text(place, height, word, ha="center", va="center", fontsize=14, bbox=box)
-axes.text(1.5, 1, f"the waist: {len(names)} functions", ha="center", va="center", fontsize=14, bbox=box)
+label = f"the array interface: {len(names)} functions"
+axes.text(1.5, 1, label, ha="center", va="center", fontsize=14, bbox=box)
 axes.set(xlim=(-0.6, 3.6), ylim=(-0.4, 2.4))
 axes.set_axis_off()
 show(figure, "Four boxes of the model above and four libraries below, joined by one box in the middle.")
 
 # %% [markdown]
+# ## Kernels
+#
+# Why are `layer_norm`, `gelu` or `attention` in the interface, when they could be composed of the others?
+# Because a library can compute them faster as a whole. The package does this for NumPy as well: it has two
+# sets of functions, called **kernels**. The plain ones are the formulas. All other backends are tested
+# against them:
+
+# %%
+show_source(numpy_backend.layer_norm, numpy_backend.gelu)
+
+# %% [markdown]
+# The fast ones, in [fast](../minitvlt/backends/fast), compute the same functions with less time and memory;
+# [10](10_faster.ipynb) is about them. They are the default. `use_kernels` chooses for the whole process, by
+# changing which module `namespace` returns:
+
+# %%
+show_source(mt.use_kernels)
+
+# %%
+kernels = {}
+for choice in ("fast", "plain"):
+    mt.use_kernels(choice)
+    kernels[choice] = mt.score_matches(params, clips.video, clips.audio)
+    print(f"{choice:<6}", namespace(scores).__name__)
+print("the same scores up to rounding:", np.allclose(kernels["fast"], kernels["plain"], atol=1e-3))
+
+# %% [markdown]
+# From here on the plain kernels run, since they were chosen last.
+
+# %% [markdown]
 # ## A backend of your own
 #
-# We write a library that computes with NumPy and **counts**: how often each function is called, and how many
-# multiplications the large products make. First its array. It holds a NumPy array and has a shape and a
+# We write a library that computes with NumPy and **counts** how often each function is called, and how many
+# multiplications the large products make. First its array: it holds a NumPy array and has a shape and a
 # dtype, by which the package knows that it is an array. NumPy's `NDArrayOperatorsMixin` turns `+`, `*`, `<`
-# and the other operators into calls of `__array_ufunc__`, where we count them and wrap the result up again.
+# and the other operators into calls of `__array_ufunc__`, where we count them and wrap the result.
 
 # %%
 from collections import Counter
@@ -171,12 +198,12 @@ class Counted(np.lib.mixins.NDArrayOperatorsMixin):
         calls[ufunc.__name__] += 1
         return wrap(getattr(ufunc, method)(*map(unwrap, inputs), **others))
 
-    def __getitem__(self, places):
-        return wrap(self.array[unwrap(places)])
+    def __getitem__(self, index):
+        return wrap(self.array[unwrap(index)])
 
 
 # %% [markdown]
-# `unwrap` takes NumPy arrays out, also out of lists and tuples of them; `wrap` puts one in.
+# `unwrap` returns the NumPy array inside, also for lists and tuples of them; `wrap` is the inverse.
 
 
 # %%
@@ -191,16 +218,16 @@ def wrap(x):
 
 
 # %% [markdown]
-# How many multiplications does a product make? A product of `(m, k)` with `(k, n)` makes `m k n`. So a linear
-# map of `n` outputs makes `n` for each number that goes in; a `matmul` likewise; and attention has two
-# products, of `N` queries with `M` keys and of `N` weights with `M` values, each with `d` numbers in each
-# head. `make_counting` makes a function that counts, and lets NumPy do the work.
+# How many multiplications does a product make? A product of the shapes `(m, k)` and `(k, n)` makes `m k n`.
+# So a linear map with `n` outputs makes `n` for each element of its input, and so does `matmul`. Attention
+# has two products, of `N` queries with `M` keys and of `N` rows of weights with `M` values, each with `d`
+# features in each head. `make_counting` makes a function that counts and then calls NumPy's.
 
 # %%
 MULTIPLICATIONS = {
     "linear": lambda x, weight, bias=None: x.size * len(weight),
     "matmul": lambda a, b: a.size * b.shape[-1],
-    "attention": lambda query, key, value, mask=None: 2 * query.size * key.shape[-2],
+    "attention": lambda query, key, value, is_real=None: 2 * query.size * key.shape[-2],
 }
 
 
@@ -215,9 +242,9 @@ def make_counting(name):
 
 
 # %% [markdown]
-# A backend is a module with these functions and a name. Two of them are not just wrapped: `to_numpy` has to
-# take the array out, and what `from_numpy` returns has to be ours, which `wrap` sees to. Then the library is
-# plugged in, with a function that recognises its arrays.
+# A backend is a module with these functions and a name; `ModuleType` makes an empty module. One function is
+# different: `to_numpy` has to return the array inside. `register_backend` adds the library, with a function
+# that recognises its arrays.
 
 # %%
 from types import ModuleType
@@ -230,23 +257,23 @@ counting.to_numpy = unwrap
 mt.register_backend(counting, lambda array: isinstance(array, Counted))
 
 # %% [markdown]
-# That was the whole library, in about forty lines. The model runs on it, and gives the very same numbers,
-# because NumPy did the work.
+# That is the whole library, in about forty lines. The model runs on it, and gives exactly the numbers of the
+# plain kernels, since these do the work.
 
 # %%
 inside = mt.to_backend((params, clips.video, clips.audio), "counting")
 calls.clear()
 counted_scores = mt.score_matches(*inside)
 print("library:", namespace(counted_scores).name)
-print("the same, bit for bit:", np.array_equal(mt.to_backend(counted_scores, "numpy"), scores))
+print("the same, bit for bit:", np.array_equal(mt.to_backend(counted_scores, "numpy"), kernels["plain"]))
 for name, number in calls.most_common(8):
     print(f"{number:5} × {name}")
 
 # %% [markdown]
-# Twenty linear maps: two that embed patches, four in each of the four blocks (one for queries, keys and
-# values together, one behind attention, two in the MLP), and two in the head that scores. The next cell says
-# where the multiplications are. At so few tokens attention hardly counts; [10](10_faster.ipynb) shows when
-# that changes.
+# There are twenty linear maps: two that embed patches, four in each of the four blocks (one for queries, keys
+# and values together, one after attention, two in the MLP), and two in the matching head. The next cell says
+# where the multiplications are. For so few tokens those of attention are few; [10](10_faster.ipynb) shows
+# when that changes.
 
 # %%
 total = sum(products.values())
@@ -256,10 +283,10 @@ for name, number in products.most_common(2):
 # %% [markdown]
 # ## Property tests
 #
-# An example shows that a function is right once. A **property** is a sentence about all inputs, and a
-# property test draws many inputs and tries to refute it. Two such sentences hold this package together.
-# The first: whatever is drawn, a library gives what NumPy gives. Sizes are small, unequal and often prime, so
-# that two axes that are swapped by mistake do not go unnoticed.
+# An example shows that a function is right for one input. A **property** is a statement about all inputs, and
+# a property test draws many inputs and looks for a counterexample. Two properties are tested for this
+# package. The first: for all inputs, a library gives what the plain kernels give. Sizes are small, different
+# and often prime, so that two axes that are exchanged by mistake are found.
 
 
 # %%
@@ -273,15 +300,15 @@ def find_counterexample(function, reference, draw, tries=200):
 
 
 def draw_heads(rng):
-    """Queries, keys and values for attention: clips, heads, tokens, numbers."""
+    """Queries, keys and values for attention, (B, heads, N, d) and twice (B, heads, M, d)."""
     B, heads, N, M, d = rng.integers(1, 8, size=5)
     return rng.normal(size=(B, heads, N, d)), *rng.normal(size=(2, B, heads, M, d))
 
 
 # %% [markdown]
-# Does it find mistakes? Here are three ways to write attention. The first is right. The second forgot the
-# root of $d$. The third swapped heads and tokens and only reshaped them back: the shape is always right, and
-# where there is one head or one token, so are the numbers.
+# Does it find errors? Here are three versions of attention. The first is right. The second lacks the division
+# by $\sqrt d$. The third exchanges heads and tokens and only reshapes back: the shape is always right, and
+# for one head or one token so are the values.
 
 
 # %%
@@ -294,26 +321,23 @@ def attend(query, key, value, divisor=None, mixes=False):
 
 versions = {
     "right": attend,
-    "without the root": lambda *x: attend(*x, divisor=x[0].shape[-1] ** 2),
+    "without the root": lambda *x: attend(*x, divisor=1),
     "mixed axes": lambda *x: attend(*x, mixes=True),
 }
 
 # %%
 for name, version in versions.items():
     seed = find_counterexample(version, numpy_backend.attention, draw_heads)
-    print(
-        f"{name:<18}", "no counterexample in 200" if seed is None else f"refuted by the inputs of seed {seed}"
-    )
+    print(f"{name:<18}", "no counterexample in 200" if seed is None else f"counterexample: seed {seed}")
 
 # %% [markdown]
-# A mistake that is small needs inputs that reveal it. A common stand-in for GELU uses tanh and is fast
-# where erf is slow: with $c = \sqrt{2 / \pi}$,
+# A small error is found only by inputs for which it exceeds the tolerance. A common approximation of GELU
+# uses tanh: with $c = \sqrt{2 / \pi}$,
 #
 # $$g(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)$$
 #
-# The picture shows how far it is from the exact one, $x \, \Phi(x)$, over $x$: nowhere more than five
-# parts in ten thousand. The dashed lines are the tolerance of our test, hardly to be told from 0: so the test
-# refutes it.
+# The figure shows its difference from the exact one, $x \, \Phi(x)$: at most five parts in ten thousand. The
+# dashed lines are the absolute tolerance of our test, which is much smaller, so the test finds it.
 
 # %%
 line = np.linspace(-5, 5, 401)
@@ -323,16 +347,16 @@ axes.plot(line, (by_tanh - numpy_backend.gelu(line)) * 1e4, color="black")
 for sign in (-1, 1):
     axes.axhline(sign * 0.1, color="gray", linestyle="--", linewidth=1.5)
 print("largest difference:", f"{np.abs(by_tanh - numpy_backend.gelu(line)).max():.1e}")
-show(figure, "A wavy curve around zero, between minus two and plus five parts in ten thousand.")
+show(figure, "A wavy curve around zero, up to five parts in ten thousand away from it.")
 
 # %% [markdown]
-# The second sentence is about gradients: along whatever direction $u$ one walks away from the parameters
-# $\theta$, a little step $h$ forward and one back, the loss $L$ changes as the gradient says:
+# The second property is about gradients: for any direction $u$ in the space of the parameters $\theta$, the
+# central difference of the loss $L$ with a small step $h$ equals the scalar product of the gradient with $u$:
 #
 # $$\frac{L(\theta + h u) - L(\theta - h u)}{2 h} \approx \nabla L(\theta) \cdot u$$
 #
-# We check it for the whole model, in float64, along five random directions. Here `h` is one part in a
-# hundred thousand: much smaller, and rounding would drown the difference.
+# We check it for the whole model in float64, along five random directions. Here `h` is $10^{-5}$: with a much
+# smaller step, rounding errors would exceed the difference.
 
 
 # %%
@@ -342,33 +366,35 @@ def quiet_loss(params):
 
 
 exact = mt.to_backend(params, "numpy", dtype="float64")
-_, slope = mt.value_and_grad(quiet_loss)(exact)
+_, gradient = mt.value_and_grad(quiet_loss)(exact)
 rng, h = np.random.default_rng(0), 1e-5
 for _ in range(5):
     u = mt.map_tree(lambda array: rng.normal(size=array.shape) * 0.02, exact)
     up, down = (mt.map_tree(lambda a, b, s=s: a + s * h * b, exact, u) for s in (1, -1))
-    walked = (quiet_loss(up) - quiet_loss(down)) / (2 * h)
-    told = sum(np.sum(a * b) for a, b in zip(*(mt.flatten(x).values() for x in (slope, u)), strict=True))
-    print("agree to one part in ten thousand:", bool(abs(walked - told) < 1e-4 * abs(told) + 1e-6))
+    measured = (quiet_loss(up) - quiet_loss(down)) / (2 * h)
+    pairs = zip(*(mt.flatten(tree).values() for tree in (gradient, u)), strict=True)
+    summed = sum(np.sum(a * b) for a, b in pairs)
+    print("agree to one part in ten thousand:", bool(abs(measured - summed) < 1e-4 * abs(summed) + 1e-6))
 
 # %% [markdown]
-# The tests of the package do the same with the library Hypothesis, which draws inputs, and shrinks what it
+# The tests of the package do the same with the library Hypothesis, which draws inputs and reduces what it
 # finds to the smallest counterexample: values of all public functions in
 # [test_agreement.py](../tests/test_agreement.py), gradients in
-# [test_tape.py](../tests/backends/test_tape.py), and a backend of forty lines, for the strict array API
-# standard, in [array_api_strict_backend.py](../tests/backends/array_api_strict_backend.py).
+# [test_tape.py](../tests/backends/test_tape.py). A second backend of your own, for the strict implementation
+# of the array API standard, is in
+# [array_api_strict_backend.py](../tests/backends/array_api_strict_backend.py).
 
 # %% [markdown]
 # ## How many digits
 #
-# A floating-point number is a sign, a power of two, and $p$ binary digits. When a result does not fit, it is
-# rounded to the nearest number that does, $\operatorname{fl}(x)$. So the relative error of one rounding is
-# at most
+# A floating-point number has a sign, a power of two, and $p$ binary digits. A result that needs more digits
+# is rounded to the nearest number of the format, $\operatorname{fl}(x)$. So the relative error of one
+# rounding is at most
 #
 # $$\max_x \frac{|\operatorname{fl}(x) - x|}{|x|} = 2^{-p}$$
 #
-# up to terms of the order of its square. bfloat16 is the upper half of a float32: the same powers of two,
-# and eight digits. float16 spends three bits the other way: it is finer, but ends at 65,504.
+# up to terms of the order of its square. bfloat16 is the upper half of a float32: the same range, and eight
+# digits. float16 has three digits more and a smaller range: its largest number is 65,504.
 
 # %%
 digits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
@@ -377,9 +403,9 @@ for name, p in digits.items():
     print(f"{name:<10}{p:3} binary digits, error of a rounding {2.0**-p:.1e}{known}")
 
 # %% [markdown]
-# NumPy has no bfloat16, but it is made in two lines: take the bits of a float32, add a half of the last
-# digit that stays (so that it rounds, and a tie goes to the even number), and set the lower sixteen bits to
-# 0. This keeps bfloat16's digits in a float32.
+# NumPy has no bfloat16, but rounding to it takes a few operations on the bits of a float32: add half of the
+# last digit that is kept (a tie goes to the even number), and set the lower sixteen bits to 0. The result is
+# a float32 with the digits of a bfloat16.
 
 
 # %%
@@ -393,10 +419,10 @@ print("π:", np.float32(np.pi), "→", to_bfloat16(np.pi))
 print("1.001:", "→", to_bfloat16(1.001), "  256 + 1:", "→", to_bfloat16(256 + 1))
 
 # %% [markdown]
-# One rounding of half a per cent does little. Sums are where it goes wrong: with eight digits, 256 + 1 is
-# 256. Below we add up 2,000 ones, one after the other, in each format. The lines should all lie on the
-# diagonal. Where adding one no longer changes the sum, it stands still, and the larger it would have become,
-# the worse. So libraries multiply numbers of 16 bits, but add them up in 32.
+# The error of one rounding is small, below half a per cent, but in sums errors accumulate: with eight digits,
+# 256 + 1 is 256. Below we add 2,000 ones, one after the other, in each format. Both lines should be the
+# diagonal; bfloat16 stops at 256, where adding one no longer changes the sum. This is why libraries multiply
+# numbers of 16 bits, but accumulate the sums in 32 bits.
 
 # %%
 sums = {"float32": [np.float32(0)], "bfloat16": [np.float32(0)]}
@@ -408,14 +434,14 @@ axes.plot(sums["float32"], color="black", label="float32")
 axes.plot(sums["bfloat16"], color="black", linestyle="--", label="bfloat16")
 axes.legend()
 print("2,000 ones in bfloat16:", int(sums["bfloat16"][-1]))
-show(figure, "A rising line for float32, and one for bfloat16 that stands still at 256.")
+show(figure, "A rising line for float32, and one for bfloat16 that stays at 256.")
 
 # %% [markdown]
-# ## How far the model drifts
+# ## The error of the model
 #
-# Now the model. We run it in float64, which we take for the truth, then in float32, then in float32 with all
-# parameters rounded to bfloat16, and look at the tokens between the blocks: how long is their error, relative
-# to their own length? And where there is PyTorch, once more with every operation in bfloat16.
+# Now the model. We run it in float64 as the reference, then in float32, then in float32 with all parameters
+# rounded to bfloat16, and where there is PyTorch, with every operation in bfloat16. We compare the tokens
+# after each block: the norm of the difference, relative to the norm of the reference.
 
 
 # %%
@@ -425,21 +451,20 @@ def list_hidden(tree):
 
 
 inputs = (params, clips.video, clips.audio)
-truth = list_hidden(mt.to_backend(inputs, "numpy", dtype="float64"))
+reference = list_hidden(mt.to_backend(inputs, "numpy", dtype="float64"))
 runs = {"float32": list_hidden(inputs)}
 runs["parameters in bfloat16"] = list_hidden((mt.map_tree(to_bfloat16, params), *inputs[1:]))
 if has_torch:
     runs["all in bfloat16"] = list_hidden(mt.to_backend(inputs, "torch", dtype="bfloat16"))
 
 # %% [markdown]
-# In the picture the vertical axis is logarithmic: a step up by one mark is ten times the error. float32
-# stays below one part in a million. bfloat16 begins near its own rounding, and the blocks hardly make
-# it worse: each adds to what was there, and norms bring the lengths back.
+# The vertical axis of the figure is logarithmic. The error of float32 stays below one part in a million. That
+# of bfloat16 is of the order of one rounding, and grows slowly from block to block.
 
 # %% tags=["thumbnail"]
 figure, (axes,) = new_axes(size=(9, 3.6), x="after block", y="relative error")
 for (name, hidden), style in zip(runs.items(), ("-", "--", ":"), strict=False):
-    errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(hidden, truth, strict=True)]
+    errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(hidden, reference, strict=True)]
     axes.semilogy(errors, "o" + style, color="black", label=name)
 axes.axhline(2.0**-8, color="gray", linewidth=1.5)
 axes.text(0, 2.0**-8 * 1.4, "one rounding to bfloat16", fontsize=12)
@@ -448,51 +473,50 @@ axes.legend(loc="center", bbox_to_anchor=(0.5, 0.42))
 show(figure, "Relative errors after each block: float32 below a millionth, bfloat16 some thousandths.")
 
 # %% [markdown]
-# Does anybody notice? A decision is only a sign. The last cell asks for all 256 pairs of the sixteen clips
-# whether they belong together, by the exact model and by the one whose parameters were rounded. Few pairs
-# are decided otherwise: those whose score was near 0 anyway.
+# Does this change predictions? A prediction is only the sign of a score. The last cell scores all 256 pairs
+# of the sixteen clips, with the parameters as they are and rounded to bfloat16. Predictions change only for
+# the few pairs whose score is near 0.
 
 # %%
 batch = mt.make_batch(clips, params.config, np.random.default_rng(0))
 before = mt.score_all_pairs(params, batch)
 after = mt.score_all_pairs(mt.map_tree(to_bfloat16, params), batch)
-print("all but a few of 256 decisions the same:", bool(((before > 0) == (after > 0)).sum() >= 250))
-print(
-    "sounds that still choose the same video:", (before.argmax(axis=1) == after.argmax(axis=1)).sum(), "of 16"
-)
+print("at least 250 of 256 predictions the same:", bool(((before > 0) == (after > 0)).sum() >= 250))
+same = before.argmax(axis=1) == after.argmax(axis=1)
+print("rows with the same best match:", same.sum(), "of 16")
 
 # %% [markdown]
 # ## Try it
 #
-# **1. What happens if you hand NumPy frames to a model that lives on the counting library?**
+# **1. What happens if you pass NumPy frames to a model whose parameters are on the counting library?**
 #
 # <details><summary>Answer</summary>
 #
-# `mt.score_matches(inside[0], clips.video, inside[2])` is refused: "Arrays of different libraries meet here:
-# counting and numpy", and the sentence says how to convert. A silent conversion could copy gigabytes between
-# a graphics card and the host, at each step, unnoticed.
+# `mt.score_matches(inside[0], clips.video, inside[2])` is a ValueError: "Got arrays of different libraries:
+# counting and numpy", and it says how to convert. An implicit conversion could copy gigabytes between a
+# graphics card and the host in each step, unnoticed.
 #
 # </details>
 
 # %% [markdown]
-# **2. How often is `exp` called, and why so seldom?**
+# **2. How often is `exp` called, and why?**
 #
 # <details><summary>Answer</summary>
 #
-# `calls["exp"]` is 0: the exponentials are inside `attention`, which the waist hands to the library as a
-# whole. With `mt.forward(*inside, return_attention=True)` the maps are computed beside it, and `softmax` is
-# called once in each block.
+# `calls["exp"]` is 0: the exponentials are inside of `attention`, which is one function of the interface.
+# With `mt.forward(*inside, return_attention=True)` the attention maps themselves are needed, and `softmax` is
+# called once for each block.
 #
 # </details>
 
 # %% [markdown]
-# **3. Make a mistake in the counting library, and let the property test find it.**
+# **3. Put an error into the counting library, and let the property test find it.**
 #
 # <details><summary>Answer</summary>
 #
 # For instance `counting.gelu = lambda x: x * (x > 0)`, which is ReLU. Then
 # `find_counterexample(lambda x: unwrap(counting.gelu(wrap(x))), numpy_backend.gelu,
-# lambda rng: [rng.normal(size=7)])` gives the seed 0: any negative number tells. Put it right with
+# lambda rng: [rng.normal(size=7)])` returns the seed 0: any negative number is a counterexample. Undo it with
 # `counting.gelu = make_counting("gelu")`.
 #
 # </details>
@@ -502,9 +526,9 @@ print(
 #
 # <details><summary>Answer</summary>
 #
-# The formula is wrong by about $h^2$, and rounding by about $2^{-53} / h$. Their sum is smallest where
-# $h^3 \approx 2^{-53}$, near $5 \cdot 10^{-6}$. Try 1e-2, where the curve of the loss shows, and 1e-13, where
-# nothing but rounding is left.
+# The error of the formula is about $h^2$, and that of rounding about $2^{-53} / h$. Their sum is smallest
+# where $h^3 \approx 2^{-53}$, near $5 \cdot 10^{-6}$. Try 1e-2, where the higher derivatives of the loss
+# matter, and 1e-13, where only rounding is left.
 #
 # </details>
 
@@ -513,26 +537,26 @@ print(
 #
 # <details><summary>Answer</summary>
 #
-# Better, for this: it keeps three more digits. Rounding these parameters to it,
-# `mt.map_tree(lambda a: a.astype(np.float16).astype(np.float32), params)`, even changes nothing at all: the
-# file that comes with the package holds them in float16 already. For training it is less handy. Below
-# $6 \cdot 10^{-8}$ float16 has nothing but 0, and many gradients are smaller; bfloat16 reaches as far down as
-# float32.
+# Better, for this: it has three more digits. Rounding these parameters to it,
+# `mt.map_tree(lambda a: a.astype(np.float16).astype(np.float32), params)`, changes nothing at all: the
+# file of the packaged model stores them in float16. For training it is less suitable: the smallest positive
+# number of float16 is $6 \cdot 10^{-8}$, and many gradients are smaller; bfloat16 has the range of float32.
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# The model asks `namespace` for a library and uses some thirty functions of it; which arrays come in decides
-# who computes. NumPy, PyTorch and the tape are three such libraries, and a fourth, one that counts, took
-# forty lines. Property tests hold them together: any library gives what NumPy gives, and any gradient what a
-# small step says. float32 keeps 24 binary digits and is as good as exact here; bfloat16 keeps 8, which is
-# enough for most decisions, as long as sums are kept in more.
+# The model calls `namespace` to get the functions of a library, and uses some thirty of them; the type of the
+# arrays decides which library computes. NumPy, PyTorch and the tape are three libraries, and a fourth, which
+# counts, took forty lines. NumPy has plain and fast kernels. Property tests compare them: any library gives
+# what the plain kernels give, and any gradient what central differences give. float32 has 24 binary digits
+# and errors below a millionth here; bfloat16 has 8, which is enough for most predictions if sums are
+# accumulated in more.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [10](10_faster.ipynb) asks where the time goes, and counts multiplications again, by hand. The reference of
-# all functions is [numpy_backend.py](../minitvlt/backends/numpy_backend.py), and what joins the libraries is
-# [backends](../minitvlt/backends/__init__.py). The whole path is in the [overview](README.md).
+# [10](10_faster.ipynb) measures where the time goes. The reference of all functions is
+# [numpy_backend.py](../minitvlt/backends/numpy_backend.py), and libraries and kernels are chosen in
+# [backends](../minitvlt/backends/__init__.py). All notebooks are in the [overview](README.md).

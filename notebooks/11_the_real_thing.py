@@ -48,7 +48,7 @@ SECONDS = 1.4
 # %%
 from helpers.diagrams import new_axes, use_style
 from helpers.notebook import play, show
-from minitvlt.model.initial import outline
+from minitvlt.model.parameters import outline
 
 use_style()
 base = mt.flatten(outline(mt.Config()))

@@ -25,7 +25,7 @@ from minitvlt.backends import register_backend, to_backend, value_and_grad
 from minitvlt.backends.tree import children, is_array
 from minitvlt.learning import optimizer
 from minitvlt.learning.optimizer import AdamWState, Recipe
-from minitvlt.model import losses, masking, patches, pretraining, tasks, transformer, tvlt
+from minitvlt.model import masking, patches, pretraining, tasks, transformer, tvlt
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.tasks import TaskBatch
@@ -149,7 +149,7 @@ def draw_tokens(s: Source) -> tuple:
 
 def draw_run_blocks_arguments(s: Source) -> tuple:
     x, blocks, heads = draw_tokens(s)
-    return x, blocks, heads, 0.01, s.mask(*x.shape[:2]), s.flag(), s.flag()
+    return x, blocks, heads, 0.01, s.mask(*x.shape[:2])
 
 
 def draw_run_block_arguments(s: Source) -> tuple:
@@ -194,6 +194,11 @@ def draw_forward_arguments(s: Source) -> tuple:
     return s.params(config), video, audio, video_mask, audio_mask, s.flag(), s.flag()
 
 
+def draw_embed_clips_arguments(s: Source) -> tuple:
+    params, *clips = draw_forward_arguments(s)[:5]
+    return params, *pair_up(*clips)
+
+
 def draw_encode_arguments(s: Source) -> tuple:
     config, B = s.config(), s.size(1, 3)
     video, audio = (s.array(B, s.size(), config.hidden_size) for _ in range(2))
@@ -206,24 +211,27 @@ def draw_embed_arguments(s: Source, modality: str) -> tuple:
     return s.params(config).encoder, config, clip, s.mask(*count_tokens(config, clip))
 
 
-def draw_place_video_arguments(s: Source) -> tuple:
-    config, T, (h, w) = s.config(), s.size(), s.pair()
-    return s.params(config).encoder.video_positions, config, T, (h, w), s.mask(2, T, h * w)
+def draw_position_arguments(s: Source, modality: str) -> tuple:
+    encoder, config, clip, mask = draw_embed_arguments(s, modality)
+    return getattr(encoder, f"{modality}_positions"), config, clip.shape, mask
 
 
-def draw_place_audio_arguments(s: Source) -> tuple:
-    steps, bands = s.pair(1, 5)
-    return s.params().encoder.audio_positions, (steps, bands), s.mask(2, steps, bands)
-
-
-def draw_fit_length_arguments(s: Source) -> tuple:
+def draw_fit_time_positions_arguments(s: Source) -> tuple:
     n, tokens = s.size(), s.size()
     return s.array(s.size(), 3), n, s.mask(2, n, tokens)
 
 
-def draw_mask_arguments(s: Source) -> tuple:
+def draw_join_arguments(s: Source) -> tuple:
     B, lengths = s.size(), (1, s.size(), s.size())
     return tuple(s.array(B, n, 2) for n in lengths), tuple(s.mask(B, n) for n in lengths)
+
+
+def pair_up(video: Any, audio: Any, video_mask: Any, audio_mask: Any) -> tuple:
+    return (video, audio), (video_mask, audio_mask)
+
+
+def draw_steps(s: Source) -> tuple:
+    return s.rng.integers(0, 9, (s.size(), s.size())), s.size()
 
 
 def draw_masking_arguments(s: Source) -> tuple:
@@ -289,7 +297,8 @@ def draw_keep_arguments(s: Source) -> tuple:
 def draw_decode_arguments(s: Source) -> tuple:
     config, B = s.config(), s.size(1, 3)
     video, audio = (s.array(B, s.size(), config.decoder_hidden_size) for _ in range(2))
-    return s.params(config).decoder, config, video, audio, s.mask(*video.shape[:2]), s.mask(*audio.shape[:2])
+    masks = (s.mask(*video.shape[:2]), s.mask(*audio.shape[:2]))
+    return s.params(config).decoder, config, (video, audio), masks
 
 
 def draw_score_arguments(s: Source) -> tuple:
@@ -330,6 +339,11 @@ def draw_classify_arguments(s: Source) -> tuple:
     return params, *s.clips(params.config)
 
 
+def draw_head_arguments(s: Source) -> tuple:
+    params, *clips = draw_classify_arguments(s)
+    return params, *pair_up(*clips)
+
+
 def draw_candidates(s: Source, params: Params) -> tuple:
     """Several videos for every sound, and the masks of both."""
     config, B, n = params.config, s.size(1, 3), s.size(1, 3)
@@ -344,6 +358,11 @@ def draw_rank_arguments(s: Source) -> tuple:
     return params, *draw_candidates(s, params)
 
 
+def draw_score_candidates_arguments(s: Source) -> tuple:
+    params, *clips = draw_rank_arguments(s)
+    return params, *pair_up(*clips)
+
+
 def draw_labels(s: Source, loss_type: str, B: int, k: int) -> np.ndarray:
     labels = {"labels": s.rng.random((B, k)) < 0.5, "soft-labels": s.rng.integers(0, 4, (B, k)) / 4}
     labels["regression"] = s.array(B, k)
@@ -356,7 +375,7 @@ def draw_loss_arguments(s: Source, loss_type: str) -> tuple:
 
 
 def draw_task(s: Source) -> tuple[Params, TaskBatch]:
-    params = draw_head(s, loss_type=s.choose(*losses.LOSSES))
+    params = draw_head(s, loss_type=s.choose(*tasks.LOSSES))
     config, is_ranking = params.config, params.config.loss_type == "ranking"
     clips = draw_candidates(s, params) if is_ranking else s.clips(config)
     k = clips[0].shape[1] if is_ranking else config.num_labels
@@ -376,6 +395,8 @@ MODEL = {
     masking.random_masking: draw_masking_arguments,
     masking.frame_masking: draw_frame_masking_arguments,
     masking.span_masking: draw_span_masking_arguments,
+    masking.repeat_steps: draw_steps,
+    masking.list_tokens: draw_steps,
     masking.find_speech: draw_loud_and_silent_steps,
     transformer.run_blocks: draw_run_blocks_arguments,
     transformer.run_block: draw_run_block_arguments,
@@ -386,22 +407,29 @@ MODEL = {
     transformer.run_mlp: lambda s: draw_piece(s, "mlp"),
     transformer.run_norm: lambda s: (*draw_piece(s, "mlp_norm"), 0.01),
     transformer.run_linear: draw_rows_and_map,
-    transformer.run_head: draw_rows_and_map,
     tvlt.forward: draw_forward_arguments,
     tvlt.encode: draw_encode_arguments,
+    tvlt.run_encoder: lambda s: (
+        (drawn := draw_encode_arguments(s))[0],
+        *pair_up(*drawn[1:]),
+        s.flag(),
+        s.flag(),
+        s.flag(),
+    ),
+    tvlt.join_tokens: draw_join_arguments,
+    tvlt.embed_clips: draw_embed_clips_arguments,
     tvlt.embed_video: lambda s: draw_embed_arguments(s, "video"),
     tvlt.embed_audio: lambda s: draw_embed_arguments(s, "audio"),
     tvlt.embed_patches: draw_patch_rows,
-    tvlt.split_tokens: lambda s: (s.array(2, 9, s.size()), [s.size(0, 4), s.size(1, 4)]),
-    tvlt.place_video: draw_place_video_arguments,
-    tvlt.place_audio: draw_place_audio_arguments,
-    tvlt.fit_length: draw_fit_length_arguments,
-    tvlt.find_length: lambda s: (s.rng.random((s.size(), 6 * (n := s.size()))) < 0.2, n),
-    tvlt.stretch: lambda s: (s.array(s.size(), *s.pair()), s.size(1, 9)),
-    tvlt.join_masks: draw_mask_arguments,
+    tvlt.video_position_embedding: lambda s: draw_position_arguments(s, "video"),
+    tvlt.audio_position_embedding: lambda s: draw_position_arguments(s, "audio"),
+    tvlt.fit_time_positions: draw_fit_time_positions_arguments,
+    tvlt.count_steps: lambda s: (s.rng.random((s.size(), 6 * (n := s.size()))) < 0.2, n),
+    tvlt.interpolate_positions: lambda s: (s.array(s.size(), *s.pair()), s.size(1, 9)),
     tvlt.match: draw_match_arguments,
     pretraining.pretraining_loss: draw_pretraining,
     pretraining.autoencode: draw_pretraining,
+    pretraining.predict_patches: draw_pretraining,
     pretraining.count_targets: lambda s: (s.batch(s.config()),),
     pretraining.score_matches: draw_score_arguments,
     pretraining.sum_squared_error: draw_hidden_rows,
@@ -410,17 +438,19 @@ MODEL = {
     pretraining.restore_tokens: draw_restore_arguments,
     pretraining.decode: draw_decode_arguments,
     differentiate_loss: draw_pretraining,
-    losses.sum_class_cross_entropy: lambda s: draw_loss_arguments(s, "classification"),
-    losses.sum_regression_error: lambda s: draw_loss_arguments(s, "regression"),
-    losses.sum_label_cross_entropy: lambda s: draw_loss_arguments(s, "labels"),
-    losses.sum_answer_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
-    losses.binary_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
+    tasks.sum_class_cross_entropy: lambda s: draw_loss_arguments(s, "classification"),
+    tasks.sum_regression_error: lambda s: draw_loss_arguments(s, "regression"),
+    tasks.sum_label_cross_entropy: lambda s: draw_loss_arguments(s, "labels"),
+    tasks.sum_answer_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
+    pretraining.binary_cross_entropy: lambda s: draw_loss_arguments(s, "soft-labels"),
     tasks.task_loss: draw_task,
     tasks.compute_task_loss: draw_task,
     tasks.classify: draw_classify_arguments,
-    tasks.summarise: draw_classify_arguments,
+    tasks.run_head: draw_head_arguments,
+    tasks.pool_tokens: draw_head_arguments,
     tasks.run_classifier: lambda s: ((p := draw_head(s)).classifier, s.array(3, p.config.hidden_size), 0.01),
     tasks.rank_videos: draw_rank_arguments,
+    tasks.score_candidates: draw_score_candidates_arguments,
     tasks.repeat_rows: lambda s: (s.array(s.size(), *s.pair()), s.size()),
     differentiate_task_loss: draw_task,
 }

@@ -11,7 +11,7 @@ from minitvlt import results
 from minitvlt.backends import to_backend
 from minitvlt.config import Config
 from minitvlt.learning.evaluation import Scores, draw_evaluation_batch
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.model.pretraining import autoencode
 from minitvlt.results import complete, count_real_steps, list_measures, make_audible, show_results
 from minitvlt.signals.prepare import Examples

@@ -16,7 +16,7 @@ import minitvlt as mt
 from minitvlt.backends import flatten
 from minitvlt.learning.evaluation import rank_own
 from minitvlt.learning.metrics import compute_recall
-from minitvlt.model.tasks import summarise
+from minitvlt.model.tasks import pool_tokens
 from minitvlt.signals.spectrogram import make_mel_filters
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.media import make_frames, make_sweep, needs_av, write_media
@@ -200,7 +200,7 @@ def test_trap_08_mean_pooling_pools_and_theirs_comes_as_what_it_does():
     made = mt.forward(params, VIDEO, AUDIO, mask)
     for b in range(B):
         tokens = np.concatenate([made.video[b, mask[b]], made.audio[b]])
-        np.testing.assert_allclose(summarise(params, VIDEO, AUDIO, mask)[b], tokens.mean(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(pool_tokens(params, VIDEO, AUDIO, mask)[b], tokens.mean(axis=0), rtol=1e-9)
 
 
 # ---- losses

@@ -81,8 +81,11 @@ def namespace(*arrays: Array | None) -> ModuleType:
     Raises:
         ValueError: arrays of different libraries, or an argument that is not an array.
     """
-    backends = [_backend_of(array) for array in arrays if array is not None]
-    found = {backend.name: backend for backend in backends}
+    found = {}
+    for array in arrays:
+        if array is not None:
+            backend = _backend_of(array)
+            found[backend.name] = backend
     if len(found) == 1:
         return next(iter(found.values()))
     if found.keys() == {"numpy", "tape"}:
@@ -191,11 +194,6 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
     """
     backend = namespace(*(array for _, array in walk(args)))
     return backend.recompute(function, *args) if hasattr(backend, "recompute") else function(*args)
-
-
-def run_part(function: Callable[..., Array], x: Array, part: Any, *args: Any) -> Array:
-    """Call `function(x, part, *args)`; a module that stands for the part is called with the function."""
-    return part(function, x, *args) if callable(part) else function(x, part, *args)
 
 
 def to_module(params: Any) -> Any:

@@ -7,6 +7,7 @@ written plainly. All other backends are tested against this one in float64; `fas
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
@@ -69,19 +70,10 @@ def arange(n: int, like: Array) -> Int[Array, "n"]:
 # ------------------------------------------------------------------------------------ array API standard
 
 reshape, permute_dims, broadcast_to, concat = np.reshape, np.transpose, np.broadcast_to, np.concatenate
-where, take_along_axis, sum, mean, max = np.where, np.take_along_axis, np.sum, np.mean, np.max
+take, take_along_axis, where, sum, mean, max = np.take, np.take_along_axis, np.where, np.sum, np.mean, np.max
 exp, log, sqrt, tanh, abs, real, imag = np.exp, np.log, np.sqrt, np.tanh, np.abs, np.real, np.imag
 maximum, minimum, matmul = np.maximum, np.minimum, np.matmul
-
-
-def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
-    """Select indices along one axis."""
-    return np.take(x, indices, axis=axis)
-
-
-def argsort(x: Array, axis: int = -1) -> Array:
-    """Return the indices that sort x in ascending order; equal values stay in their order."""
-    return np.argsort(x, axis=axis, kind="stable")
+argsort = partial(np.argsort, kind="stable")  # equal values stay in their order
 
 
 def astype(x: Array, dtype: np.dtype) -> Array:

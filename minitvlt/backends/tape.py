@@ -20,7 +20,6 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from minitvlt.backends.tree import Array, map_tree, walk
 
@@ -88,28 +87,15 @@ class TapeArray:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __lt__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value < value_of(other)
-
-    def __le__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value <= value_of(other)
-
-    def __gt__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value > value_of(other)
-
-    def __ge__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value >= value_of(other)
-
-    def __eq__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value == value_of(other)
-
-    def __ne__(self, other: Array) -> Bool[Array, "..."]:
-        return self.value != value_of(other)
-
 
 def value_of(x: Any) -> Any:
     """Return the NumPy array of a TapeArray; a constant is returned as it is."""
     return x.value if isinstance(x, TapeArray) else x
+
+
+for _compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+    _method = f"__{_compare.__name__}__"  # on the values: __lt__ is lambda self, other: self.value < other
+    setattr(TapeArray, _method, lambda self, other, compare=_compare: compare(self.value, value_of(other)))
 
 
 # ----------------------------------------------------------------------------------- forward and backward
@@ -194,10 +180,9 @@ def differentiate(
     value, aux = result if has_aux else (result, None)
     if np.shape(value_of(value)) != ():
         raise ValueError(f"Expected a scalar value, got the shape {value.shape}: sum it up.")
-    aux = map_tree(value_of, aux)
     if isinstance(value, TapeArray):
         backward(value)
-    return value_of(value), aux, map_tree(_gradient_of, recorded)
+    return value_of(value), map_tree(value_of, aux), map_tree(_gradient_of, recorded)
 
 
 def _gradient_of(x: Array) -> Array:

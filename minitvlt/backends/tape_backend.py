@@ -58,27 +58,21 @@ def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
 
 
 def take(x: Array, indices: Int[Array, "n"], axis: int) -> Array:
-    """y_k = x_indices[k]: see `take_vjp`."""
-    a = value_of(x)
-    return record(np.take(a, indices, axis=axis), (x, lambda g: take_vjp(g, a, indices, axis)))
-
-
-def take_vjp(g: Array, x: Array, indices: Int[Array, "n"], axis: int) -> Array:
-    """g_k is added to element indices[k] of ∂L/∂x, as often as that was taken."""
-    back = np.zeros(x.shape, g.dtype)
-    np.add.at(np.moveaxis(back, axis, 0), indices, np.moveaxis(g, axis, 0))
-    return back
+    """y_k = x_indices[k]: `take_along_axis` with the same indices for every row."""
+    shape = [1] * x.ndim
+    shape[axis] = len(indices)
+    return take_along_axis(x, indices.reshape(shape), axis)
 
 
 def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    """The same as `take`, with other indices for every row."""
+    """y = x at other indices along one axis for every row: see `take_along_axis_vjp`."""
     a = value_of(x)
     y = np.take_along_axis(a, indices, axis)
     return record(y, (x, lambda g: take_along_axis_vjp(g, a, indices, axis)))
 
 
 def take_along_axis_vjp(g: Array, x: Array, indices: Array, axis: int) -> Array:
-    """Each element of g is added to the element of ∂L/∂x that was taken."""
+    """Each element of g is added to the element of ∂L/∂x that was taken, as often as it was."""
     back, places = np.zeros(x.shape, g.dtype), list(np.indices(g.shape, sparse=True))
     places[axis] = indices
     np.add.at(back, tuple(places), g)

@@ -125,9 +125,23 @@ def arange(n: int, like: torch.Tensor) -> Int[Array, "n"]:
 # torch's functions take NumPy's names of the arguments, axis and keepdims. `amax`, `maximum` and `minimum`
 # share the gradient evenly between equal elements, as the tape does.
 reshape, permute_dims, broadcast_to, concat = torch.reshape, torch.permute, torch.broadcast_to, torch.concat
-where, take_along_axis, sum, mean, max = torch.where, torch.take_along_dim, torch.sum, torch.mean, torch.amax
-exp, log, sqrt, tanh, abs, matmul = torch.exp, torch.log, torch.sqrt, torch.tanh, torch.abs, torch.matmul
-real, imag, argsort = torch.real, torch.imag, partial(torch.argsort, stable=True)
+where, take_along_axis, max, matmul = torch.where, torch.take_along_dim, torch.amax, torch.matmul
+sqrt, tanh, abs, real, imag = torch.sqrt, torch.tanh, torch.abs, torch.real, torch.imag
+argsort = partial(torch.argsort, stable=True)
+
+
+def _in_float32(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Compute in float32 under autocast, as autocast on CUDA does by itself (but for `mean`)."""
+
+    def compute(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        is_half = x.dtype in (torch.bfloat16, torch.float16)
+        x = x.float() if is_half and torch.is_autocast_enabled(x.device.type) else x
+        return function(x, *args, **kwargs)
+
+    return compute
+
+
+exp, log, sum, mean = map(_in_float32, (torch.exp, torch.log, torch.sum, torch.mean))
 
 
 def take(x: torch.Tensor, indices: Int[Array, "n"], axis: int) -> torch.Tensor:

@@ -16,16 +16,13 @@ def add_computing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
     add("--dtype", choices=("float32", "bfloat16"), help="precision of torch's products (default: float32)")
     add("--compile", action="store_true", default=None, help="let torch.compile make each step faster")
-    add(
-        "--shard", action="store_true", help="under torchrun, let each process hold a share of the parameters"
-    )
 
 
 def choose_execution(
     params: Params, settings: Settings, arguments: argparse.Namespace
 ) -> tuple[Params, Execution]:
     """Bring parameters to where the run computes, and settle how; refuse what cannot be had here."""
-    execution = Execution(settings.dtype, settings.compile, arguments.shard)
+    execution = Execution(settings.dtype, settings.compile)
     params = to_backend(params, settings.backend, find_device(settings.device))
     check_execution(params, execution, settings.recipe)
     return params, execution

@@ -19,8 +19,7 @@ from minitvlt.learning.evaluation import evaluate, measure_baseline
 from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.processes import is_first
 from minitvlt.learning.trainer import train
-from minitvlt.model.initial import init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from minitvlt.results import list_measures, print_measures, show_results
 from minitvlt.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
 from minitvlt.worlds.folder import FolderWorld

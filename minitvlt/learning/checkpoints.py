@@ -17,8 +17,7 @@ from safetensors.numpy import save_file
 from minitvlt.backends import Array, flatten, to_backend, unflatten
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
-from minitvlt.model.initial import outline
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, outline
 
 METADATA_KEY = "minitvlt"  # one entry for everything: the format keeps several in no fixed order
 

@@ -14,8 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend, value_and_grad
 from minitvlt.learning.optimizer import (
@@ -47,7 +46,6 @@ class Execution:
 
     dtype: str = "float32"  # of products, or "bfloat16"; parameters, gradients and sums stay in float32
     compile: bool = False  # by torch.compile: minutes at first, less time and memory for each step
-    shard: bool = False  # each of several processes keeps a part of the parameters and of AdamW's memory
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "bfloat16"):
@@ -62,7 +60,6 @@ class Engine:
 
     rank, processes = 0, 1
     ahead = 0  # for how many steps batches are drawn beforehand: where the processor computes, it has no time
-    is_sharded = False  # whether this process holds a share of the state and not all of it
     is_whole = True  # False while an update is under way: such a state is not saved
 
     def __init__(self, params: Params, state: AdamWState) -> None:
@@ -71,13 +68,9 @@ class Engine:
         `params` say where to compute, and what the vectors hold; they stay as they are, and are not kept.
         """
         self.like = shape_like(params)
-        self.state, self.decaying = map_tree(self.place, state), count_decaying(params)
+        self.state, self.decaying = move_beside(params, state), count_decaying(params)
         xp = namespace(self.state.parameters)
         self.is_fine = xp.zeros((), self.state.parameters) < 1  # no loss so far was NaN or infinite
-
-    def place(self, vector: Shaped[np.ndarray, "n"]) -> Shaped[Array, "_"]:
-        """Bring a vector, or this process's share of it, to where the parameters live."""
-        return move_beside(self.like, vector)
 
     def move(self, tree: Any) -> Any:
         """Bring a part of a batch to where the parameters live."""
@@ -88,11 +81,11 @@ class Engine:
 
         Returns:
             The numbers beside the value, the value as `loss`, and `gradient_norm`; and the gradient in
-            pieces, which end to end are as long as the vector of parameters, or as this process's share.
-            The pieces hold until the next call, which may use their memory.
+            pieces, which end to end are as long as the vector of parameters. The pieces hold until the next
+            call, which may use their memory.
         """
         numbers, gradient = self.differentiate(function, parts, counts)
-        norm = namespace(*gradient).sqrt(self.sum_shares(sum(map(sum_squares, gradient))))
+        norm = namespace(*gradient).sqrt(sum(map(sum_squares, gradient)))
         return {**numbers, "gradient_norm": norm}, gradient
 
     def differentiate(self, function: Compute, parts: list[Any], counts: Any) -> tuple[Numbers, Pieces]:
@@ -104,10 +97,6 @@ class Engine:
             found = ({"loss": loss, **numbers}, pieces)
             total = found if total is None else map_tree(operator.add, total, found)
         return total
-
-    def sum_shares(self, number: Float[Array, ""]) -> Float[Array, ""]:
-        """Add up a number over the shares of the state, if there are several."""
-        return number
 
     def update(self, gradient: Pieces, numbers: Numbers, step: int, recipe: Recipe) -> None:
         """Take a step of AdamW in place, unless a loss or gradient, now or in an earlier step, is not finite.
@@ -141,15 +130,11 @@ class Engine:
 
     def gather(self) -> AdamWState:
         """Bring the whole state to NumPy, to be saved."""
-        return to_backend(map_tree(self.join, self.state), "numpy")
+        return to_backend(self.state, "numpy")
 
     def finish(self) -> Params:
         """Hand out the parameters."""
-        return from_vector(move_beside(self.like, self.join(self.state.parameters)), self.like)
-
-    def join(self, vector: Float[Array, "_"]) -> Float[Array, "n"]:
-        """Make a vector of all processes' shares."""
-        return vector
+        return from_vector(self.state.parameters, self.like)
 
     def close(self) -> None:
         """End what was started for the steps; here nothing was."""

@@ -19,9 +19,8 @@ from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import Figure, score_task
 from minitvlt.learning.trainer import train
-from minitvlt.model.initial import add_classifier, add_ranking
-from minitvlt.model.parameters import Params
-from minitvlt.model.tasks import TaskBatch, check_batch_labels, classify, compute_task_loss
+from minitvlt.model.parameters import Params, add_classifier, add_ranking
+from minitvlt.model.tasks import TaskBatch, check_task_batch, classify, compute_task_loss
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ATTRIBUTES, COLOURS, MOTIONS, SHAPES
 
@@ -76,7 +75,7 @@ def make_objective(task: Task) -> Objective:
 
     def draw(world: World, config: Config, rng: np.random.Generator, batch_size: int) -> TaskBatch:
         batch = make_task_batch(world.sample(rng, batch_size), task, rng)
-        check_batch_labels(config, batch)
+        check_task_batch(config, batch)
         return batch
 
     def describe(sums: dict[str, float | None], count: float) -> dict[str, Any]:

@@ -26,8 +26,7 @@ from minitvlt.learning.preprocessor import (
     read_preprocessor,
 )
 from minitvlt.learning.tensor_files import read_tensors
-from minitvlt.model.initial import outline
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, outline
 
 # In names of theirs the encoder begins with `tvlt.`; a bare TvltModel has no such beginning.
 PARTS = {

@@ -22,8 +22,7 @@ from minitvlt.learning.deduction import (
 from minitvlt.learning.layouts import Layout, begins_with, find_parts, take_arrays, warn_of_unused
 from minitvlt.learning.original import BLOCK_PARTS
 from minitvlt.learning.tensor_files import read_tensors
-from minitvlt.model.initial import init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 
 ANCHOR = "patch_embed.proj.weight"
 PARTS = {

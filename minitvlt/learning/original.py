@@ -202,7 +202,7 @@ def check_expressible(params: Params) -> None:
 def list_untold(params: Params) -> dict[str, Any]:
     """List the settings that `from_original` would not guess from the arrays of a model.
 
-    >>> from minitvlt.model.initial import init
+    >>> from minitvlt.model.parameters import init
     >>> list_untold(init(Config.tiny()))
     {'num_attention_heads': 4, 'decoder_num_attention_heads': 4}
     """

@@ -186,5 +186,5 @@ def check_sets(
     for name, clips in (("audio", sounds.audio), ("video", videos.video)):
         if clips is None or len(clips) == 0:
             raise ValueError(f"Expected at least one clip with {name}, got none: pairs need sound and video.")
-    check_clips(params.config, None, sounds.audio, None, sounds.audio_mask)
-    check_clips(params.config, videos.video, None, videos.video_mask, None)
+    check_clips(params.config, (None, sounds.audio), (None, sounds.audio_mask))
+    check_clips(params.config, (videos.video, None), (videos.video_mask, None))

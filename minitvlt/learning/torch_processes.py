@@ -13,11 +13,6 @@ from minitvlt.learning.processes import is_one_of_several
 
 def check_torch(execution: Execution, device: str) -> None:
     """Refuse what this machine, or the way that this process was started, does not allow."""
-    if execution.shard and not (is_one_of_several() or dist.is_initialized()):
-        raise ValueError(
-            "shard spreads the parameters over several processes: start them by "
-            "torchrun --nproc-per-node N -m minitvlt pretrain ..., or leave shard out."
-        )
     is_able = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
     if execution.dtype == "bfloat16" and not is_able:
         raise ValueError(f"The card {device} does not compute in bfloat16: leave dtype out.")

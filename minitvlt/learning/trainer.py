@@ -99,7 +99,7 @@ def run_steps(
                 if (step + 1) % SAVE_EVERY == 0:
                     save()
     except BaseException:
-        if engine.is_whole and not engine.is_sharded:
+        if engine.is_whole:
             save()
         raise
     save()

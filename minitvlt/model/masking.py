@@ -6,10 +6,10 @@ Masks are data: the noise is drawn on the host and handed in, so every backend h
 import math
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from minitvlt.backends import Array, namespace
-from minitvlt.model.patches import check_picture
+from minitvlt.model.checks import check_mask, check_noise, check_patches
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,19 @@ def random_masking(
     Raises:
         ValueError: a ratio out of range, or a mask of another shape or type.
     """
+    check_noise(noise, ratio, mask)
     xp = namespace(noise, mask)
-    _check_noise(noise, ratio, mask)
     B, N = noise.shape
-    # Small tables of whole numbers: int(n * (1 - ratio)) is then the same on every backend, whatever its
-    # precision.
-    kept_of = xp.as_like([int(n * (1 - ratio)) for n in range(N + 1)], noise)
+    # The counts come from a table of Python's own results, so that no backend's precision changes them.
+    kept_of = xp.as_like([int(n * (1 - ratio)) for n in range(N + 1)], noise)  # (N + 1,)
     order = xp.argsort(noise, axis=1)  # (B, N)
     if mask is None:
         kept = xp.broadcast_to(kept_of[N:], (B,))  # (B,)
     else:
         kept = xp.take(kept_of, xp.sum(xp.astype(mask, kept_of.dtype), axis=1), axis=0)  # (B,)
+        # The second sort is stable: it puts padding last and leaves the order of the real tokens.
         is_padding = xp.take_along_axis(xp.astype(~mask, kept_of.dtype), order, axis=1)  # (B, N)
-        order = xp.take_along_axis(
-            order, xp.argsort(is_padding, axis=1), axis=1
-        )  # padding last, the rest as it was
+        order = xp.take_along_axis(order, xp.argsort(is_padding, axis=1), axis=1)  # (B, N)
     restore = xp.argsort(order, axis=1)  # (B, N)
     K = int(xp.max(kept))
     is_hidden = restore >= kept[:, None]  # (B, N)
@@ -74,29 +72,29 @@ def random_masking(
 def frame_masking(
     noise: Float[Array, "B steps"], ratio: float, tokens_per_step: int, mask: Bool[Array, "B N"] | None = None
 ) -> Masking:
-    """Keep or hide whole time steps: all frequencies of a moment together, never a part of it.
+    """Keep or hide whole time steps: all frequencies of a step together.
 
     Args:
         noise: one number a time step.
         ratio: the share of the real steps that is hidden.
         tokens_per_step: tokens of one step, frequency fastest; N is steps * tokens_per_step.
-        mask: True where a token is real; a step is real as a whole or not at all.
+        mask: True where a token is real; either all tokens of a step are real or none is.
     """
+    check_noise(noise, ratio)
     xp = namespace(noise, mask)
-    _check_noise(noise, ratio, None)
-    steps_mask = None
+    n, steps_mask = tokens_per_step, None
     if mask is not None:
-        _check_mask(mask, (noise.shape[0], noise.shape[1] * tokens_per_step))
-        steps_mask = mask[:, ::tokens_per_step]
-        is_split = _spread(xp, steps_mask, tokens_per_step) ^ mask
+        check_mask("mask", mask, (noise.shape[0], noise.shape[1] * n))
+        steps_mask = mask[:, ::n]
+        is_split = repeat_steps(steps_mask, n) ^ mask
         if float(xp.sum(xp.astype(is_split, noise.dtype))) > 0:
             raise ValueError("Expected a mask in which every time step is real as a whole or not at all.")
     steps = random_masking(noise, ratio, steps_mask)
     return Masking(
-        keep=_spread(xp, steps.keep, tokens_per_step, numbered=True),
-        restore=_spread(xp, steps.restore, tokens_per_step, numbered=True),
-        is_hidden=_spread(xp, steps.is_hidden, tokens_per_step),
-        keep_is_real=_spread(xp, steps.keep_is_real, tokens_per_step),
+        keep=list_tokens(steps.keep, n),
+        restore=list_tokens(steps.restore, n),
+        is_hidden=repeat_steps(steps.is_hidden, n),
+        keep_is_real=repeat_steps(steps.keep_is_real, n),
     )
 
 
@@ -106,68 +104,53 @@ def span_masking(
     is_speech: Bool[Array, "B N"],
     mask: Bool[Array, "B N"] | None = None,
 ) -> Masking:
-    """Hide tokens of speech before any others; which ones of each kind, the noise decides.
+    """Hide tokens of speech before any others; among speech, and among the others, the noise decides.
 
     Args:
         noise: one number a token.
-        ratio: the share of the real tokens that is hidden, speech and other sound together.
-        is_speech: True where somebody speaks, for instance by `find_speech`.
+        ratio: the share of the real tokens that is hidden, speech and other audio together.
+        is_speech: True where there is speech, for instance by `find_speech`.
         mask: True where a token is real.
 
     Source: TVLT, section 3 (speech-span masking).
     """
+    check_noise(noise, ratio)
+    check_mask("is_speech", is_speech, tuple(noise.shape))
     xp = namespace(noise, is_speech, mask)
-    _check_noise(noise, ratio, mask)
-    _check_mask(is_speech, tuple(noise.shape))
-    rank = xp.argsort(xp.argsort(noise, axis=1), axis=1)
-    speech_last = rank + xp.astype(is_speech, rank.dtype) * noise.shape[1]
+    # Ranks instead of the noise itself, whose scale is unknown: adding N puts speech behind all others.
+    rank = xp.argsort(xp.argsort(noise, axis=1), axis=1)  # (*noise.shape,)
+    speech_last = rank + xp.astype(is_speech, rank.dtype) * noise.shape[1]  # (*noise.shape,)
     return random_masking(xp.astype(speech_last, noise.dtype), ratio, mask)
 
 
 def find_speech(
     audio: Float[Array, "B C S F"], patch: tuple[int, int], mask: Bool[Array, "B N"] | None = None
 ) -> Bool[Array, "B N"]:
-    """Tell which tokens lie in a loud stretch: a step's level above the middle of quietest and loudest step.
+    """Find the tokens of loud time steps: those above the mean of the quietest and the loudest step's level.
 
-    An energy detector, as the paper's; it takes any sound for speech. All frequencies of a step are judged
-    together. Padding, where `mask` is False, is never speech and does not count for the clip's extremes.
+    An energy detector, as the paper's; it takes any loud audio for speech. All frequencies of a step are
+    judged together. Padding, where `mask` is False, is never speech, and its level is not counted.
     """
+    check_patches("audio", audio, "B C S F", patch)
     xp = namespace(audio, mask)
-    check_picture("audio", audio, ("B", "C", "S", "F"), patch)
     B, C, S, F = audio.shape
     s, f = S // patch[0], F // patch[1]
+    check_mask("mask", mask, (B, s * f))
     level = xp.mean(xp.reshape(audio, (B, C, s, patch[0], F)), axis=(1, 3, 4))  # (B, s)
-    is_real = ~xp.zeros((B, s), level > 0)  # (B, s)
-    if mask is not None:
-        _check_mask(mask, (B, s * f))
-        is_real = mask[:, ::f]  # (B, s)
+    is_real = ~xp.zeros((B, s), level > 0) if mask is None else mask[:, ::f]  # (B, s)
     loudest = xp.max(xp.where(is_real, level, -math.inf), axis=1, keepdims=True)  # (B, 1)
     quietest = -xp.max(xp.where(is_real, -level, -math.inf), axis=1, keepdims=True)  # (B, 1)
     is_loud = is_real & (level > (loudest + quietest) / 2)  # (B, s)
-    return _spread(xp, is_loud, f)  # (B, s*f)
+    return repeat_steps(is_loud, f)
 
 
-def _spread(xp, steps: Array, count: int, numbered: bool = False) -> Array:
-    """Repeat a step's entry for all its tokens; if `numbered`, indices of steps become those of tokens."""
-    B, s = steps.shape
-    tokens = xp.broadcast_to(steps[:, :, None], (B, s, count))  # (B, s, count)
-    if numbered:
-        tokens = tokens * count + xp.arange(count, steps)
-    return xp.reshape(tokens, (B, s * count))  # (B, s*count)
+def repeat_steps(steps: Shaped[Array, "B s"], n: int) -> Shaped[Array, "B s*{n}"]:
+    """Repeat the entry of every step for its n tokens."""
+    xp, (B, s) = namespace(steps), steps.shape
+    return xp.reshape(xp.broadcast_to(steps[:, :, None], (B, s, n)), (B, s * n))  # (B, s*n)
 
 
-def _check_noise(noise: Array, ratio: float, mask: Array | None) -> None:
-    if noise.ndim != 2:
-        raise ValueError(f"Expected noise of the shape (B, N), one number a token, got {tuple(noise.shape)}.")
-    if not 0 <= ratio < 1:
-        raise ValueError(f"The mask ratio must be at least 0 and below 1, not {ratio}.")
-    if mask is not None:
-        _check_mask(mask, tuple(noise.shape))
-
-
-def _check_mask(mask: Array, shape: tuple[int, ...]) -> None:
-    if tuple(mask.shape) != shape or "bool" not in str(mask.dtype):
-        raise ValueError(
-            f"Expected a mask of booleans (True = real token) of the shape {shape}, "
-            f"got {mask.dtype} of the shape {tuple(mask.shape)}."
-        )
+def list_tokens(steps: Int[Array, "B s"], n: int) -> Int[Array, "B s*{n}"]:
+    """List the indices of the n tokens of every step: step i has the tokens i*n … i*n + n - 1."""
+    xp, (B, s) = namespace(steps), steps.shape
+    return xp.reshape(steps[:, :, None] * n + xp.arange(n, steps), (B, s * n))  # (B, s*n)

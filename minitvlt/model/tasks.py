@@ -1,33 +1,35 @@
-"""What a pre-trained model is used for (TVLT, section 5): heads on the summary of a clip, and their losses.
+"""Tasks after pre-training (TVLT, section 5): a classifier or a head that ranks videos, and their losses.
 
-A head is a classifier, whose outputs are classes, independent labels, answers or numbers, or it ranks videos.
-`config.loss_type` says which task it is. Each loss is a sum that `task_loss` divides by a count of clips, so
-that the parts of a large batch add up to the whole.
+`config.loss_type` says which task it is. Each loss is a sum over clips that `task_loss` divides by a count of
+clips, so that the losses of micro-batches add up to that of the whole batch. Labels are converted to the
+precision of the logits.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
-from minitvlt.model.checks import check_clips
-from minitvlt.model.losses import LOSSES, check_labels
+from minitvlt.model.checks import check_candidates, check_clips, check_part
 from minitvlt.model.parameters import Classifier, Params
-from minitvlt.model.transformer import run_head, run_linear, run_norm
-from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward, join_masks, match
+from minitvlt.model.pretraining import binary_cross_entropy
+from minitvlt.model.transformer import run_linear, run_norm
+from minitvlt.model.tvlt import Clips, Masks, embed_clips, join_tokens, match, run_encoder
 
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """Clips and what is to be said about them; for ranking, n videos for every sound: candidates is n
+    """Clips and their labels; for ranking, n videos for every audio: candidates is n
 
     Labels are, for the `config.loss_type` of
         classification: the number of the class, whole numbers (B,)
         regression: floating-point numbers (B, k), or (B,) where k = `config.num_labels` is 1
         labels: whether each label holds, booleans or the whole numbers 0 and 1 (B, k)
-        soft-labels: how right each answer is, floating-point numbers from 0 to 1 (B, k)
-        ranking: the number of the video that belongs to the sound, whole numbers (B,) from 0 to n - 1
+        soft-labels: the score of each answer, floating-point numbers from 0 to 1 (B, k)
+        ranking: the number of the video that belongs to the audio, whole numbers (B,) from 0 to n - 1
     """
 
     video: Float[Array, "B *candidates T C H W"] | None
@@ -39,7 +41,7 @@ class TaskBatch:
 
 @dataclass(frozen=True)
 class TaskOutput:
-    """The loss, and what the head gave for each clip: logits, predicted numbers, or scores of the videos"""
+    """The loss, and the output of the head: logits, predicted numbers, or scores of the candidate videos"""
 
     loss: Float[Array, ""]
     logits: Float[Array, "B labels"]
@@ -54,38 +56,29 @@ def task_loss(
         params: the model; `config.loss_type` says what its head learns.
         batch: the clips and their labels.
         count: what to divide the summed loss by; None means this batch's number of clips. With the number of
-            a larger batch, the losses of its parts add up to the loss of the whole.
+            a larger batch, the losses of its micro-batches add up to the loss of the whole.
 
     Raises:
         ValueError: a head that is missing; clips that do not fit; labels of another type, shape or range.
     """
-    config = params.config
     namespace(params.encoder.cls, *(array for _, array in walk(batch)))
-    clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
-    if config.loss_type == "ranking":
-        check_candidates(params, *clips)
-    else:
-        check_clips(config, *clips)
-    check_batch_labels(config, batch)
+    check_part(params, "ranking" if params.config.loss_type == "ranking" else "classifier")
+    check_task_batch(params.config, batch)
     return compute_task_loss(params, batch, count)
 
 
 def compute_task_loss(
     params: Params, batch: TaskBatch, count: float | int | Float[Array, ""] | None = None
 ) -> TaskOutput:
-    """Do the work of `task_loss`, after its checks: to read labels is to wait for the graphics card."""
+    """Do the work of `task_loss`, after its checks: reading labels would wait for the graphics card."""
     loss_type = params.config.loss_type
-    answer = rank_videos if loss_type == "ranking" else classify
-    logits = answer(params, batch.video, batch.audio, batch.video_mask, batch.audio_mask)
+    compute_logits = score_candidates if loss_type == "ranking" else run_head
+    logits = compute_logits(params, (batch.video, batch.audio), (batch.video_mask, batch.audio_mask))
     loss = LOSSES[loss_type](logits, batch.labels) / (logits.shape[0] if count is None else count)
     return TaskOutput(loss, logits)
 
 
-def check_batch_labels(config: Config, batch: TaskBatch) -> None:
-    """Refuse labels of the wrong type, shape or range for the clips of a batch."""
-    clip = batch.audio if batch.video is None else batch.video
-    outputs = clip.shape[1] if config.loss_type == "ranking" else config.num_labels
-    check_labels(config.loss_type, batch.labels, clip.shape[0], outputs)
+# ---- classification, regression, labels
 
 
 def classify(
@@ -95,43 +88,41 @@ def classify(
     video_mask: Bool[Array, "B Nv"] | None = None,
     audio_mask: Bool[Array, "B Na"] | None = None,
 ) -> Float[Array, "B labels"]:
-    """Give one number for each label: logits, or the predicted numbers of a regression.
+    """Compute a logit for each label, or the predicted numbers of a regression.
 
     Args:
         params: a model with a classifier.
-        video: frames in [-1, 1]; None where there is sound alone.
-        audio: log-mel spectrograms in [-1, 1]; None where there are pictures alone.
+        video: frames in [-1, 1]; None for audio alone.
+        audio: log-mel spectrograms in [-1, 1]; None for video alone.
         video_mask: True where a video token is real; None where all are.
-        audio_mask: the same for sound.
+        audio_mask: the same for audio.
 
     Raises:
         ValueError: no classifier, or clips that do not fit, as in `forward`.
     """
-    if params.classifier is None:
-        raise ValueError("These parameters have no classifier: give them one by add_classifier.")
-    summary = summarise(params, video, audio, video_mask, audio_mask)
-    return run_classifier(params.classifier, summary, params.config.classifier_norm_eps)
+    check_part(params, "classifier")
+    namespace(params.encoder.cls, video, audio, video_mask, audio_mask)
+    clips, masks = (video, audio), (video_mask, audio_mask)
+    check_clips(params.config, clips, masks)
+    return run_head(params, clips, masks)
 
 
-def summarise(
-    params: Params,
-    video: Float[Array, "B T C H W"] | None,
-    audio: Float[Array, "B C2 S F"] | None,
-    video_mask: Bool[Array, "B Nv"] | None = None,
-    audio_mask: Bool[Array, "B Na"] | None = None,
-) -> Float[Array, "B D"]:
-    """Encode clips and sum each up in one vector: cls, or with `config.pooling` "mean" that of its tokens.
+def run_head(params: Params, clips: Clips, masks: Masks) -> Float[Array, "B labels"]:
+    """Do the work of `classify`, after its checks."""
+    pooled = pool_tokens(params, clips, masks)
+    return run_classifier(params.classifier, pooled, params.config.classifier_norm_eps)
 
-    The mean is over all real tokens of video and sound, never over padding, and cls is none of them.
+
+def pool_tokens(params: Params, clips: Clips, masks: Masks) -> Float[Array, "B D"]:
+    """Encode clips to one vector each: cls, or with `config.pooling` "mean" the mean of the tokens.
+
+    The mean is over all real tokens of video and audio, without padding and without cls.
     """
-    out = forward(params, video, audio, video_mask, audio_mask)
+    out = run_encoder(params, embed_clips(params, clips, masks), masks)
     if params.config.pooling == "cls":
         return out.cls
-    present = [part for part in ((out.video, video_mask), (out.audio, audio_mask)) if part[0] is not None]
-    tokens, masks = zip(*present, strict=True)
-    xp = namespace(*tokens)
-    x = xp.concat(tokens, axis=1)
-    is_real = join_masks(tokens, masks)
+    x, is_real = join_tokens((out.video, out.audio), masks)
+    xp = namespace(x)
     if is_real is None:
         return xp.mean(x, axis=1)
     is_real = is_real[:, :, None]
@@ -140,14 +131,17 @@ def summarise(
 
 
 def run_classifier(
-    classifier: Classifier, summary: Float[Array, "B D"], eps: float
+    classifier: Classifier, pooled: Float[Array, "B D"], eps: float
 ) -> Float[Array, "B labels"]:
-    """Widen, normalise (with `eps` added to the variance), bend, and answer; the pooler may come first."""
-    xp = namespace(classifier.output.weight, summary)
+    """Linear and tanh (the pooler, which may be missing), then linear, LayerNorm, GELU, linear."""
+    xp = namespace(classifier.output.weight, pooled)
     if classifier.pooler is not None:
-        summary = xp.tanh(run_linear(summary, classifier.pooler))
-    x = run_norm(run_linear(summary, classifier.expand), classifier.norm, eps)
-    return run_head(xp.gelu(x), classifier.output)
+        pooled = xp.tanh(run_linear(pooled, classifier.pooler))
+    x = run_norm(run_linear(pooled, classifier.expand), classifier.norm, eps)
+    return run_linear(xp.gelu(x), classifier.output)
+
+
+# ---- ranking
 
 
 def rank_videos(
@@ -157,52 +151,119 @@ def rank_videos(
     video_mask: Bool[Array, "B n Nv"] | None = None,
     audio_mask: Bool[Array, "B Na"] | None = None,
 ) -> Float[Array, "B n"]:
-    """Score how well each of n videos fits the sound of its row: the highest score is the model's choice.
+    """Score how well each of n videos fits the audio of its row: the highest score is the model's choice.
 
-    Every clip is embedded once, however often its tokens are used. Source: TVLT, section 5 (retrieval).
+    Source: TVLT, section 5 (retrieval).
 
     Raises:
         ValueError: no head that ranks, or clips that do not fit each other.
     """
-    check_candidates(params, videos, audio, video_mask, audio_mask)
-    encoder, config = params.encoder, params.config
-    xp = namespace(encoder.cls, videos, audio)
-    B, n = videos.shape[:2]
-    videos = xp.reshape(videos, (B * n, *videos.shape[2:]))
-    video_mask = None if video_mask is None else xp.reshape(video_mask, (B * n, video_mask.shape[2]))
-    sounds = repeat_rows(embed_audio(encoder, config, audio, audio_mask), n)
+    check_part(params, "ranking")
+    namespace(params.encoder.cls, videos, audio, video_mask, audio_mask)
+    clips, masks = (videos, audio), (video_mask, audio_mask)
+    check_candidates(params.config, clips, masks)
+    return score_candidates(params, clips, masks)
+
+
+def score_candidates(
+    params: Params,
+    clips: tuple[Float[Array, "B n T C H W"], Float[Array, "B C2 S F"]],
+    masks: tuple[Bool[Array, "B n Nv"] | None, Bool[Array, "B Na"] | None],
+) -> Float[Array, "B n"]:
+    """Do the work of `rank_videos`, after its checks: score each video with its row's audio."""
+    (videos, audio), (video_mask, audio_mask) = clips, masks
+    xp, (B, n, *clip) = namespace(params.encoder.cls, videos, audio), videos.shape
+    video = xp.reshape(videos, (B * n, *clip))  # (B*n, *clip)
+    video_mask = None if video_mask is None else xp.reshape(video_mask, (B * n, -1))
     audio_mask = None if audio_mask is None else repeat_rows(audio_mask, n)
-    tokens = embed_video(encoder, config, videos, video_mask)
-    cls = encode(params, tokens, sounds, video_mask, audio_mask).cls
+    clips, masks = (video, repeat_rows(audio, n)), (video_mask, audio_mask)
+    cls = run_encoder(params, embed_clips(params, clips, masks), masks).cls
     return xp.reshape(match(params.ranking, cls), (B, n))  # (B, n)
 
 
 def repeat_rows(x: Shaped[Array, "B *rest"], n: int) -> Shaped[Array, "B*{n} *rest"]:
-    """Have every row n times, one after the other."""
-    xp = namespace(x)
-    B, rest = x.shape[0], x.shape[1:]
-    return xp.reshape(xp.broadcast_to(xp.reshape(x, (B, 1, *rest)), (B, n, *rest)), (B * n, *rest))
+    """Repeat every row n times, one after the other."""
+    xp, (B, *rest) = namespace(x), x.shape
+    x = xp.broadcast_to(xp.reshape(x, (B, 1, *rest)), (B, n, *rest))  # (B, n, *rest)
+    return xp.reshape(x, (B * n, *rest))  # (B*n, *rest)
 
 
-def check_candidates(
-    params: Params, videos: Array, audio: Array, video_mask: Array | None, audio_mask: Array | None
-) -> None:
-    """Refuse candidate videos that do not fit the sounds or the model, before any work is done."""
-    if params.ranking is None:
-        raise ValueError("These parameters have no head that ranks videos: give them one by add_ranking.")
-    if videos is None or audio is None or len(videos.shape) != 6 or videos.shape[0] != audio.shape[0]:
-        shapes = ["nothing" if x is None else str(tuple(x.shape)) for x in (videos, audio)]
-        raise ValueError(
-            "Expected several videos for every sound, (B, n, T, C, H, W) and (B, C, S, F), "
-            f"got {' and '.join(shapes)}."
-        )
-    xp, (B, n) = namespace(params.encoder.cls, videos, audio), videos.shape[:2]
-    flat = xp.reshape(videos, (B * n, *videos.shape[2:]))
-    if video_mask is not None:
-        if tuple(video_mask.shape[:2]) != (B, n):
-            raise ValueError(
-                f"Expected video_mask of the shape {(B, n)} and tokens, got {tuple(video_mask.shape)}."
-            )
-        video_mask = namespace(video_mask).reshape(video_mask, (B * n, -1))
-    check_clips(params.config, flat, None, video_mask, None)
-    check_clips(params.config, None, audio, None, audio_mask)
+# ---- losses, as sums over clips
+
+
+def sum_class_cross_entropy(logits: Float[Array, "B k"], labels: Integer[Array, "B"]) -> Float[Array, ""]:
+    """Sum over clips of -log p(right class), p = softmax(z): log Σ exp(z) - z of the right class.
+
+    The largest z is subtracted first, so nothing overflows. Ranking is the same with videos for classes.
+    """
+    xp = namespace(logits, labels)
+    is_right = labels[:, None] == xp.arange(logits.shape[1], logits)[None, :]
+    z = logits - xp.max(logits, axis=1, keepdims=True)
+    return xp.sum(xp.log(xp.sum(xp.exp(z), axis=1))) - xp.sum(xp.where(is_right, z, 0.0))
+
+
+def sum_regression_error(predictions: Float[Array, "B k"], targets: Float[Array, "B *k"]) -> Float[Array, ""]:
+    """Sum over clips of the squared error, a mean over the k numbers of a clip.
+
+    Where k is 1, targets may be (B,): they are reshaped, because beside (B, 1) they would broadcast.
+    """
+    xp = namespace(predictions, targets)
+    targets = xp.reshape(xp.astype(targets, predictions.dtype), predictions.shape)
+    return xp.sum(xp.mean((predictions - targets) ** 2, axis=1))
+
+
+def sum_label_cross_entropy(
+    logits: Float[Array, "B k"], labels: Bool[Array, "B k"] | Integer[Array, "B k"]
+) -> Float[Array, ""]:
+    """Sum over clips of the binary cross-entropy of k independent labels, a mean over the labels."""
+    xp = namespace(logits, labels)
+    return xp.sum(xp.mean(binary_cross_entropy(logits, labels), axis=1))
+
+
+def sum_answer_cross_entropy(logits: Float[Array, "B k"], scores: Float[Array, "B k"]) -> Float[Array, ""]:
+    """Sum over questions, and over their k answers, of the binary cross-entropy against soft scores (VQA)."""
+    return namespace(logits, scores).sum(binary_cross_entropy(logits, scores))
+
+
+# Of each loss type: the loss, the dtypes that labels may have, and what they are called
+LOSS_TYPES: dict[str, tuple[Callable[[Array, Array], Array], tuple[str, ...], str]] = {
+    "classification": (sum_class_cross_entropy, ("int",), "whole numbers"),
+    "regression": (sum_regression_error, ("float",), "floating-point numbers"),
+    "labels": (sum_label_cross_entropy, ("bool", "int"), "booleans, or whole numbers 0 and 1"),
+    "soft-labels": (sum_answer_cross_entropy, ("float",), "floating-point numbers"),
+    "ranking": (sum_class_cross_entropy, ("int",), "whole numbers"),
+}
+LOSSES = {name: loss for name, (loss, _, _) in LOSS_TYPES.items()}
+
+
+def check_task_batch(config: Config, batch: TaskBatch) -> None:
+    """Check the clips and the labels of a batch."""
+    is_ranking = config.loss_type == "ranking"
+    check = check_candidates if is_ranking else check_clips
+    check(config, (batch.video, batch.audio), (batch.video_mask, batch.audio_mask))
+    clip = batch.audio if batch.video is None else batch.video
+    outputs = clip.shape[1] if is_ranking else config.num_labels
+    check_labels(config.loss_type, batch.labels, clip.shape[0], outputs)
+
+
+def check_labels(loss_type: str, labels: Array, B: int, k: int) -> None:
+    """Check the type, shape and range of the labels of B clips, for k outputs of the head."""
+    xp = namespace(labels)
+    _, kinds, words = LOSS_TYPES[loss_type]
+    if not any(kind in str(labels.dtype) for kind in kinds):
+        raise ValueError(f"Expected labels for {loss_type!r} as {words}, got {labels.dtype}.")
+    wanted = [(B,)] if loss_type in ("classification", "ranking") else [(B, k)]
+    wanted += [(B,)] if loss_type == "regression" and k == 1 else []
+    if tuple(labels.shape) not in wanted:
+        shapes, found = " or ".join(map(str, wanted)), tuple(labels.shape)
+        raise ValueError(f"Expected labels for {loss_type!r} of the shape {shapes}, got {found}.")
+    if "bool" in str(labels.dtype):
+        return
+    if loss_type == "regression":
+        is_fine, bounds = xp.abs(labels) < math.inf, "that are finite"
+    else:
+        highest = 1 if loss_type in ("labels", "soft-labels") else k - 1
+        is_fine, bounds = (labels >= 0) & (labels <= highest), f"from 0 to {highest}"
+    wrong = int(xp.sum(xp.astype(~is_fine, xp.arange(1, labels).dtype)))
+    if wrong:
+        raise ValueError(f"Expected labels for {loss_type!r} {bounds}, but {wrong} of them are not.")

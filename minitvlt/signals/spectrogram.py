@@ -47,8 +47,7 @@ def pad_by_zeros(
     array([0., 0., 1., 2., 3., 0.])
     """
     xp = namespace(waveform)
-    batch = waveform.shape[:-1]
-    left, right = xp.zeros((*batch, before), waveform), xp.zeros((*batch, after), waveform)
+    left, right = (xp.zeros((*waveform.shape[:-1], count), waveform) for count in (before, after))
     return xp.concat([left, waveform, right], axis=-1)
 
 

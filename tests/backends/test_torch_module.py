@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 import minitvlt as mt
-from minitvlt.backends import flatten, run_part, to_backend, value_and_grad
+from minitvlt.backends import flatten, to_backend, value_and_grad
 from minitvlt.model.pretraining import pretraining_loss
 from tests.helpers.backends import assert_trees_close
 
 torch = pytest.importorskip("torch")
-from minitvlt.backends.torch_module import UnitModule  # noqa: E402
 
 CONFIG = mt.Config.tiny(hidden_size=12, intermediate_size=20, num_hidden_layers=3, num_attention_heads=2)
 
@@ -80,15 +79,11 @@ def test_an_optimizer_moves_the_module_and_nothing_else(params, batch):
         assert_trees_close(to_backend(tree, "numpy", dtype="float64"), before, rtol=0, atol=0)
 
 
-def test_each_block_is_a_module_that_is_called(params):
-    """Whatever hooks into modules, as FSDP does, sees every block."""
-    module, seen = mt.to_module(params), []
-    blocks = [part for part in module.modules() if isinstance(part, UnitModule)]
-    assert len(blocks) == CONFIG.num_hidden_layers + CONFIG.decoder_num_hidden_layers
-    for block in blocks:
-        block.register_forward_hook(lambda block, inputs, output: seen.append(block))
-    module(mt.forward, *draw_clips())
-    assert seen == blocks[: CONFIG.num_hidden_layers]
+def test_each_part_of_the_tree_is_a_module_of_its_own(params):
+    module = mt.to_module(params)
+    block = module.get_submodule("encoder.blocks.1")
+    assert {name for name, _ in block.named_parameters()} == flatten(params.encoder.blocks[1]).keys()
+    assert_trees_close(to_backend(mt.from_module(block), "numpy"), params.encoder.blocks[1], rtol=0, atol=0)
 
 
 def test_a_copy_of_a_module_stands_on_its_own(params):
@@ -104,7 +99,3 @@ def test_a_copy_of_a_module_stands_on_its_own(params):
 def test_a_module_of_another_origin_is_refused():
     with pytest.raises(ValueError, match=r"that to_module made, got Linear"):
         mt.from_module(torch.nn.Linear(2, 3))
-
-
-def test_a_part_that_cannot_be_called_is_handed_to_the_function():
-    assert run_part(lambda x, part, y: x + part["weight"] * y, 2, {"weight": 3}, 5) == 17

@@ -15,8 +15,7 @@ from minitvlt.learning.checkpoints import load, save, save_arrays
 from minitvlt.learning.formats import load_any
 from minitvlt.learning.huggingface import to_huggingface
 from minitvlt.learning.mae import from_mae
-from minitvlt.model.initial import add_classifier, add_ranking, init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.models import draw_params
 from tests.helpers.released import HEADS, draw_tensors, list_mae, list_released

@@ -13,7 +13,7 @@ from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load, save
 from minitvlt.learning.finetuning import FINETUNING, read_label_names
 from minitvlt.learning.trainer import read_metrics
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.runs import TaskSettings, read_settings
 from minitvlt.signals.clips import Clip, write_clip, write_wav
 from minitvlt.task_results import GOALS

@@ -12,7 +12,7 @@ from minitvlt.backends import flatten
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import save, save_arrays
 from minitvlt.learning.tensor_files import write_tensors
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from tests.helpers.released import draw_tensors, list_mae, list_released
 
 SIZES = {

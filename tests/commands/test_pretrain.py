@@ -255,8 +255,6 @@ def test_a_run_killed_before_its_first_step_is_resumed(undrawn, claimed):
         (["--device", "cuda"], "NumPy computes on the processor"),
         (["--backend", "torch", "--device", "toaster"], "toaster"),
         (["--compile", "--dtype", "bfloat16"], "leave dtype, compile out, or choose the backend torch"),
-        (["--shard"], "leave shard out, or choose the backend torch"),
-        (["--backend", "torch", "--shard"], "over several processes: start them by torchrun"),
         (["--out", "small.json"], "small.json is a file: choose another --out"),
         (["--out", "small.json/run"], "small.json"),
     ],

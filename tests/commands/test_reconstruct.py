@@ -8,7 +8,7 @@ import pytest
 from minitvlt.__main__ import main
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import save
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.waveforms import read_wav
 from tests.helpers.media import make_frames, make_sweep, needs_av

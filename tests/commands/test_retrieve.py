@@ -11,7 +11,7 @@ import pytest
 from minitvlt.__main__ import main
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load, save
-from minitvlt.model.initial import add_ranking, init
+from minitvlt.model.parameters import add_ranking, init
 from minitvlt.model.pretraining import score_matches
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.prepare import prepare_audio, prepare_video

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from minitvlt.backends import unflatten, walk
 from minitvlt.config import Config
-from minitvlt.model.initial import outline
 from minitvlt.model.masking import frame_masking, random_masking
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, outline
 from minitvlt.model.pretraining import PretrainingBatch
 
 seeds = st.integers(0, 2**32 - 1)

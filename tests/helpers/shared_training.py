@@ -1,6 +1,6 @@
 """Trainings that several processes share; torchrun starts this file in each of them.
 
-    torchrun --nproc-per-node 2 -m tests.helpers.shared_training FOLDER '{"name": {"shard": true}, ...}'
+    torchrun --nproc-per-node 2 -m tests.helpers.shared_training FOLDER '{"name": {"compile": true}, ...}'
 
 Each entry is a training in a folder of its name. Beside the fields of `Execution` it may say other values of
 the recipe and the configuration, and `{"killed": [rank, call]}`: the process of that rank kills itself when

@@ -18,7 +18,7 @@ from minitvlt.learning.finetuning import EMBEDDED_TASKS, make_objective, prepare
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import count_decaying, from_vector, start_adamw, to_vector, update_adamw
 from minitvlt.learning.trainer import draw_ahead, read_metrics, train
-from minitvlt.model.initial import add_ranking, init
+from minitvlt.model.parameters import add_ranking, init
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.shape_comments import ROOT
@@ -189,13 +189,13 @@ import torch
 from minitvlt.backends import to_backend
 from minitvlt.learning.engine import Execution
 from minitvlt.learning.trainer import train
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from tests.learning.test_engine import PaddedWorld
 from tests.learning.test_trainer import CONFIG, RECIPE
 
 torch._dynamo.config.error_on_recompile = True  # a step like the first needs no new program
 params = to_backend(init(CONFIG, RECIPE.seed), "torch")
-recipe = replace(RECIPE, steps=6, micro_batches=1)
+recipe = replace(RECIPE, steps=3, micro_batches=1)
 train(params, PaddedWorld(), recipe, Path(sys.argv[1]), False, execution=Execution(compile=True))
 assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
 """
@@ -232,7 +232,7 @@ def test_a_compiled_run_gives_the_same_losses(tmp_path):
     if "torch.compile does not work here" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
-    recipe = replace(RECIPE, steps=6, micro_batches=1)
+    recipe = replace(RECIPE, steps=3, micro_batches=1)
     plain = run_training(tmp_path / "plain", recipe, world=PaddedWorld(), backend="torch")
     for mine, other in zip(plain, read_metrics(tmp_path / "compiled" / FILES[0]), strict=True):
         np.testing.assert_allclose(list(other.values()), list(mine.values()), rtol=1e-4)
@@ -259,7 +259,7 @@ def test_a_machine_without_a_compiler_is_told_so_before_anything_is_written(tmp_
     ("execution", "expected"),
     [
         (Execution(compile=True), "Only PyTorch can do this: leave compile out, or choose the backend torch"),
-        (Execution(dtype="bfloat16", shard=True), "leave dtype, shard out"),
+        (Execution(dtype="bfloat16", compile=True), "leave dtype, compile out"),
     ],
 )
 def test_numpy_refuses_what_only_torch_can_do(execution, expected):
@@ -270,12 +270,6 @@ def test_numpy_refuses_what_only_torch_can_do(execution, expected):
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="dtype must be float32 or bfloat16, not 'float8'"):
         Execution(dtype="float8")
-
-
-def test_shards_need_several_processes():
-    pytest.importorskip("torch")
-    with pytest.raises(ValueError, match=r"spreads the parameters over several processes.*torchrun"):
-        check_execution(to_backend(init(CONFIG), "torch"), Execution(shard=True), RECIPE)
 
 
 def test_numpy_does_not_share_its_work(monkeypatch):

@@ -15,7 +15,7 @@ from minitvlt.learning.evaluation import (
     measure_baseline,
     measure_errors,
 )
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.signals.prepare import Examples
 
 CONFIG = Config.tiny(

@@ -34,7 +34,7 @@ from minitvlt.learning.optimizer import Recipe
 from minitvlt.learning.retrieval import score_all_pairs
 from minitvlt.learning.scoring import score_task
 from minitvlt.learning.trainer import read_metrics
-from minitvlt.model.initial import add_ranking, init
+from minitvlt.model.parameters import add_ranking, init
 from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ShapesWorld

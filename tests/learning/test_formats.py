@@ -13,8 +13,7 @@ from minitvlt.learning.formats import FORMATS, guess_format, load_any, read_any
 from minitvlt.learning.huggingface import to_huggingface
 from minitvlt.learning.mae import read_mae
 from minitvlt.learning.original import from_original
-from minitvlt.model.initial import init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.released import HEADS, draw_tensors, list_mae, list_released
 

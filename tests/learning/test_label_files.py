@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minitvlt.learning.label_files import read_labels, sort_names, split_rows
 from minitvlt.learning.label_rows import Row, read_rows
-from minitvlt.model.losses import check_labels
+from minitvlt.model.tasks import check_labels
 
 
 @pytest.fixture(autouse=True)

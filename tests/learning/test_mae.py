@@ -12,8 +12,7 @@ from minitvlt.backends import flatten, unflatten
 from minitvlt.config import Config
 from minitvlt.learning.checkpoints import load, save, save_arrays
 from minitvlt.learning.mae import from_mae, read_mae
-from minitvlt.model.initial import init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from minitvlt.model.tvlt import forward
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.released import HEADS, SIZES, draw_tensors, list_mae, run_mae

@@ -26,7 +26,7 @@ from minitvlt.learning.numpy_engine import NumpyEngine, pack, unpack
 from minitvlt.learning.objectives import PRETRAINING
 from minitvlt.learning.optimizer import start_adamw, to_vector
 from minitvlt.learning.trainer import read_metrics
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.shape_comments import ROOT
 from tests.learning.test_trainer import CONFIG, RECIPE, run_training

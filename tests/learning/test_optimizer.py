@@ -21,7 +21,7 @@ from minitvlt.learning.optimizer import (
     to_vector,
     update_adamw,
 )
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from tests.helpers.backends import on_every_backend
 
 TINY = Config.tiny(num_hidden_layers=1, decoder_num_hidden_layers=1, hidden_size=8, decoder_hidden_size=8)

@@ -14,8 +14,7 @@ from minitvlt.learning.checkpoints import load, save, save_arrays
 from minitvlt.learning.huggingface import to_huggingface
 from minitvlt.learning.layouts import give_arrays
 from minitvlt.learning.original import from_original, list_untold, make_layout, to_original
-from minitvlt.model.initial import add_ranking, init, outline
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_ranking, init, outline
 from minitvlt.model.pretraining import score_matches
 from minitvlt.model.tasks import classify, rank_videos
 from minitvlt.model.tvlt import forward

@@ -80,10 +80,7 @@ def together(tmp_path_factory) -> Path:
         "plain": {},
         "in parts": {"recipe": IN_PARTS},
         "filling": {"config": FILLING},
-        "recomputed": {"config": {"gradient_checkpointing": True}, "shard": True},
-        "sharded": {"shard": True},
-        "sharded in parts": {"recipe": IN_PARTS, "shard": True},
-        "sharded filling": {"config": FILLING, "shard": True},
+        "recomputed": {"config": {"gradient_checkpointing": True}},
     }
     share(2, folder, runs)
     return folder
@@ -92,26 +89,24 @@ def together(tmp_path_factory) -> Path:
 # The same numbers
 
 
-@pytest.mark.parametrize("name", ["plain", "in parts", "recomputed", "sharded", "sharded in parts"])
+@pytest.mark.parametrize("name", ["plain", "in parts", "recomputed"])
 def test_two_processes_equal_one_with_the_same_batch(alone, together, name):
     assert_runs_agree(alone / "plain", together / name)
 
 
-@pytest.mark.parametrize("name", ["filling", "sharded filling"])
-def test_nobody_waits_for_gradients_of_what_the_loss_does_not_depend_on(alone, together, name):
-    assert_runs_agree(alone / "filling", together / name)
-    ours, theirs = (mt.load(run / "model.safetensors") for run in (alone / "filling", together / name))
+def test_nobody_waits_for_gradients_of_what_the_loss_does_not_depend_on(alone, together):
+    assert_runs_agree(alone / "filling", together / "filling")
+    ours, theirs = (mt.load(run / "filling/model.safetensors") for run in (alone, together))
     np.testing.assert_array_equal(theirs.encoder.cls, ours.encoder.cls)
 
 
 def test_a_shared_run_writes_what_a_run_alone_writes(alone, together):
-    for run in (together / "plain", together / "sharded"):
-        assert {path.name for path in run.iterdir()} == set(FILES)
-        ours, theirs = (load_arrays(folder / FILES[1]) for folder in (alone / "plain", run))
-        assert theirs[1] == ours[1]
-        assert {name: array.shape for name, array in theirs[0].items()} == {
-            name: array.shape for name, array in ours[0].items()
-        }
+    assert {path.name for path in (together / "plain").iterdir()} == set(FILES)
+    (ours, about), (theirs, about_theirs) = (
+        load_arrays(run / "plain" / FILES[1]) for run in (alone, together)
+    )
+    assert about_theirs == about
+    assert {name: x.shape for name, x in theirs.items()} == {name: x.shape for name, x in ours.items()}
 
 
 # Killed, and gone on with
@@ -128,21 +123,18 @@ def killed(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("shard", [False, True])
-def test_a_killed_run_goes_on_in_as_many_processes(together, killed, tmp_path, shard):
+def test_a_killed_run_goes_on_in_as_many_processes(together, killed, tmp_path):
     shutil.copytree(killed / "plain", tmp_path / "plain")
-    share(2, tmp_path, {"plain": {"shard": shard}})
-    assert_runs_agree(together / "plain", tmp_path / "plain")
-    if not shard:
-        assert read_files(tmp_path / "plain") == read_files(together / "plain"), "bit for bit"
+    share(2, tmp_path, {"plain": {}})
+    assert read_files(tmp_path / "plain") == read_files(together / "plain"), "bit for bit"
 
 
 def test_a_killed_run_goes_on_in_three_processes_and_in_one(together, killed, tmp_path):
-    for name in ("three", "sharded", "one"):
+    for name in ("three", "one"):
         shutil.copytree(killed / "plain", tmp_path / name)
-    share(3, tmp_path, {"three": {}, "sharded": {"shard": True}})
+    share(3, tmp_path, {"three": {}})
     run_training(tmp_path / "one")
-    for name in ("three", "sharded", "one"):
+    for name in ("three", "one"):
         assert_runs_agree(together / "plain", tmp_path / name)
 
 
@@ -171,12 +163,12 @@ def test_the_command_runs_under_torchrun_and_the_first_process_alone_speaks(tmp_
     }
     (tmp_path / "small.json").write_text(json.dumps({**mt.Config.tiny().to_dict(), **small}))
     words = ("-m", "minitvlt", "pretrain", "--config", "small.json", "--batch", "5", "--steps", "3")
-    done = start(2, *words, "--backend", "torch", "--shard", folder=tmp_path)
+    done = start(2, *words, "--backend", "torch", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Open run/report.html") == done.stderr.count("3/3") == 1
     assert len(read_metrics(tmp_path / "run/metrics.jsonl")) == 3
     before = (tmp_path / "run/model.safetensors").read_bytes()
-    done = start(2, "-m", "minitvlt", "pretrain", "--resume", "--shard", folder=tmp_path)
+    done = start(2, "-m", "minitvlt", "pretrain", "--resume", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/model.safetensors").read_bytes() == before
     tuning = ("-m", "minitvlt", "finetune", "shape", "--checkpoint", "run/model.safetensors", "--steps", "2")

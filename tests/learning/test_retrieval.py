@@ -10,8 +10,7 @@ from minitvlt.config import Config
 from minitvlt.learning import retrieval
 from minitvlt.learning.metrics import rank_own
 from minitvlt.learning.retrieval import cut_range, cut_table, score_all_pairs
-from minitvlt.model.initial import add_ranking, init
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_ranking, init
 from minitvlt.model.pretraining import score_matches
 from minitvlt.model.tvlt import forward, match
 from minitvlt.signals.prepare import Examples

@@ -18,7 +18,7 @@ from minitvlt.learning import journal, trainer
 from minitvlt.learning.checkpoints import load_arrays, save, save_arrays
 from minitvlt.learning.optimizer import Recipe, compute_learning_rate, to_vector
 from minitvlt.learning.trainer import read_metrics, train
-from minitvlt.model.initial import init
+from minitvlt.model.parameters import init
 from minitvlt.signals.prepare import Examples
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.annotations import annotations_unchecked

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from minitvlt.backends import flatten, map_tree, to_backend, unflatten, value_and_grad
 from minitvlt.config import Config
-from minitvlt.model.initial import init
 from minitvlt.model.masking import Masking, random_masking
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from minitvlt.model.pretraining import PretrainingBatch, pretraining_loss
 from tests.helpers.backends import BACKENDS
 from tests.helpers.models import draw_batch, draw_clips, draw_params, geometries, seeds

@@ -13,8 +13,7 @@ from scipy.special import erf
 from minitvlt.backends import map_tree
 from minitvlt.config import ORIGINAL, Config
 from minitvlt.learning.batches import make_batch
-from minitvlt.model.initial import add_classifier
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_classifier
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.tasks import classify
 from minitvlt.model.transformer import run_blocks, run_norm
@@ -100,7 +99,7 @@ def test_cls_in_autoencoding_is_one_more_token_to_attend_to(params, batch):
     video = keep_tokens(embed_video(encoder, config, batch.video), batch.video_masking)
     audio = keep_tokens(embed_audio(encoder, config, batch.audio), batch.audio_masking)
     is_real = np.concatenate([batch.video_masking.keep_is_real, batch.audio_masking.keep_is_real], axis=1)
-    x = run_blocks(np.concatenate([video, audio], axis=1), encoder.blocks, 2, 1e-6, is_real).x
+    x = run_blocks(np.concatenate([video, audio], axis=1), encoder.blocks, 2, 1e-6, is_real)
     expected = run_norm(x, encoder.norm, 1e-6)
     masks = (batch.video_masking.keep_is_real, batch.audio_masking.keep_is_real)
     found = encode(params, video, audio, *masks, has_cls=False)

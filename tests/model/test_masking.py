@@ -164,7 +164,7 @@ def test_a_ratio_out_of_range_is_refused(ratio):
     "mask", [np.ones((2, 4), bool), np.ones(3, bool), np.ones((2, 3)), np.ones((2, 3), np.int64)]
 )
 def test_a_mask_of_another_shape_or_type_is_refused(mask):
-    expected = r"booleans \(True = real token\) of the shape \(2, 3\)"
+    expected = r"as booleans of the shape \(2, 3\)"
     with annotations_unchecked(), pytest.raises(ValueError, match=expected):
         random_masking(np.zeros((2, 3)), 0.5, mask)
     with annotations_unchecked(), pytest.raises(ValueError, match=expected):

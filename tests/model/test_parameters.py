@@ -5,8 +5,7 @@ import pytest
 
 from minitvlt.backends import flatten
 from minitvlt.config import Config
-from minitvlt.model.initial import init, outline
-from minitvlt.model.parameters import count_patch_values
+from minitvlt.model.parameters import count_patch_values, init, outline
 
 SMALL = Config(
     image_size=(6, 10),

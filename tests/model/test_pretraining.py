@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from minitvlt.backends import to_backend, value_and_grad, walk
 from minitvlt.config import Config
 from minitvlt.learning.batches import split_batch
-from minitvlt.model.initial import init
 from minitvlt.model.masking import Masking, random_masking
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, init
 from minitvlt.model.pretraining import (
     PretrainingBatch,
     autoencode,
@@ -234,7 +233,7 @@ def test_a_part_that_a_task_needs_is_asked_for_by_name(missing):
     [
         ({"is_match": np.ones(4, bool)}, r"is_match as booleans of the shape \(5,\), got bool .* \(4,\)"),
         ({"is_match": np.ones(5)}, "is_match as booleans .* got float64"),
-        ({"mixed_video": np.zeros((4, 3, 2, 6, 10))}, "as many videos as sounds, got 4 and 5"),
+        ({"mixed_video": np.zeros((4, 3, 2, 6, 10))}, "as many videos as audios, got 4 and 5"),
         ({"mixed_video_mask": np.ones((5, 3), bool)}, "video_mask as booleans"),
         ({"audio_mask": np.ones((5, 3), bool)}, "audio_mask as booleans"),
         ({"video": np.zeros((5, 3, 2, 6, 9))}, "axis W of video"),

@@ -1,6 +1,7 @@
-"""Heads: what they read and compute, piece by piece; ranking; the loss of each task and of its parts."""
+"""Heads: pooling, classifier and ranking, piece by piece; the losses, against torch and plain loops."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,16 +12,21 @@ from scipy.special import erf
 from minitvlt.backends import map_tree, to_backend, value_and_grad, walk
 from minitvlt.config import Config
 from minitvlt.model import tasks
-from minitvlt.model.initial import add_classifier, add_ranking, init
-from minitvlt.model.losses import LOSSES
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
+from minitvlt.model.pretraining import binary_cross_entropy
 from minitvlt.model.tasks import (
+    LOSSES,
     TaskBatch,
+    check_labels,
     classify,
+    pool_tokens,
     rank_videos,
     repeat_rows,
     run_classifier,
-    summarise,
+    sum_answer_cross_entropy,
+    sum_class_cross_entropy,
+    sum_label_cross_entropy,
+    sum_regression_error,
     task_loss,
 )
 from minitvlt.model.tvlt import forward, match
@@ -60,7 +66,7 @@ def draw_model(seed: int = 0, **changes) -> Params:
 
 
 def draw_padded_clips(B: int, seed: int = 5) -> tuple[np.ndarray, ...]:
-    """Video, sound and their masks; padding is full of rubbish."""
+    """Video, audio and their masks; padding holds large values."""
     rng = np.random.default_rng(seed)
     video, audio = draw_clips(CONFIG, rng, B, 3, 5)
     video_mask, audio_mask = draw_mask(rng, B, 3, 4), draw_mask(rng, B, 5, 3)
@@ -70,7 +76,7 @@ def draw_padded_clips(B: int, seed: int = 5) -> tuple[np.ndarray, ...]:
 
 
 def draw_candidates(B: int, n: int, seed: int = 6) -> tuple[np.ndarray, ...]:
-    """n videos for each of B sounds, and the masks of both."""
+    """n videos for each of B audios, and the masks of both."""
     video, _, video_mask, _ = draw_padded_clips(B * n, seed)
     _, audio, _, audio_mask = draw_padded_clips(B, seed + 1)
     return video.reshape(B, n, *video.shape[1:]), audio, video_mask.reshape(B, n, -1), audio_mask
@@ -81,12 +87,12 @@ def draw_task(loss_type: str, **changes) -> tuple[Params, TaskBatch]:
     return draw_model(loss_type=loss_type, **changes), TaskBatch(*clips, LABELS[loss_type])
 
 
-# What the classifier reads, and what it makes of it
+# Pooling and the classifier
 
 
-def test_the_summary_is_cls_unless_said_otherwise():
+def test_the_default_pooling_is_cls():
     params, clips = draw_model(), draw_padded_clips(4)
-    np.testing.assert_array_equal(summarise(params, *clips), forward(params, *clips).cls)
+    np.testing.assert_array_equal(pool_tokens(params, clips[:2], clips[2:]), forward(params, *clips).cls)
 
 
 @pytest.mark.parametrize("order", ["video-first", "audio-first"])
@@ -109,34 +115,34 @@ def test_the_mean_is_over_real_tokens_only_and_without_cls(order, left_out, is_m
             for i in range(0 if part is None else part.shape[1]):
                 tokens += [part[b, i]] if mask is None or mask[b, i] else []
         expected[b] = np.mean(tokens, axis=0)
-    found = summarise(params, video, audio, video_mask, audio_mask)
+    found = pool_tokens(params, (video, audio), (video_mask, audio_mask))
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@given(rubbish=st.sampled_from([0.0, -1.0, 1e6]), pooling=st.sampled_from(["cls", "mean"]))
-def test_what_lies_in_padding_changes_no_answer(rubbish, pooling):
+@given(filler=st.sampled_from([0.0, -1.0, 1e6]), pooling=st.sampled_from(["cls", "mean"]))
+def test_values_of_padding_change_nothing(filler, pooling):
     params, (video, audio, video_mask, audio_mask) = draw_model(pooling=pooling), draw_padded_clips(4)
     expected = classify(params, video, audio, video_mask, audio_mask)
     video, audio = video.copy(), audio.copy()
-    video[~video_mask[:, ::4]] = rubbish
-    audio[:, 0][np.repeat(~audio_mask[:, ::3], 2, axis=1)] = rubbish
+    video[~video_mask[:, ::4]] = filler
+    audio[:, 0][np.repeat(~audio_mask[:, ::3], 2, axis=1)] = filler
     np.testing.assert_allclose(classify(params, video, audio, video_mask, audio_mask), expected, rtol=1e-9)
 
 
 def test_a_clip_without_a_real_token_has_a_mean_of_nothing():
     params, (video, audio, _, _) = draw_model(pooling="mean"), draw_padded_clips(2)
     masks = np.array([[True] * 12, [False] * 12]), np.array([[True] * 15, [False] * 15])
-    summary = summarise(params, video, audio, *masks)
-    assert np.isfinite(summary).all() and summary[0].any() and not summary[1].any()
+    pooled = pool_tokens(params, (video, audio), masks)
+    assert np.isfinite(pooled).all() and pooled[0].any() and not pooled[1].any()
 
 
 @pytest.mark.parametrize("has_pooler", [False, True])
-def test_the_classifier_widens_normalises_bends_and_answers(has_pooler):
+def test_the_classifier_is_linear_layernorm_gelu_linear(has_pooler):
     classifier = draw_model(classifier_pooler=has_pooler, classifier_norm_eps=0.3).classifier
     assert (classifier.pooler is not None) == has_pooler
-    summary = np.random.default_rng(4).normal(size=(2, 14))
+    pooled = np.random.default_rng(4).normal(size=(2, 14))
     expected = np.zeros((2, 3))
-    for b, x in enumerate(summary):
+    for b, x in enumerate(pooled):
         if has_pooler:
             x = np.tanh(classifier.pooler.weight @ x + classifier.pooler.bias)
         x = classifier.expand.weight @ x + classifier.expand.bias
@@ -145,17 +151,17 @@ def test_the_classifier_widens_normalises_bends_and_answers(has_pooler):
         x = x * classifier.norm.weight + classifier.norm.bias
         x = x * 0.5 * (1 + erf(x / np.sqrt(2)))
         expected[b] = classifier.output.weight @ x + classifier.output.bias
-    np.testing.assert_allclose(run_classifier(classifier, summary, 0.3), expected, rtol=1e-9)
+    np.testing.assert_allclose(run_classifier(classifier, pooled, 0.3), expected, rtol=1e-9)
 
 
 def test_classify_uses_the_configured_pooling_and_eps():
     params, clips = draw_model(pooling="mean", classifier_norm_eps=0.3), draw_padded_clips(4)
-    expected = run_classifier(params.classifier, summarise(params, *clips), 0.3)
+    expected = run_classifier(params.classifier, pool_tokens(params, clips[:2], clips[2:]), 0.3)
     np.testing.assert_array_equal(classify(params, *clips), expected)
     assert expected.shape == (4, 3)
 
 
-def test_without_a_head_it_is_said_how_to_get_one():
+def test_a_missing_head_is_refused_with_the_function_that_adds_one():
     params, clips = init(CONFIG), draw_padded_clips(2)
     with pytest.raises(ValueError, match="no classifier: give them one by add_classifier"):
         classify(params, *clips)
@@ -176,23 +182,10 @@ def test_scores_of_candidates_are_those_of_each_pair_alone(is_masked):
     for b in range(3):
         for i in range(4):
             masks = None if video_mask is None else video_mask[b, i][None]
-            sound_masks = None if audio_mask is None else audio_mask[b][None]
-            out = forward(params, videos[b, i][None], audio[b][None], masks, sound_masks)
+            audio_masks = None if audio_mask is None else audio_mask[b][None]
+            out = forward(params, videos[b, i][None], audio[b][None], masks, audio_masks)
             alone = match(params.ranking, out.cls)[0]
             np.testing.assert_allclose(scores[b, i], alone, rtol=1e-8, atol=1e-10)
-
-
-def test_each_sound_is_embedded_once(monkeypatch):
-    rows = []
-
-    def embed(encoder, config, audio, mask=None):
-        rows.append(len(audio))
-        return embed_audio(encoder, config, audio, mask)
-
-    embed_audio = tasks.embed_audio
-    monkeypatch.setattr(tasks, "embed_audio", embed)
-    rank_videos(draw_model(), *draw_candidates(3, 4))
-    assert rows == [3]
 
 
 def test_rows_are_repeated_one_after_the_other():
@@ -202,11 +195,11 @@ def test_rows_are_repeated_one_after_the_other():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda v, a, m, k: (v[:, 0], a, None, k), r"several videos for every sound, \(B, n, T, C, H, W\)"),
+        (lambda v, a, m, k: (v[:, 0], a, None, k), r"several videos for every audio, \(B, n, T, C, H, W\)"),
         (lambda v, a, m, k: (v[:2], a, None, k), r"got \(2, 4, 3, 2, 6, 10\) and \(3, 1, 10, 21\)"),
         (lambda v, a, m, k: (v, None, m, None), "and nothing"),
         (lambda v, a, m, k: (None, a, None, k), "got nothing and"),
-        (lambda v, a, m, k: (v, a, m[:, :3], k), r"video_mask of the shape \(3, 4\) and tokens"),
+        (lambda v, a, m, k: (v, a, m[:, :3], k), r"video_mask as booleans of the shape \(3, 4, 12\)"),
         (lambda v, a, m, k: (v, a, m[:, :, 1:], k), "video_mask as booleans"),
         (lambda v, a, m, k: (v, a, m, k[:, 1:]), "audio_mask as booleans"),
         (lambda v, a, m, k: (v[..., :-1], a, m, k), "multiple|whole patches|divide|patch"),
@@ -275,7 +268,7 @@ def test_gradients_of_a_head_are_finite_differences(loss_type):
     np.testing.assert_allclose((values[0] - values[1]) / 2e-5, np.sum(step * gradient), rtol=1e-6)
 
 
-def test_sound_alone_can_be_classified():
+def test_audio_alone_can_be_classified():
     params, batch = draw_task("classification")
     batch = dataclasses.replace(batch, video=None, video_mask=None)
     out = task_loss(params, batch)
@@ -291,15 +284,14 @@ def test_sound_alone_can_be_classified():
         ("ranking", {"labels": np.array([0, 1, 2, 3, 4])}, "from 0 to 3, but 1 of them"),
         ("labels", {"video": None, "video_mask": None, "audio": None, "audio_mask": None}, "got neither"),
         ("labels", {"video": None}, "video_mask without video"),
-        ("ranking", {"audio": None, "audio_mask": None}, "several videos for every sound"),
+        ("ranking", {"audio": None, "audio_mask": None}, "several videos for every audio"),
     ],
 )
 def test_batches_that_do_not_fit_the_task_are_refused_before_any_work(
     monkeypatch, loss_type, changes, expected
 ):
     params, batch = draw_task(loss_type)
-    monkeypatch.setattr(tasks, "forward", None)
-    monkeypatch.setattr(tasks, "encode", None)
+    monkeypatch.setattr(tasks, "run_encoder", None)
     with annotations_unchecked(), pytest.raises(ValueError, match=expected):
         task_loss(params, dataclasses.replace(batch, **changes))
 
@@ -307,5 +299,147 @@ def test_batches_that_do_not_fit_the_task_are_refused_before_any_work(
 def test_a_batch_of_another_library_than_the_parameters_is_refused():
     pytest.importorskip("torch")
     params, batch = draw_task("classification")
-    with pytest.raises(ValueError, match="Arrays of different libraries"):
+    with pytest.raises(ValueError, match="arrays of different libraries"):
         task_loss(to_backend(params, "torch"), batch)
+
+
+# Losses
+
+RNG = np.random.default_rng(11)
+LOGITS = 3 * RNG.normal(size=(7, 5))
+TARGETS = {
+    "classification": RNG.integers(0, 5, 7),
+    "regression": RNG.normal(size=(7, 5)),
+    "labels": RNG.random((7, 5)) < 0.5,
+    "soft-labels": RNG.choice([0.0, 0.3, 0.6, 1.0], (7, 5)),
+    "ranking": RNG.integers(0, 5, 7),
+}
+
+
+def compute_by_torch(loss_type: str, logits, labels) -> float:
+    """The mean over clips, in the words of torch.nn.functional."""
+    import torch.nn.functional as F
+
+    return {
+        "classification": lambda: F.cross_entropy(logits, labels),
+        "regression": lambda: F.mse_loss(logits, labels),
+        "labels": lambda: F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype)),
+        "soft-labels": lambda: F.binary_cross_entropy_with_logits(logits, labels) * logits.shape[1],
+        "ranking": lambda: F.cross_entropy(logits, labels),
+    }[loss_type]()
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_values_and_gradients_are_those_of_torch(loss_type):
+    torch = pytest.importorskip("torch")
+    logits = torch.tensor(LOGITS, requires_grad=True)
+    expected = compute_by_torch(loss_type, logits, torch.tensor(TARGETS[loss_type]))
+    expected.backward()
+    loss = value_and_grad(lambda logits: LOSSES[loss_type](logits, TARGETS[loss_type]) / 7)
+    value, gradient = loss(LOGITS)
+    np.testing.assert_allclose(value, expected.item(), rtol=1e-12)
+    np.testing.assert_allclose(gradient, logits.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@on_every_backend
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_logits_of_any_size_give_finite_losses_and_gradients(backend, loss_type):
+    labels = np.array([0, 1]) if TARGETS[loss_type].ndim == 1 else np.zeros((2, 3), TARGETS[loss_type].dtype)
+    logits = np.array([[-1e4, 1e4, 0.0], [0.0, 0.0, 0.0]])
+    value, gradient = value_and_grad(LOSSES[loss_type])(*backend.move((logits, labels)))
+    expected = {
+        "classification": 2e4 + math.log(3),
+        "ranking": 2e4 + math.log(3),
+        "regression": 2e8 / 3,
+        "labels": (1e4 + 4 * math.log(2)) / 3,
+        "soft-labels": 1e4 + 4 * math.log(2),
+    }
+    np.testing.assert_allclose(to_backend(value, "numpy"), expected[loss_type], rtol=1e-5)
+    gradient = to_backend(gradient, "numpy")
+    assert np.isfinite(gradient).all()
+    if loss_type in ("classification", "ranking"):
+        np.testing.assert_allclose(gradient, [[-1, 1, 0], [1 / 3, 1 / 3 - 1, 1 / 3]], atol=1e-6)
+
+
+def test_cross_entropy_is_minus_the_log_of_the_right_class_by_loops():
+    expected = 0.0
+    for z, right in zip(LOGITS, TARGETS["classification"], strict=True):
+        expected -= math.log(math.exp(z[right]) / sum(math.exp(one) for one in z))
+    assert sum_class_cross_entropy(LOGITS, TARGETS["classification"]) == pytest.approx(expected)
+
+
+def test_cross_entropy_does_not_overflow():
+    logits, truth = np.array([1e4, -1e4, 1e4, -1e4, 0.0]), np.array([True, False, False, True, True])
+    np.testing.assert_allclose(binary_cross_entropy(logits, truth), [0, 0, 1e4, 1e4, math.log(2)])
+
+
+def test_independent_labels_are_averaged_and_answers_are_added():
+    table = np.zeros((7, 5))
+    for b in range(7):
+        for i in range(5):
+            p, y = 1 / (1 + math.exp(-LOGITS[b, i])), float(TARGETS["labels"][b, i])
+            table[b, i] = -math.log(p if y else 1 - p)
+    np.testing.assert_allclose(binary_cross_entropy(LOGITS, TARGETS["labels"]), table)
+    assert sum_label_cross_entropy(LOGITS, TARGETS["labels"]) == pytest.approx(table.mean(axis=1).sum())
+    scores = TARGETS["labels"].astype(np.float64)
+    assert sum_answer_cross_entropy(LOGITS, scores) == pytest.approx(table.sum())
+
+
+def test_integers_and_booleans_are_the_same_labels():
+    whole = sum_label_cross_entropy(LOGITS, TARGETS["labels"].astype(np.int64))
+    assert whole == sum_label_cross_entropy(LOGITS, TARGETS["labels"])
+
+
+def test_a_row_of_targets_beside_a_column_of_predictions_is_no_table():
+    """Trap 9: (B,) beside (B, 1) would broadcast to B × B."""
+    predictions, targets = np.array([[1.0], [2.0], [4.0]]), np.array([1.5, 2.0, 2.0])
+    assert sum_regression_error(predictions, targets) == 0.25 + 0.0 + 4.0
+    assert sum_regression_error(predictions, targets[:, None]) == 4.25
+    for wrong in (targets[None], targets[:2], np.zeros((3, 2)), np.zeros((3, 1, 1)), np.array(1.0)):
+        with pytest.raises(ValueError, match=r"labels for 'regression' of the shape \(3, 1\) or \(3,\)"):
+            check_labels("regression", wrong, 3, 1)
+    with pytest.raises(ValueError, match=r"of the shape \(3, 3\), got \(3,\)"):
+        check_labels("regression", targets, 3, 3)
+
+
+def test_precise_targets_make_no_precise_loss():
+    assert sum_regression_error(LOGITS.astype(np.float32), TARGETS["regression"]).dtype == np.float32
+    assert sum_answer_cross_entropy(LOGITS.astype(np.float32), TARGETS["soft-labels"]).dtype == np.float32
+
+
+@on_every_backend
+@pytest.mark.parametrize(
+    ("loss_type", "labels", "expected"),
+    [
+        ("classification", np.array([0.0, 1.0]), "as whole numbers, got"),
+        ("classification", np.array([True, False]), "as whole numbers, got"),
+        ("classification", np.array([0, 3]), "from 0 to 2, but 1 of them"),
+        ("classification", np.array([-1, -100]), "from 0 to 2, but 2 of them"),
+        ("classification", np.zeros((2, 1), np.int64), r"of the shape \(2,\), got \(2, 1\)"),
+        ("classification", np.zeros(3, np.int64), r"of the shape \(2,\), got \(3,\)"),
+        ("ranking", np.array([0, 3]), "labels for 'ranking' from 0 to 2"),
+        ("regression", np.array([[1, 2, 3], [1, 2, 3]]), "as floating-point numbers, got"),
+        ("regression", np.array([[1.0, 2.0, np.nan], [np.inf, 0.0, 0.0]]), "finite, but 2 of them"),
+        ("regression", np.array([1.0, 2.0]), r"of the shape \(2, 3\), got \(2,\)"),
+        ("labels", np.zeros((2, 3)), "as booleans, or whole numbers 0 and 1, got"),
+        ("labels", np.array([[0, 1, 2], [0, 0, -1]]), "from 0 to 1, but 2 of them"),
+        ("labels", np.zeros((2, 2), bool), r"of the shape \(2, 3\), got \(2, 2\)"),
+        ("soft-labels", np.zeros((2, 3), bool), "as floating-point numbers, got"),
+        ("soft-labels", np.array([[0.0, 0.3, 1.1], [np.nan, -0.1, 1.0]]), "from 0 to 1, but 3 of them"),
+        ("soft-labels", np.zeros(3), r"of the shape \(2, 3\), got \(3,\)"),
+    ],
+)
+def test_labels_of_a_wrong_type_shape_or_range_are_refused(backend, loss_type, labels, expected):
+    with pytest.raises(ValueError, match=expected):
+        check_labels(loss_type, backend.move(labels), 2, 3)
+
+
+@on_every_backend
+def test_right_labels_of_any_width_are_taken(backend):
+    for dtype in (np.uint8, np.int32, np.int64):
+        labels = backend.move(np.array([4, 0, 2], dtype))
+        check_labels("classification", labels, 3, 5)
+        loss = sum_class_cross_entropy(backend.move(LOGITS[:3]), labels)
+        backend.assert_close(loss, sum_class_cross_entropy(LOGITS[:3], np.array([4, 0, 2])))
+    for loss_type, labels in TARGETS.items():
+        check_labels(loss_type, backend.move(labels), 7, 5)

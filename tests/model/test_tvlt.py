@@ -7,7 +7,14 @@ from minitvlt.backends import to_backend, walk
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.model.transformer import run_linear, run_norm
-from minitvlt.model.tvlt import fit_length, forward, match, place_audio, place_video, stretch
+from minitvlt.model.tvlt import (
+    audio_position_embedding,
+    fit_time_positions,
+    forward,
+    interpolate_positions,
+    match,
+    video_position_embedding,
+)
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import on_every_backend
 from tests.helpers.models import draw_params
@@ -78,7 +85,7 @@ def test_the_parts_of_the_output_are_those_of_the_normalised_sequence(params):
     plain = forward(params, *make_clips())
     assert plain.hidden is None
     assert plain.attention is None
-    np.testing.assert_array_equal(plain.sequence, out.sequence)
+    np.testing.assert_allclose(plain.sequence, out.sequence, rtol=1e-6, atol=1e-9)  # the fused kernel
 
 
 def test_clips_of_a_batch_do_not_touch_each_other(params):
@@ -156,40 +163,42 @@ def test_a_time_table_is_fitted_to_the_longest_clip_and_padding_gets_nothing():
     mask = np.repeat(
         [[True, False, False, False, False, False], [True, True, True, True, False, False]], 5, axis=1
     )
-    expected = np.concatenate([stretch(table, 4), np.zeros((2, 2))])
-    np.testing.assert_array_equal(fit_length(table, 6, mask), expected)
-    np.testing.assert_array_equal(fit_length(table, 6), stretch(table, 6))
-    np.testing.assert_array_equal(fit_length(table, 2, mask[:, :10]), table[:2])
-    np.testing.assert_array_equal(fit_length(table, 5, np.zeros((1, 5), bool))[:3], table)
+    expected = np.concatenate([interpolate_positions(table, 4), np.zeros((2, 2))])
+    np.testing.assert_array_equal(fit_time_positions(table, 6, mask), expected)
+    np.testing.assert_array_equal(fit_time_positions(table, 6), interpolate_positions(table, 6))
+    np.testing.assert_array_equal(fit_time_positions(table, 2, mask[:, :10]), table[:2])
+    np.testing.assert_array_equal(fit_time_positions(table, 5, np.zeros((1, 5), bool))[:3], table)
 
 
 @pytest.mark.parametrize(("rows", "n"), [(5, 7), (7, 5), (3, 11), (1, 4), (6, 1), (4, 4)])
-def test_stretching_is_pytorchs_linear_interpolation(rows, n):
+def test_positions_are_interpolated_as_by_pytorch(rows, n):
     torch = pytest.importorskip("torch", reason="torch is the oracle")
     table = np.random.default_rng(0).standard_normal((rows, 3))
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(table.T)[None], size=n, mode="linear", align_corners=False
     )
-    np.testing.assert_allclose(stretch(table, n), theirs[0].numpy().T, atol=1e-12)
+    np.testing.assert_allclose(interpolate_positions(table, n), theirs[0].numpy().T, atol=1e-12)
 
 
 @pytest.mark.parametrize("grid", [(2, 2), (3, 2), (2, 5), (7, 3), (1, 4), (1, 1)])
-def test_places_in_the_frame_are_stretched_as_pytorch_does_it_bilinearly(params, grid):
+def test_positions_in_the_frame_are_interpolated_bilinearly_as_by_pytorch(params, grid):
     torch = pytest.importorskip("torch", reason="torch is the oracle")
     positions = params.encoder.video_positions
     table = torch.from_numpy(positions.space).reshape(1, 2, 2, 14).permute(0, 3, 1, 2)
     theirs = torch.nn.functional.interpolate(table, size=grid, mode="bilinear", align_corners=False)
     space = theirs[0].permute(1, 2, 0).reshape(-1, 14).numpy()
-    placed = place_video(positions, CONFIG, 2, grid).reshape(2, -1, 14)
+    (h, w), (p, q) = grid, CONFIG.image_patch_size
+    placed = video_position_embedding(positions, CONFIG, (1, 2, 3, h * p, w * q)).reshape(2, -1, 14)
     for t in range(2):
         np.testing.assert_allclose(placed[t], space + positions.time[t] + positions.modality, atol=1e-12)
 
 
-def test_frequencies_are_stretched_too(params):
+def test_frequency_positions_are_interpolated_too(params):
     positions = params.encoder.audio_positions
-    placed = place_audio(positions, (4, 5)).reshape(4, 5, 14)
+    p, q = CONFIG.audio_patch_size
+    placed = audio_position_embedding(positions, CONFIG, (1, 1, 4 * p, 5 * q)).reshape(4, 5, 14)
     for s in range(4):
-        expected = stretch(positions.frequency, 5) + positions.time[s] + positions.modality
+        expected = interpolate_positions(positions.frequency, 5) + positions.time[s] + positions.modality
         np.testing.assert_allclose(placed[s], expected, atol=1e-12)
 
 
@@ -224,14 +233,14 @@ def change(**changed) -> dict:
     ("arguments", "said"),
     [
         (change(video=None, audio=None), "video, audio or both, got neither"),
-        (change(video=make_clips(3)[0]), "as many videos as sounds, got 3 and 2"),
+        (change(video=make_clips(3)[0]), "as many videos as audios, got 3 and 2"),
         (change(video=make_clips()[0][0]), r"5 axes \(B, T, C, H, W\)"),
         (change(audio=make_clips()[1][:, 0]), r"4 axes \(B, C, S, F\)"),
         (change(video=np.zeros((2, 3, 3, 6, 10))), "video with 2 channels, got 3"),
         (change(audio=np.zeros((2, 2, 10, 21))), "audio with 1 channels, got 2"),
         (change(video=np.zeros((2, 3, 2, 7, 10))), "axis H of video has the size 7"),
         (change(audio=np.zeros((2, 1, 10, 22))), "axis F of audio has the size 22"),
-        (change(video=np.zeros((0, 3, 2, 6, 10)), audio=None), "something in it"),
+        (change(video=np.zeros((0, 3, 2, 6, 10)), audio=None), "without an axis of size 0"),
         (
             change(video=np.zeros((2, 3, 2, 6, 10), np.uint8)),
             r"floating-point numbers in \[-1, 1\], got uint8",

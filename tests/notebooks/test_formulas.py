@@ -6,6 +6,7 @@
 import math
 import re
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,13 +15,12 @@ import numpy as np
 import pytest
 
 import minitvlt as mt
-from minitvlt.backends import namespace, numpy_backend, tape
-from minitvlt.backends.tape import TapeArray
+from minitvlt.backends import namespace, numpy_backend, tape_backend
+from minitvlt.backends.tape import TapeArray, backward
 from minitvlt.learning.batches import split_batch
 from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
 from minitvlt.model import losses as task_losses
-from minitvlt.model.initial import outline
-from minitvlt.model.parameters import LayerNorm
+from minitvlt.model.parameters import LayerNorm, outline
 from minitvlt.model.pretraining import count_targets
 from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
@@ -316,10 +316,8 @@ def run_online(i: int) -> tuple[float, np.ndarray, float]:
 
 @states("04_attention", r"\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}")
 def _():
-    from minitvlt.backends.numpy_attention import attend
-
-    log_total = [m + math.log(ell) for ell, _, m in map(run_online, range(5))]
-    return log_total, attend(Q, KEY, V)[1][0, 0, :, 0]
+    """The largest score has the weight e^0 / ℓ, so the package's weights say what ℓ is."""
+    return [ell for ell, _, _ in map(run_online, range(5))], 1 / attention_weights(Q, KEY)[0, 0].max(axis=1)
 
 
 @states("04_attention", r"u \leftarrow e^{m - m'} u + \sum_{j \in \text{block}} e^{s_{ij} - m'} v_j")
@@ -422,10 +420,10 @@ def _():
 
 
 def pull_back(function: Callable[..., Any], g: Any, *arrays: Any) -> list[np.ndarray]:
-    """What the tape carries back to the arguments of a function."""
+    """The cotangents of a function's arguments, from that of its result."""
     leaves = [TapeArray(np.asarray(array, float)) for array in arrays]
-    carry_back(function(*leaves), np.asarray(g, float))
-    return [leaf.cotangent for leaf in leaves]
+    backward(function(*leaves), np.asarray(g, float))
+    return [leaf.node.cotangent for leaf in leaves]
 
 
 ONE = np.ones(())  # the cotangent of a loss
@@ -459,11 +457,11 @@ def _():
     """The slopes of y = x² + the sum of x are known: 2 x on the diagonal, and 1 everywhere."""
     slopes = np.diag(2 * ROW) + 1  # row j, column i
     by_hand = [sum(COTANGENT[j] * slopes[j, i] for j in range(5)) for i in range(5)]
-    return by_hand, pull_back(lambda x: x * x + tape.sum(x), COTANGENT, ROW)[0]
+    return by_hand, pull_back(lambda x: x * x + tape_backend.sum(x), COTANGENT, ROW)[0]
 
 
 X, WEIGHT, BIAS, G = (np.random.default_rng(8).normal(size=n) for n in ((5, 3), (2, 3), (2,), (5, 2)))
-FOR_X, FOR_W, FOR_B = pull_back(tape.linear, G, X, WEIGHT, BIAS)
+FOR_X, FOR_W, FOR_B = pull_back(tape_backend.linear, G, X, WEIGHT, BIAS)
 
 
 @states("06_backpropagation", r"\frac{\partial L}{\partial W} = G^\top X")
@@ -485,7 +483,7 @@ def _():
 def _():
     y = numpy_backend.softmax(ROW)
     by_hand = [[y[j] * ((i == j) - y[i]) for i in range(5)] for j in range(5)]
-    return by_hand, [pull_back(tape.softmax, one, ROW)[0] for one in np.eye(5)]
+    return by_hand, [pull_back(tape_backend.softmax, one, ROW)[0] for one in np.eye(5)]
 
 
 @states(
@@ -495,14 +493,14 @@ def _():
 def _():
     y, g = numpy_backend.softmax(ROW), COTANGENT
     by_hand = [y[i] * (g[i] - sum(g[j] * y[j] for j in range(5))) for i in range(5)]
-    return by_hand, pull_back(tape.softmax, g, ROW)[0]
+    return by_hand, pull_back(tape_backend.softmax, g, ROW)[0]
 
 
 NORM_X, NORM_G = np.random.default_rng(9).normal(size=(2, 5, 7))
 GAMMA, BETA = np.random.default_rng(10).normal(size=(2, 7))
 SIGMA = np.sqrt(NORM_X.var(axis=1, keepdims=True) + 1e-6)
 Z = (NORM_X - NORM_X.mean(axis=1, keepdims=True)) / SIGMA
-NORM_BACK = pull_back(lambda *arrays: tape.layer_norm(*arrays, 1e-6), NORM_G, NORM_X, GAMMA, BETA)
+NORM_BACK = pull_back(lambda *arrays: tape_backend.layer_norm(*arrays, 1e-6), NORM_G, NORM_X, GAMMA, BETA)
 
 
 @states(
@@ -528,7 +526,7 @@ def _():
 
 
 O_BACK = np.random.default_rng(11).normal(size=(1, 1, 5, d))  # the cotangent G of O
-ATTENTION_BACK = [back[0, 0] for back in pull_back(tape.attention, O_BACK, Q, KEY, V)]
+ATTENTION_BACK = [back[0, 0] for back in pull_back(tape_backend.attention, O_BACK, Q, KEY, V)]
 A = attention_weights(Q, KEY)[0, 0]
 R = A * (O_BACK[0, 0] @ V[0, 0].T - np.sum((O_BACK[0, 0] @ V[0, 0].T) * A, axis=1, keepdims=True))
 
@@ -540,10 +538,10 @@ def _():
 
 @states("06_backpropagation", r"R = A \odot \bigl(G V^\top - r\bigr)")
 def _():
-    """R is the cotangent of S, which attention does not show: S is put on the tape by itself."""
+    """R is the cotangent of S, which is inside of attention: S is recorded by itself."""
     g, v = O_BACK[0, 0], V[0, 0]
     r = [[sum((g @ v.T)[i, j] * A[i, j] for j in range(5))] for i in range(5)]
-    return A * (g @ v.T - r), pull_back(lambda s: tape.matmul(tape.softmax(s), v), g, S)[0]
+    return A * (g @ v.T - r), pull_back(lambda s: tape_backend.matmul(tape_backend.softmax(s), v), g, S)[0]
 
 
 @states("06_backpropagation", r"\frac{\partial L}{\partial Q} = \frac{R \, K}{\sqrt d}")
@@ -582,6 +580,24 @@ def _():
     slopes = mt.value_and_grad(lambda params: cubes(params["theta"]))({"theta": theta})[1]["theta"]
     measured = (cubes(theta + epsilon * v) - cubes(theta - epsilon * v)) / (2 * epsilon)
     return measured, sum(v[k] * slopes[k] for k in range(5))
+
+
+def test_the_check_of_the_whole_model_in_06_finds_any_two_gradients_that_are_exchanged():
+    """It is run as it is written there."""
+    (path,) = [path for path in NOTEBOOKS if path.stem == "06_backpropagation"]
+    text = path.read_text(encoding="utf-8")
+    section = text[text.index("# ## The whole model") : text.index("# Would a mistake show?")]
+    params = mt.load("shapes-small")
+    names: dict[str, Any] = {"mt": mt, "np": np, "params": params, "config": params.config}
+    exec(section, names)
+    agrees, gradients = names["agrees"], names["by_name"]
+    assert agrees(gradients)
+    caught = []
+    for one, other in list(combinations(gradients, 2))[::10]:  # every tenth, to save time
+        a, b = gradients[one], gradients[other]
+        if a.shape == b.shape and not np.allclose(a, b, atol=1e-12):  # some are equal, such as those of
+            caught.append(not agrees(gradients | {one: b, other: a}))  # two vectors added to every token
+    assert len(caught) > 100 and all(caught)
 
 
 # ----------------------------------------------------------------------------------------- 07, pre-training
