@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,16 @@ LARGE = {  # calls and shapes that cross the borders of blocks, of threads, or o
 def test_large_sizes_and_empty_ones(name, dtype):
     call, shapes = LARGE[name]
     compare(call, draw(dtype, *shapes))
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_float16_is_computed_in_float32(is_masked):
+    halves = draw("float16", *heads(2, 3, 4, 5, 7))
+    found = run("fast", attend(is_masked), halves)
+    expected = run("plain", attend(is_masked), tuple(x.astype("float32") for x in halves))
+    for x, y in zip(*map(chain.from_iterable, (found, expected)), strict=True):
+        assert x.dtype == np.float16
+        np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-3)
 
 
 def change(module: Any, name: str, value: Any) -> Callable[[pytest.MonkeyPatch], None]:

@@ -59,17 +59,21 @@ def test_while_cores_are_reserved_nothing_is_shared_and_then_all_is_as_before():
 
 @pytest.mark.parametrize("failing", [0, 2, 4])
 def test_an_error_is_raised_after_all_have_ended(failing):
-    ended = []
+    begun, ended = [], []
 
     def work(some):
         if failing in range(7)[some]:
             raise ArithmeticError("no")
+        begun.append(some)
         threading.Event().wait(0.05)
         ended.append(some)
 
     with pytest.raises(ArithmeticError, match="no"):
         threads.share(work, 7)
-    assert len(ended) == 2 and count_threads() == {3}
+    assert sorted(some.start for some in ended) == sorted(some.start for some in begun), (
+        "nobody goes on writing into arrays"
+    )
+    assert count_threads() == {3}
 
 
 def run_in_thread(work):

@@ -45,6 +45,11 @@ def attend(
     return output, log_total
 
 
+def widen(*arrays: Float[Array, "..."]) -> tuple[Float[Array, "..."], ...]:
+    """Convert float16 to float32: scores of padding exceed its range."""
+    return tuple(x.astype(np.promote_types(x.dtype, np.float32), copy=False) for x in arrays)
+
+
 def compute_scores(
     query: Float[Array, "B heads N d"],
     key: Float[Array, "B heads M d"],
@@ -98,7 +103,7 @@ def attend_vjp(
         g_key[part] += np.swapaxes(r, 2, 3) @ (some_query * scale)
         g_value[part] += np.swapaxes(weights, 2, 3) @ some_g
 
-    run_blocks(work, *query.shape[:3], key.shape[2], g.dtype)
+    run_blocks(work, *query.shape[:3], key.shape[2], query.dtype)
     return g_query, g_key, g_value
 
 

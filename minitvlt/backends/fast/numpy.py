@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from minitvlt.backends.fast.attention import attend
+from minitvlt.backends.fast.attention import attend, widen
 from minitvlt.backends.fast.threads import share
 from minitvlt.backends.numpy_backend import *
 from minitvlt.backends.tree import Array
@@ -99,4 +99,5 @@ def attention(
     is_real: Bool[Array, "B M"] | None = None,
 ) -> Float[Array, "B heads N d"]:
     """Return softmax(Q Kᵀ / √d) V over the real keys, block by block."""
-    return attend(query, key, value, is_real)[0]
+    output, _ = attend(*widen(query, key, value), is_real)
+    return output.astype(query.dtype, copy=False)

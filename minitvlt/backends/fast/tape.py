@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from minitvlt.backends.fast import numpy as fast
-from minitvlt.backends.fast.attention import attend, attend_vjp
+from minitvlt.backends.fast.attention import attend, attend_vjp, widen
 from minitvlt.backends.fast.threads import share
 from minitvlt.backends.tape import record, value_of
 from minitvlt.backends.tape_backend import *
@@ -53,6 +53,7 @@ def attention(
     is_real: Bool[Array, "B M"] | None = None,
 ) -> Float[Array, "B heads N d"]:
     """O = P V with P = softmax(Q Kᵀ / √d)."""
-    arrays = value_of(query), value_of(key), value_of(value), is_real
+    arrays = *widen(value_of(query), value_of(key), value_of(value)), is_real
     output, log_total = attend(*arrays)
-    return record(output, ((query, key, value), lambda g: attend_vjp(g, output, log_total, *arrays)))
+    y = output.astype(query.dtype, copy=False)
+    return record(y, ((query, key, value), lambda g: attend_vjp(g, output, log_total, *arrays)))
