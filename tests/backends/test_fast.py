@@ -1,7 +1,5 @@
 """Fast kernels against the plain ones: values and VJPs, over the table of cases and at large sizes."""
 
-import ctypes
-import sys
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -11,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitvlt.backends import namespace, use_kernels
-from minitvlt.backends.fast import attention, threads
+from minitvlt.backends import namespace
+from minitvlt.backends.fast import attention
 from minitvlt.backends.fast import numpy as fast
 from minitvlt.backends.fast import tape as fast_tape
 from minitvlt.backends.tape import TapeArray, backward
@@ -168,15 +166,3 @@ def test_an_error_in_a_kernel_is_found(error, monkeypatch):
     plant(monkeypatch)
     with pytest.raises(AssertionError):  # other numbers, because memory that is not written holds the earlier
         compare(call, draw("float32", *shapes, seed=1))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library's settings of malloc")
-def test_no_kernel_changes_the_settings_of_malloc(monkeypatch):
-    loaded = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda *arguments, **named: loaded.append(arguments))
-    threads._libraries()
-    with using_kernels("fast"):
-        use_kernels("fast")
-        call, shapes = LARGE["linear, threads"]
-        run("fast", call, draw("float32", *shapes))
-    assert not loaded

@@ -23,8 +23,7 @@ from minitvlt.signals.spectrogram import (
     power_to_decibel,
 )
 from tests.helpers.annotations import annotations_unchecked
-from tests.helpers.backends import on_every_backend
-from tests.helpers.backends import using_kernels
+from tests.helpers.backends import on_every_backend, using_kernels
 from tests.helpers.tracing import count_functions
 
 RATES = [4000, 8000, 16000, 44100, 48000]

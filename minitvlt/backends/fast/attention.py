@@ -41,7 +41,7 @@ def attend(
         np.divide(weights @ value[part], total, out=output[part][:, :, rows])
         log_total[part][:, :, rows] = highest + np.log(total)
 
-    run_blocks(work, B, heads, N, key.shape[2], output.dtype)
+    for_each_block(work, B, heads, N, key.shape[2], output.dtype)
     return output, log_total
 
 
@@ -60,13 +60,13 @@ def compute_scores(
 ) -> Float[Array, "b h n M"]:
     """Return query keyᵀ / √d for some clips, heads and queries, with PADDING added to padding."""
     scale = np.asarray(query.shape[-1] ** -0.5, query.dtype)
-    scores = multiply(query[part][:, :, rows] * scale, key[part], scratch)
+    scores = multiply_transposed(query[part][:, :, rows] * scale, key[part], scratch)
     if is_real is not None and not is_real[part[0]].all():
         scores += np.where(is_real[part[0]], 0, PADDING).astype(scores.dtype)[:, None, None, :]
     return scores
 
 
-def multiply(
+def multiply_transposed(
     x: Float[Array, "b h n d"], y: Float[Array, "b h M d"], scratch: Float[Array, "size"]
 ) -> Float[Array, "b h n M"]:
     """Return x yᵀ in the memory of a scratch buffer: fresh memory for every block costs more page faults."""
@@ -96,19 +96,19 @@ def attend_vjp(
         weights = compute_scores(query, key, is_real, part, rows, scratch[0])
         weights -= log_total[part][:, :, rows]
         np.exp(weights, out=weights)
-        r = multiply(some_g, value[part], scratch[1])
+        r = multiply_transposed(some_g, value[part], scratch[1])
         r -= np.sum(some_g * output[part][:, :, rows], axis=-1, keepdims=True)
         r *= weights
         np.multiply(r @ key[part], scale, out=g_query[part][:, :, rows])
         g_key[part] += np.swapaxes(r, 2, 3) @ (some_query * scale)
         g_value[part] += np.swapaxes(weights, 2, 3) @ some_g
 
-    run_blocks(work, *query.shape[:3], key.shape[2], query.dtype)
+    for_each_block(work, *query.shape[:3], key.shape[2], query.dtype)
     return g_query, g_key, g_value
 
 
-def run_blocks(work: Callable[..., None], B: int, heads: int, N: int, M: int, dtype: np.dtype) -> None:
-    """Call `work(part, rows, scratch)` on blocks of about `SCORES` scores: all of one head on one thread."""
+def for_each_block(work: Callable[..., None], B: int, heads: int, N: int, M: int, dtype: np.dtype) -> None:
+    """Call `work(part, rows, scratch)` on blocks of about `SCORES` scores; a head stays on one thread."""
     each = max(1, N * M)  # scores of a head
     clips, some = max(1, SCORES // (each * max(1, heads))), max(1, SCORES // each)
     parts = [
@@ -116,9 +116,9 @@ def run_blocks(work: Callable[..., None], B: int, heads: int, N: int, M: int, dt
     ]
     step = max(1, N if each <= SCORES else ROWS)
 
-    def run(stretch: slice) -> None:
+    def run(some_parts: slice) -> None:
         scratch = np.empty((2, min(B, clips) * min(heads, some) * min(N, step) * M), dtype)
-        for part in parts[stretch]:
+        for part in parts[some_parts]:
             for start in range(0, N, step):
                 work(part, slice(start, start + step), scratch)
 

@@ -23,7 +23,8 @@ _before: list[int] = []  # the numbers of threads before the first of them
 def share(work: Callable[[slice], Any], n: int) -> list[Any]:
     """Call `work` on slices of 0 … n - 1 at the same time, one for each core; return the results in order.
 
-    There is a single slice inside `work`, in a second thread of the user's, and while cores are reserved.
+    There is a single slice, and no thread of ours, if this is called inside `work`, while another thread is
+    sharing, or while cores are reserved.
     """
     count = 1 if _limits else max(1, min(n, count_cores()))
     if count == 1:
@@ -49,7 +50,7 @@ def on_one_core() -> Iterator[None]:
 
 
 def reserve_cores() -> Callable[[], None]:
-    """Run products on one thread, and share nothing, until the function that is returned is called, once."""
+    """Run products on one thread, and share nothing, until the returned function is called (once)."""
     global _limits, _before
     with _lock:
         if not _limits:
