@@ -333,7 +333,7 @@ def test_a_bad_waveform_is_refused(waveform, complaint):
         ({"window_length": 2047}, "even window_length"),
         ({"window_length": 2}, "at least 4"),
         ({"hop_length": 0}, "hop_length"),
-        ({"hop_length": 2049}, "skips samples"),
+        ({"hop_length": 2049}, "no sample is skipped"),
         ({"window_length": 512}, "leave one empty"),
         ({"padding": "zeros"}, "padding must be one of reflect, constant, not 'zeros'"),
     ],
