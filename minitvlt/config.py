@@ -164,7 +164,7 @@ class Config:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(known)}."
                 raise ValueError(f"Unknown configuration value {name!r}: {hint}")
-        return cls(**values)
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values that can be written as JSON."""

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from tests.helpers.oracles import patchify_audio_by_loops, patchify_video_by_loops
+from tests.helpers.oracles import patchify_video_by_loops
 from tests.helpers.shape_comments import ROOT, Ledger, ShapeCommentError, install, list_places
 
 PATCHIFY = """
@@ -77,7 +77,7 @@ def test_a_planted_wrong_comment_is_caught(plant, ledger, video):
     assert ledger.lies == [str(caught.value)]
 
 
-@pytest.fixture(params=["patchify_video", "unpatchify_video", "patchify_audio", "unpatchify_audio"])
+@pytest.fixture(params=["patchify_video", "unpatchify_video"])
 def wrong_permutations(request) -> tuple[str, str, list[str]]:
     """A function of the package's own patches.py, the source, and the source with each two axes exchanged."""
     source = (ROOT / "minitvlt/model/patches.py").read_text("utf-8")
@@ -88,23 +88,21 @@ def wrong_permutations(request) -> tuple[str, str, list[str]]:
         axes = list(ast.literal_eval(right))
         axes[i], axes[j] = axes[j], axes[i]
         wrong.append(source[:begin] + source[begin:].replace(right, str(tuple(axes)), 1))
-    assert len(wrong) == (21 if "video" in request.param else 15)
+    assert len(wrong) == 21
     return request.param, source, wrong
 
 
 def call_beside_its_oracle(
     module: ModuleType, name: str, sizes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Call one of the functions on a picture of B, T, C, h, w, p, q; return its result and the right one."""
+    """Call one of the functions on a video of B, T, C, h, w, p, q; return its result and the right one."""
     B, T, C, h, w, p, q = sizes
-    shape = (B, T, C, h * p, w * q) if "video" in name else (B, C, h * p, w * q)
-    picture = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
-    by_loops = patchify_video_by_loops if "video" in name else patchify_audio_by_loops
-    tokens = by_loops(picture, (p, q))
+    shape = (B, T, C, h * p, w * q)
+    video = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    tokens = patchify_video_by_loops(video, (p, q))
     if name.startswith("un"):
-        size = (T, h * p, w * q) if "video" in name else (h * p, w * q)
-        return getattr(module, name)(tokens, (p, q), size), picture
-    return getattr(module, name)(picture, (p, q)), tokens
+        return getattr(module, name)(tokens, (p, q), (T, h * p, w * q)), video
+    return getattr(module, name)(video, (p, q)), tokens
 
 
 def test_a_planted_wrong_permutation_of_unequal_sizes_makes_the_comment_a_lie(plant, wrong_permutations):

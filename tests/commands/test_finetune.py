@@ -325,7 +325,7 @@ def test_ranking_refuses_sounds_without_pictures(clips, capsys):
         (["shape", "--steps", "0"], "steps must be .* at least 1"),
         (["shape", "--seed", "-1"], "seed must be .* at least 0"),
         (["ranking", "--batch", "1"], "at least 2 clips in a batch"),
-        (["shape", "--device", "cuda"], "NumPy computes on the processor"),
+        (["shape", "--device", "cuda"], "NumPy runs on the CPU"),
         (["shape", "--out", "labels.csv"], "labels.csv is a file: choose another --out"),
         (["shape", "--out", "full"], "full is not empty, and nothing is overwritten: choose another --out"),
     ],

@@ -252,7 +252,7 @@ def test_a_run_killed_before_its_first_step_is_resumed(undrawn, claimed):
         (["--seed", "-1"], "seed must be a whole number of at least 0"),
         (["--data", "nowhere"], "nowhere is not a folder"),
         (["--data", "."], "holds no media file"),
-        (["--device", "cuda"], "NumPy computes on the processor"),
+        (["--device", "cuda"], "NumPy runs on the CPU"),
         (["--backend", "torch", "--device", "toaster"], "toaster"),
         (["--compile", "--dtype", "bfloat16"], "leave dtype, compile out, or choose the backend torch"),
         (["--out", "small.json"], "small.json is a file: choose another --out"),

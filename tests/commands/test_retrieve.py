@@ -288,7 +288,7 @@ def test_two_searches_are_identical_file_by_file():
         (["clips", "--video", "broken.wav"], "broken.wav is no video, as its name says"),
         (["sounds", "--sound", "clips/00.mp4"], "sounds holds no videos to search"),
         (["clips", "--out", "clips"], "clips is not empty, and nothing is overwritten"),
-        (["clips", "--device", "cuda"], "NumPy computes on the processor"),
+        (["clips", "--device", "cuda"], "NumPy runs on the CPU"),
         (["some.csv"], "line 3, column label: the label is missing, which other rows have"),
     ],
 )
