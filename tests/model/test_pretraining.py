@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_kept_tokens_return_to_their_places_and_the_mask_token_fills_all_others(
     s = Source(data.draw)
     B, N = s.size(1, 4), s.size(1, 9)
     mask = s.choose(None, s.rng.random((B, N)) < 0.7)
-    masking, tokens, hole = (
+    masking, tokens, mask_token = (
         random_masking(s.noise(B, N), s.choose(0.0, 0.5, 0.8), mask),
         s.array(B, N, 2),
         s.array(2),
@@ -114,12 +115,12 @@ def test_kept_tokens_return_to_their_places_and_the_mask_token_fills_all_others(
     for b in range(B):
         for k, n in enumerate(masking.keep[b]):
             np.testing.assert_array_equal(kept[b, k], tokens[b, n])
-    restored = restore_tokens(kept, hole, masking)
+    restored = restore_tokens(kept, mask_token, masking)
     for b in range(B):
         seen = set(masking.keep[b][masking.keep_is_real[b]].tolist())
         for n in range(N):
             if mask is None or mask[b, n]:  # what padding holds is nobody's business
-                np.testing.assert_array_equal(restored[b, n], tokens[b, n] if n in seen else hole)
+                np.testing.assert_array_equal(restored[b, n], tokens[b, n] if n in seen else mask_token)
 
 
 def test_a_picture_is_completed_with_what_was_visible():
@@ -272,3 +273,22 @@ def test_matching_needs_both_senses():
     params, batch = make_case()
     with annotations_unchecked(), pytest.raises(ValueError, match="needs both"):
         score_matches(params, None, batch.audio)
+
+
+def test_a_batch_is_checked_once():
+    params, batch = make_case(is_padded=True)
+    calls = []
+
+    def count(frame, event, _):
+        code = frame.f_code
+        if event == "call" and "minitvlt/model/" in code.co_filename and "check_" in code.co_name:
+            calls.append(code.co_name)
+
+    with annotations_unchecked():
+        sys.setprofile(count)
+        try:
+            pretraining_loss(params, batch)
+        finally:
+            sys.setprofile(None)
+    assert calls.count("check_batch") == 1 and calls.count("check_clips") == 2
+    assert len(calls) <= 48, calls  # of them 12 are those of `patchify_video`, which is public, too

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitvlt.backends import to_backend
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 from minitvlt.model.transformer import (
     attention_weights,
+    join_heads,
     run_attention,
     run_block,
     run_blocks,
@@ -18,6 +20,7 @@ from minitvlt.model.transformer import (
     run_norm,
     split_heads,
 )
+from tests.helpers.backends import on_every_backend
 from tests.helpers.sources import Source
 
 EPS = 1e-6
@@ -144,17 +147,26 @@ def test_the_mlp_looks_at_each_token_alone():
             np.testing.assert_allclose(whole[b, n], mlp.contract.weight @ bent + mlp.contract.bias)
 
 
-def test_the_outputs_and_the_attention_maps_of_all_blocks_are_appended_to_lists():
+def test_hidden_states_and_attention_maps_are_those_that_were_used():
     rng = np.random.default_rng(0)
     x, blocks = rng.standard_normal((2, 3, 10)), tuple(make_block(rng, 10) for _ in range(3))
     is_real = np.array([[True, True, False], [True, False, False]])
-    plain = run_blocks(x, blocks, 2, EPS, is_real)
     hidden, maps = [], []
     out = run_blocks(x, blocks, 2, EPS, is_real, hidden, maps)
-    np.testing.assert_allclose(out, plain, rtol=1e-6, atol=1e-9)  # the maps are computed by other functions
-    assert len(hidden) == len(maps) == 3
-    for block, found, weights in zip(blocks, hidden, maps, strict=True):
-        query, key, _ = split_heads(run_norm(x, block.attention_norm, EPS), block.attention, 2)
-        np.testing.assert_allclose(weights, attention_weights(query, key, is_real))
-        x = run_block(x, block, 2, EPS, is_real)
-        np.testing.assert_allclose(found, x, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(out, run_blocks(x, blocks, 2, EPS, is_real), rtol=1e-12)
+    for block, weights, after in zip(blocks, maps, hidden, strict=True):
+        query, key, value = split_heads(run_norm(x, block.attention_norm, EPS), block.attention, 2)
+        np.testing.assert_array_equal(weights, attention_weights(query, key, is_real))
+        between = x + join_heads(weights @ value, block.attention)
+        x = between + run_mlp(run_norm(between, block.mlp_norm, EPS), block.mlp)
+        np.testing.assert_array_equal(after, x)
+    np.testing.assert_array_equal(out, x)
+
+
+@on_every_backend
+def test_outputs_with_attention_maps_are_those_of_fused_attention(backend):
+    rng = np.random.default_rng(0)
+    x, blocks = rng.standard_normal((2, 5, 12)), tuple(make_block(rng, 12) for _ in range(2))
+    x, blocks, is_real = backend.move((x, blocks, np.arange(5) < np.array([[5], [3]])))
+    fused, plain = (run_blocks(x, blocks, 3, EPS, is_real, maps=maps) for maps in (None, []))
+    np.testing.assert_allclose(to_backend(plain, "numpy"), to_backend(fused, "numpy"), rtol=1e-6, atol=1e-6)

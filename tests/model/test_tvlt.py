@@ -9,6 +9,9 @@ from minitvlt.model.parameters import Params
 from minitvlt.model.transformer import run_linear, run_norm
 from minitvlt.model.tvlt import (
     audio_position_embedding,
+    embed_audio,
+    embed_video,
+    encode,
     fit_time_positions,
     forward,
     interpolate_positions,
@@ -16,7 +19,7 @@ from minitvlt.model.tvlt import (
     video_position_embedding,
 )
 from tests.helpers.annotations import annotations_unchecked
-from tests.helpers.backends import on_every_backend
+from tests.helpers.backends import assert_trees_close, on_every_backend
 from tests.helpers.models import draw_params
 from tests.helpers.oracles import patchify_audio_by_loops, patchify_video_by_loops
 
@@ -277,3 +280,41 @@ def test_nothing_that_is_handed_in_is_changed(params):
     for _, array in walk((params, video, audio)):
         array.setflags(write=False)  # writing into it is an error now
     forward(params, video, audio)
+
+
+# Tokens of any origin
+
+
+def test_encode_is_forward_without_the_embeddings(params):
+    video, audio = make_clips()
+    masks = np.arange(NV) < np.array([[NV], [4]]), np.arange(NA) < np.array([[6], [NA]])
+    tokens = embed_video(params.encoder, CONFIG, video, masks[0]), embed_audio(params.encoder, CONFIG, audio)
+    expected = forward(params, video, audio, *masks, return_hidden=True, return_attention=True)
+    found = encode(params, *tokens, *masks, return_hidden=True, return_attention=True)
+    assert_trees_close(found, expected, rtol=0)
+    alone = encode(params, None, tokens[1], has_cls=False)
+    assert alone.cls is None and alone.video is None and alone.sequence.shape == (2, NA, 14)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"video_tokens": None, "audio_tokens": None}, "video, audio or both, got neither"),
+        (
+            {"video_tokens": np.zeros((2, 5, 13))},
+            r"of the shape \(B, N, 14\), got float64 of the shape \(2, 5, 13\)",
+        ),
+        (
+            {"audio_tokens": np.zeros((2, 14))},
+            r"audio_tokens as floating-point .* got float64 of the shape \(2, 14\)",
+        ),
+        ({"audio_tokens": np.zeros((3, 4, 14))}, "as many videos as audios, got 2 and 3"),
+        ({"audio_tokens": np.zeros((2, 4, 14), int)}, "audio_tokens as floating-point numbers"),
+        ({"video_mask": np.ones((2, 4), bool)}, r"video_mask as booleans of the shape \(2, 5\)"),
+        ({"video_tokens": None, "video_mask": np.ones((2, 5), bool)}, "video_mask without video"),
+    ],
+)
+def test_tokens_that_do_not_fit_are_refused(params, changed, said):
+    tokens = {"video_tokens": np.zeros((2, 5, 14)), "audio_tokens": np.zeros((2, 4, 14))}
+    with annotations_unchecked(), pytest.raises(ValueError, match=said):
+        encode(params, **{**tokens, **changed})
