@@ -144,6 +144,10 @@ ERRORS = {  # an error in each kernel, and the case above that must find it
     "padding": (change(attention, "PADDING", -1.0), "attention, blocks of rows with padding"),
     "the maximum of padding": (change(attention, "LOWEST", -1e31), "attention, one query"),
     "the last head": (change(attention, "share", drop_last_row), "attention, blocks of rows and threads"),
+    "the output of attention": (
+        change(fast, "attend", spoil(attention.attend, 0)),
+        "attention, blocks of rows and threads",
+    ),
     "log Σ exp": (
         change(fast_tape, "attend", spoil(attention.attend, 1)),
         "attention, blocks of rows and threads",
