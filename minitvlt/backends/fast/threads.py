@@ -15,7 +15,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-_lock = Lock()  # guards the next two
+_lock = Lock()  # held while the next two change
 _limits = 0  # how many callers need products on one thread now
 _before: list[int] = []  # the numbers of threads before the first of them
 
@@ -55,17 +55,18 @@ def reserve_cores() -> Callable[[], None]:
     with _lock:
         if not _limits:
             _before = [library.num_threads for library in _libraries()]
+        _limits += 1  # before the numbers are lowered: others must not take 1 for the user's choice
+        if _limits == 1:
             _set_threads([1] * len(_before))
-        _limits += 1
     return _free_cores
 
 
 def _free_cores() -> None:
     global _limits
     with _lock:
-        _limits -= 1
-        if not _limits:
+        if _limits == 1:
             _set_threads(_before)
+        _limits -= 1
 
 
 def _set_threads(counts: list[int]) -> None:
