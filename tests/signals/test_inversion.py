@@ -214,7 +214,7 @@ def test_magnitude_is_imposed_on_every_backend(backend):
         (np.zeros((3, 128)), {"window_length": 0}, "even window_length"),
         (np.zeros((3, 128)), {"hop_length": 0}, "hop_length from 1"),
         (np.zeros((3, 128)), {"hop_length": -1}, "hop_length from 1"),
-        (np.zeros((3, 128)), {"hop_length": 2049}, "skips samples"),
+        (np.zeros((3, 128)), {"hop_length": 2049}, "no sample is skipped"),
     ],
 )
 def test_what_cannot_be_inverted_is_refused(log_mel, settings, complaint):
