@@ -56,7 +56,7 @@ PLAIN = Execution()
 
 
 class Engine:
-    """One process that holds everything; its parameters are views of one vector, updated in place."""
+    """The engine of a single process; its parameters are views of one vector, which is updated in place."""
 
     rank, processes = 0, 1
     ahead = 0  # for how many steps batches are drawn beforehand: where the processor computes, it has no time
@@ -129,7 +129,7 @@ class Engine:
         return lambda: {name: None if number is None else float(number) for name, number in numbers.items()}
 
     def gather(self) -> AdamWState:
-        """Bring the whole state to NumPy, to be saved."""
+        """Return the state as NumPy arrays, to be saved."""
         return to_backend(self.state, "numpy")
 
     def finish(self) -> Params:

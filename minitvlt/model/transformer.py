@@ -96,7 +96,7 @@ def attention_weights(
     """softmax(query keyᵀ / √d) over the real keys, 0 for padding; a row without a real key is 0."""
     xp = namespace(query, key)
     scale = query.shape[-1] ** -0.5
-    scores = xp.matmul(query * scale, xp.permute_dims(key, (0, 1, 3, 2)))  # (*query.shape[:3], key.shape[2])
+    scores = xp.matmul(query, xp.permute_dims(key, (0, 1, 3, 2))) * scale  # (*query.shape[:3], key.shape[2])
     if is_real is None:
         return xp.softmax(scores)
     is_real = is_real[:, None, None, :]  # (key.shape[0], 1, 1, key.shape[2])
