@@ -14,31 +14,12 @@ from minitvlt.backends import (
     use_kernels,
     value_and_grad,
 )
+from minitvlt.checkpoints.detect import load_any
+from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface
+from minitvlt.checkpoints.mae import from_mae
+from minitvlt.checkpoints.native import load, save
+from minitvlt.checkpoints.released import from_original, to_original
 from minitvlt.config import Config
-from minitvlt.learning.batches import draw_batch, make_batch
-from minitvlt.learning.checkpoints import load, save
-from minitvlt.learning.engine import Execution
-from minitvlt.learning.evaluation import evaluate, measure_baseline
-from minitvlt.learning.finetuning import (
-    EMBEDDED_TASKS,
-    FINETUNING,
-    Task,
-    answer,
-    evaluate_task,
-    finetune,
-    make_objective,
-    prepare_params,
-    read_label_names,
-)
-from minitvlt.learning.formats import load_any
-from minitvlt.learning.huggingface import from_huggingface, to_huggingface
-from minitvlt.learning.label_files import read_labels
-from minitvlt.learning.mae import from_mae
-from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.original import from_original, to_original
-from minitvlt.learning.retrieval import score_all_pairs
-from minitvlt.learning.scoring import Figure, score_ranks, score_task
-from minitvlt.learning.trainer import train
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
@@ -57,7 +38,26 @@ from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
+from minitvlt.training.batches import draw_batch, make_batch
+from minitvlt.training.engine import Execution
+from minitvlt.training.evaluation import evaluate, measure_baseline
+from minitvlt.training.finetuning import (
+    EMBEDDED_TASKS,
+    FINETUNING,
+    Task,
+    answer,
+    evaluate_task,
+    finetune,
+    make_objective,
+    prepare_params,
+    read_label_names,
+)
+from minitvlt.training.optimizer import Recipe
+from minitvlt.training.retrieval import score_all_pairs
+from minitvlt.training.scoring import Figure, score_ranks, score_task
+from minitvlt.training.trainer import train
 from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.label_files import read_labels
 from minitvlt.worlds.labelled import LabelledClip, LabelledWorld
 from minitvlt.worlds.shapes import ShapesWorld
 

@@ -59,7 +59,7 @@ clips.video.shape, clips.audio.shape
 
 # %%
 from helpers.notebook import play, show, side_by_side
-from minitvlt.plotting import plot_frames, plot_matching, plot_spectrogram
+from minitvlt.views.plotting import plot_frames, plot_matching, plot_spectrogram
 
 show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves over a dark ground.")
 
@@ -117,7 +117,7 @@ show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal o
 # back.
 
 # %%
-from minitvlt.results import complete, draw_reconstruction, make_audible
+from minitvlt.views.results import complete, draw_reconstruction, make_audible
 
 shown = mt.map_tree(lambda array: array[1:2], batch)  # the second clip
 video, audio = complete(params, shown)
@@ -151,7 +151,7 @@ side_by_side(before, after)
 # %%
 import json
 
-from minitvlt.learning.checkpoints import PACKAGED
+from minitvlt.checkpoints.native import PACKAGED
 
 made = json.loads((PACKAGED / "shapes-small.json").read_text())
 for name, score in made["scores"].items():

@@ -47,7 +47,7 @@ play(x, R, f"A clip of {len(x) / R:.2f} seconds: {len(x)} samples")
 
 # %%
 from helpers.diagrams import new_axes, use_style
-from minitvlt.plotting import AUDIO_COLOUR, NEUTRAL_COLOUR, plot_spectrogram
+from minitvlt.views.plotting import AUDIO_COLOUR, NEUTRAL_COLOUR, plot_spectrogram
 
 use_style()
 figure, (left, right) = new_axes(1, 2, titles=("the whole clip", "20 milliseconds"), y="amplitude")

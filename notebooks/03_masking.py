@@ -140,8 +140,8 @@ Slider(draw_ratio, "mask ratio", (0, 0.15, 0.3, 0.5, 0.75, 0.9), 0.5)
 # picture is made a sound again.
 
 # %%
-from minitvlt.plotting import spread_mask
-from minitvlt.results import make_audible
+from minitvlt.views.plotting import spread_mask
+from minitvlt.views.results import make_audible
 
 is_silent = spread_mask(hide[1][None], config.audio_patch_size, audio.shape)[0]
 whole = play(make_audible(config, audio), config.sample_rate, "The whole sound")
@@ -181,7 +181,7 @@ print("moments that count as speech:", speech[0, ::4].astype(int))
 # hide the three moments of speech and waste nothing on silence.
 
 # %%
-from minitvlt.drawing import draw_spectrogram
+from minitvlt.views.drawing import draw_spectrogram
 
 figure, axes = new_axes(1, 3, (11, 3), titles=tuple(masks))
 for one, mask in zip(axes, masks.values(), strict=True):

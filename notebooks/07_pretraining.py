@@ -106,7 +106,7 @@ print("video by the formula:", np.isclose((error[hidden] ** 2).mean(), out.video
 # In the source, all parameters lie end to end in one vector.
 
 # %%
-from minitvlt.learning.optimizer import compute_learning_rate, update_adamw
+from minitvlt.training.optimizer import compute_learning_rate, update_adamw
 
 show_source(update_adamw)
 
@@ -134,10 +134,10 @@ show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a
 # what the engine started.
 
 # %%
-from minitvlt.learning.engine import start_engine
-from minitvlt.learning.objectives import PRETRAINING
-from minitvlt.learning.optimizer import start_adamw
-from minitvlt.learning.trainer import make_line
+from minitvlt.training.engine import start_engine
+from minitvlt.training.objectives import PRETRAINING
+from minitvlt.training.optimizer import start_adamw
+from minitvlt.training.trainer import make_line
 
 engine, log = start_engine(params, start_adamw(params)), []
 
@@ -158,7 +158,7 @@ def learn(step):
 # ones running means, dashed ones what guessing reaches. At five moments the model is put aside for later.
 
 # %% tags=["volatile"]
-from minitvlt.plotting import plot_curves
+from minitvlt.views.plotting import plot_curves
 
 moments, kept = (0, 50, 200, 450, 900), {}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
@@ -187,9 +187,9 @@ engine.close()
 
 # %%
 from minitvlt.backends import map_tree
-from minitvlt.drawing import AUDIO_COLOUR, VIDEO_COLOUR, finish_picture, to_colours
-from minitvlt.plotting import spread_mask
-from minitvlt.results import complete
+from minitvlt.views.drawing import AUDIO_COLOUR, VIDEO_COLOUR, finish_picture, to_colours
+from minitvlt.views.plotting import spread_mask
+from minitvlt.views.results import complete
 
 shown = mt.draw_batch(exam, config, np.random.default_rng(12), 16)
 clip = map_tree(lambda array: array[:1], shown)
@@ -226,7 +226,7 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 # diagonal stands out. The titles count the sounds that rank their own video first, of sixteen; luck is one.
 
 # %% tags=["volatile"]
-from minitvlt.learning.evaluation import rank_own
+from minitvlt.training.evaluation import rank_own
 
 figure, axes = new_axes(1, 5, (11, 2.8), x="video")
 for one, (step, model) in zip(axes, kept.items(), strict=True):
@@ -330,5 +330,5 @@ print("hidden sound much better than the average:", scores.audio_error < 0.7)
 # ## Where to go on
 #
 # [08](08_using_the_model.ipynb) puts a trained model to use; all notebooks are in the [overview](README.md).
-# The code is in [trainer.py](../minitvlt/learning/trainer.py), [engine.py](../minitvlt/learning/engine.py),
-# [optimizer.py](../minitvlt/learning/optimizer.py) and [pretraining.py](../minitvlt/model/pretraining.py).
+# The code is in [trainer.py](../minitvlt/training/trainer.py), [engine.py](../minitvlt/training/engine.py),
+# [optimizer.py](../minitvlt/training/optimizer.py) and [pretraining.py](../minitvlt/model/pretraining.py).

@@ -65,7 +65,7 @@ scores.shape, best_videos.shape
 # %%
 from helpers.diagrams import new_axes, use_style
 from helpers.notebook import show
-from minitvlt.drawing import draw_frame, draw_spectrogram
+from minitvlt.views.drawing import draw_frame, draw_spectrogram
 
 use_style()
 
@@ -110,8 +110,8 @@ show(figure, "Three frames of videos, each with the four best sounds beside it."
 # need not be equal: a row and a column of the same square are different questions.
 
 # %% tags=["volatile"]
-from minitvlt.learning.evaluation import cut_groups
-from minitvlt.learning.metrics import rank_own
+from minitvlt.training.evaluation import cut_groups
+from minitvlt.training.metrics import rank_own
 
 all_clips = mt.make_batch(exam, config, np.random.default_rng(0))
 groups = [mt.score_all_pairs(params, group) for group in cut_groups(all_clips, 16)[:16]]
@@ -130,7 +130,7 @@ print("both above 0.8:", bool(min(to_video, to_sound) > 0.8))
 # the new one in, with random numbers. The encoder stays, and is trained on together with the head.
 
 # %%
-from minitvlt.learning.finetuning import EMBEDDED_TASKS, make_objective, prepare_params
+from minitvlt.training.finetuning import EMBEDDED_TASKS, make_objective, prepare_params
 
 for name in ("shape", "valence", "attributes"):
     task = EMBEDDED_TASKS[name]
@@ -154,7 +154,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from minitvlt.learning.trainer import METRICS, read_metrics
+from minitvlt.training.trainer import METRICS, read_metrics
 
 
 def tune(name, start, steps):
@@ -466,4 +466,4 @@ show(figure, "Three rows of three frames and a spectrogram: the clips that were 
 # [09](09_backends.ipynb) runs the model on other libraries, [10](10_faster.ipynb) makes it faster, and
 # [11](11_the_real_thing.ipynb) takes a checkpoint and a film of your own. The heads of
 # the tasks and their losses are in [tasks.py](../minitvlt/model/tasks.py), fine-tuning is in
-# [finetuning.py](../minitvlt/learning/finetuning.py). All notebooks are in the [overview](README.md).
+# [finetuning.py](../minitvlt/training/finetuning.py). All notebooks are in the [overview](README.md).

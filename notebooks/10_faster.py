@@ -451,8 +451,8 @@ else:
 # exactly. The cell checks it: 16 clips at once, against two parts of 8, whose gradients are added.
 
 # %%
-from minitvlt.learning.batches import split_batch
 from minitvlt.model.pretraining import count_targets
+from minitvlt.training.batches import split_batch
 
 tiny = mt.load("shapes-small")
 batch = mt.draw_batch(mt.ShapesWorld(tiny.config), tiny.config, np.random.default_rng(0), 16)
@@ -489,7 +489,7 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # ```python
 # import numpy as np, torch.distributed as dist, minitvlt as mt
-# from minitvlt.learning.batches import split_batch
+# from minitvlt.training.batches import split_batch
 # from minitvlt.model.pretraining import count_targets
 # ```
 #
@@ -502,7 +502,7 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # %% [markdown]
 # The package's own training does this too. On NumPy, where the model is small and the system is Linux, each
 # core gets a process with a part of the batch
-# ([numpy_engine.py](../minitvlt/learning/numpy_engine.py)). With PyTorch, `torchrun` starts the processes:
+# ([numpy_engine.py](../minitvlt/training/numpy_engine.py)). With PyTorch, `torchrun` starts the processes:
 #
 # ```bash
 # torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --out run

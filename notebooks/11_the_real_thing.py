@@ -109,7 +109,7 @@ print("frames:", config.num_frames, "of", config.image_shape, "  blocks:", confi
 
 # %%
 if CHECKPOINT is None:
-    from minitvlt.learning.tensor_files import read_tensors
+    from minitvlt.checkpoints.tensor_files import read_tensors
 
     theirs = {name: array.shape for name, array in read_tensors(source / "model.safetensors").items()}
     layer = "tvlt.encoder.layer.0.attention.attention."
@@ -262,7 +262,7 @@ if "answer" not in globals():
 # first.
 
 # %%
-from minitvlt.results import complete, draw_reconstruction
+from minitvlt.views.results import complete, draw_reconstruction
 
 batch = mt.make_batch(examples, short, np.random.default_rng(0))
 first = mt.map_tree(lambda array: array[:1], batch)
@@ -306,7 +306,7 @@ print(
 )
 
 # %%
-from minitvlt.drawing import draw_frame
+from minitvlt.views.drawing import draw_frame
 
 figure, axes = new_axes(5, 4, (6, 7))
 for number, one in enumerate(axes):
@@ -353,7 +353,7 @@ print("the same", len(again), "arrays, bit for bit:", same)
 #
 # <details><summary>Answer</summary>
 #
-# Put `from minitvlt.learning.checkpoints import PACKAGED` and
+# Put `from minitvlt.checkpoints.native import PACKAGED` and
 # `CHECKPOINT = PACKAGED / "shapes-small.safetensors"` where the two names are set, and run all: it is read by
 # the same call. All sizes follow its configuration; hidden patches get colours, and the diagonal turns dark.
 # (The comparison with transformers takes a folder: write one with `mt.to_huggingface`.)
@@ -418,5 +418,5 @@ print("the same", len(again), "arrays, bit for bit:", same)
 #
 # This is the end of the path. Take a film of your own and a checkpoint, set the two names at the top, and run
 # it again. The whole path is in the [overview](README.md), the readers of checkpoints are in
-# [learning](../minitvlt/learning), and what files become clips is in
+# [training](../minitvlt/training), and what files become clips is in
 # [signals](../minitvlt/signals/clips.py).

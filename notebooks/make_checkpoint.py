@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from minitvlt.__main__ import main as run_command
-from minitvlt.learning.checkpoints import PACKAGED, load, save
-from minitvlt.learning.evaluation import Scores, evaluate, measure_baseline
+from minitvlt.checkpoints.native import PACKAGED, load, save
 from minitvlt.model.parameters import Params
+from minitvlt.training.evaluation import Scores, evaluate, measure_baseline
 from minitvlt.worlds.shapes import ShapesWorld
 
 NAME = "shapes-small"

@@ -23,13 +23,13 @@ import minitvlt.model
 import minitvlt.signals
 from minitvlt.backends import register_backend, to_backend, value_and_grad
 from minitvlt.backends.tree import children, is_array
-from minitvlt.learning import optimizer
-from minitvlt.learning.optimizer import AdamWState, Recipe
 from minitvlt.model import masking, patches, pretraining, tasks, transformer, tvlt
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.tasks import TaskBatch
 from minitvlt.signals import frames, inversion, spectrogram
+from minitvlt.training import optimizer
+from minitvlt.training.optimizer import AdamWState, Recipe
 from tests.backends import array_api_strict_backend
 from tests.helpers.backends import BACKENDS, Backend, using_kernels
 from tests.helpers.models import draw_params

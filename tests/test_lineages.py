@@ -13,8 +13,8 @@ import scipy.signal
 import torch
 from torch.nn import functional
 
+from minitvlt.checkpoints.released import from_original
 from minitvlt.config import Config
-from minitvlt.learning.original import from_original
 from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import classify
 from minitvlt.signals.clips import Clip

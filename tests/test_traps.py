@@ -14,10 +14,10 @@ import torch
 
 import minitvlt as mt
 from minitvlt.backends import flatten
-from minitvlt.learning.evaluation import rank_own
-from minitvlt.learning.metrics import compute_recall
 from minitvlt.model.tasks import pool_tokens
 from minitvlt.signals.spectrogram import make_mel_filters
+from minitvlt.training.evaluation import rank_own
+from minitvlt.training.metrics import compute_recall
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.media import make_frames, make_sweep, needs_av, write_media
 from tests.helpers.models import draw_batch, draw_clips, draw_params

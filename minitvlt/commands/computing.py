@@ -3,10 +3,10 @@
 import argparse
 
 from minitvlt.backends import to_backend
-from minitvlt.learning.engine import Execution, check_execution
-from minitvlt.learning.processes import find_device
 from minitvlt.model.parameters import Params
-from minitvlt.runs import Settings
+from minitvlt.training.engine import Execution, check_execution
+from minitvlt.training.processes import find_device
+from minitvlt.training.runs import Settings
 
 
 def add_computing_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from minitvlt.backends import walk
+from minitvlt.checkpoints.detect import FORMATS, Checkpoint, read_any
+from minitvlt.checkpoints.huggingface import to_huggingface
+from minitvlt.checkpoints.native import save
+from minitvlt.checkpoints.released import CLASSIFIERS, list_untold, to_original
 from minitvlt.config import Config
 from minitvlt.files import check_new
-from minitvlt.learning.checkpoints import save
-from minitvlt.learning.formats import FORMATS, Checkpoint, read_any
-from minitvlt.learning.huggingface import to_huggingface
-from minitvlt.learning.original import CLASSIFIERS, list_untold, to_original
 from minitvlt.model.parameters import Params
 
 EXAMPLE = """examples:

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from minitvlt.checkpoints.detect import load_any
+from minitvlt.checkpoints.native import save
 from minitvlt.commands.computing import add_computing_arguments, choose_execution
 from minitvlt.config import Config
-from minitvlt.learning.batches import World
-from minitvlt.learning.checkpoints import save
-from minitvlt.learning.evaluation import BATCH
-from minitvlt.learning.finetuning import (
+from minitvlt.model.parameters import Params
+from minitvlt.signals.prepare import Examples
+from minitvlt.training.batches import World
+from minitvlt.training.evaluation import BATCH
+from minitvlt.training.finetuning import (
     EMBEDDED_TASKS,
     FINETUNING,
     Task,
@@ -28,15 +31,12 @@ from minitvlt.learning.finetuning import (
     make_objective,
     prepare_params,
 )
-from minitvlt.learning.formats import load_any
-from minitvlt.learning.label_files import LABEL_READERS, LabelTable, read_labels
-from minitvlt.learning.processes import is_first
-from minitvlt.learning.trainer import train
-from minitvlt.model.parameters import Params
-from minitvlt.results import print_measures
-from minitvlt.runs import TaskSettings, change_settings, check_unused, claim_folder, resume_settings
-from minitvlt.signals.prepare import Examples
-from minitvlt.task_results import Answers, list_task_measures, show_answers, write_answers
+from minitvlt.training.processes import is_first
+from minitvlt.training.runs import TaskSettings, change_settings, check_unused, claim_folder, resume_settings
+from minitvlt.training.trainer import train
+from minitvlt.views.results import print_measures
+from minitvlt.views.task_results import Answers, list_task_measures, show_answers, write_answers
+from minitvlt.worlds.label_files import LABEL_READERS, LabelTable, read_labels
 from minitvlt.worlds.labelled import LabelledWorld
 from minitvlt.worlds.shapes import ShapesWorld
 

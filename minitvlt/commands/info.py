@@ -10,9 +10,9 @@ from math import prod
 from jaxtyping import Shaped
 
 from minitvlt.backends import Array, flatten
+from minitvlt.checkpoints.detect import FORMATS, guess_format, read_any
+from minitvlt.checkpoints.tensor_files import read_tensors
 from minitvlt.config import Config
-from minitvlt.learning.formats import FORMATS, guess_format, read_any
-from minitvlt.learning.tensor_files import read_tensors
 
 EXAMPLE = "example:\n  minitvlt info run/model.safetensors"
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from minitvlt.checkpoints.native import save
 from minitvlt.commands.computing import add_computing_arguments, choose_execution
 from minitvlt.config import Config
-from minitvlt.learning.batches import World
-from minitvlt.learning.checkpoints import save
-from minitvlt.learning.evaluation import evaluate, measure_baseline
-from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.processes import is_first
-from minitvlt.learning.trainer import train
 from minitvlt.model.parameters import Params, init
-from minitvlt.results import list_measures, print_measures, show_results
-from minitvlt.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
+from minitvlt.training.batches import World
+from minitvlt.training.evaluation import evaluate, measure_baseline
+from minitvlt.training.optimizer import Recipe
+from minitvlt.training.processes import is_first
+from minitvlt.training.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
+from minitvlt.training.trainer import train
+from minitvlt.views.results import list_measures, print_measures, show_results
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from minitvlt.checkpoints.native import load
 from minitvlt.config import Config
-from minitvlt.learning.batches import make_batch
-from minitvlt.learning.checkpoints import load
 from minitvlt.model.parameters import Params
-from minitvlt.plotting import save_figure
-from minitvlt.results import complete, count_real_steps, draw_reconstruction, make_audible
-from minitvlt.runs import check_unused
 from minitvlt.signals.clips import Clip, choose_frames_in_time, write_clip
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
 from minitvlt.signals.waveforms import write_wav
+from minitvlt.training.batches import make_batch
+from minitvlt.training.runs import check_unused
+from minitvlt.views.plotting import save_figure
+from minitvlt.views.results import complete, count_real_steps, draw_reconstruction, make_audible
 from minitvlt.worlds.folder import Stretch, record_stretch
 
 EXAMPLE = (

@@ -19,20 +19,20 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 
 from minitvlt.backends import to_backend
-from minitvlt.collection import list_clips, list_clips_of_sense, read_clips, read_query, take_real
+from minitvlt.checkpoints.detect import load_any
+from minitvlt.commands.collection import list_clips, list_clips_of_sense, read_clips, read_query, take_real
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
-from minitvlt.learning.formats import load_any
-from minitvlt.learning.metrics import rank_relevant
-from minitvlt.learning.retrieval import find_head, score_all_pairs
-from minitvlt.learning.scoring import score_ranks
 from minitvlt.model.parameters import Params
-from minitvlt.plotting import plot_matching, save_figure
-from minitvlt.report import Measure
-from minitvlt.results import print_measures
-from minitvlt.runs import check_unused
 from minitvlt.signals.prepare import Examples
-from minitvlt.task_plotting import plot_found, shorten
+from minitvlt.training.metrics import rank_relevant
+from minitvlt.training.retrieval import find_head, score_all_pairs
+from minitvlt.training.runs import check_unused
+from minitvlt.training.scoring import score_ranks
+from minitvlt.views.plotting import plot_matching, save_figure
+from minitvlt.views.report import Measure
+from minitvlt.views.results import print_measures
+from minitvlt.views.task_plotting import plot_found, shorten
 
 EXAMPLE = """examples:
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found

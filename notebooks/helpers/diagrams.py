@@ -1,6 +1,6 @@
 """Pictures that explain: numbered cells, masked clips, weights over a clip, the flow of a computation.
 
-`minitvlt.plotting` draws what a clip or a run is; here is drawn how the model works, for the notebooks. The
+`views.plotting` draws what a clip or a run is; here is drawn how the model works, for the notebooks. The
 style is that of all our pictures: video is blue, sound is orange. Letters: T frames, C channels, H W pixels,
 S spectrogram steps, F mel bins, Nv and Na tokens of video and sound. Frames and log-mel lie in [-1, 1].
 """
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from minitvlt.config import Config
-from minitvlt.drawing import (
+from minitvlt.views.drawing import (
     AUDIO_COLOUR,
     NEUTRAL_COLOUR,
     STYLE,
@@ -28,7 +28,7 @@ from minitvlt.drawing import (
     place,
     with_style,
 )
-from minitvlt.plotting import spread_mask
+from minitvlt.views.plotting import spread_mask
 
 # Light grounds for black letters that every kind of colour vision tells apart (Tol 2021, "light")
 GROUNDS = ("#99ddff", "#ee8866", "#eedd88", "#bbcc33", "#ffaabb", "#44bb99", "#77aadd", "#aaaa00", "#dddddd")

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import minitvlt
-from minitvlt.drawing import encode_png
 from minitvlt.signals.waveforms import encode_wav
+from minitvlt.views.drawing import encode_png
 
 WIDTH = (
     80  # pixels on the screen for an inch of a figure: letters of 14 points are as large as the text around

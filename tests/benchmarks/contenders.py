@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import minitvlt as mt
-from minitvlt.learning.engine import Engine
-from minitvlt.learning.objectives import PRETRAINING
-from minitvlt.learning.optimizer import start_adamw
+from minitvlt.training.engine import Engine
+from minitvlt.training.objectives import PRETRAINING
+from minitvlt.training.optimizer import start_adamw
 from tests.benchmarks.cases import Case, count_tokens, draw_clips, draw_waveform, list_pairs
 
 Run = Callable[[], Any]

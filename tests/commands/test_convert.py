@@ -10,11 +10,11 @@ import torch
 
 from minitvlt.__main__ import main
 from minitvlt.backends import flatten, unflatten
+from minitvlt.checkpoints.detect import load_any
+from minitvlt.checkpoints.huggingface import to_huggingface
+from minitvlt.checkpoints.mae import from_mae
+from minitvlt.checkpoints.native import load, save, save_arrays
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import load, save, save_arrays
-from minitvlt.learning.formats import load_any
-from minitvlt.learning.huggingface import to_huggingface
-from minitvlt.learning.mae import from_mae
 from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.models import draw_params

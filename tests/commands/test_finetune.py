@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from minitvlt.__main__ import main
+from minitvlt.checkpoints.native import load, save
 from minitvlt.commands import finetune
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import load, save
-from minitvlt.learning.finetuning import FINETUNING, read_label_names
-from minitvlt.learning.trainer import read_metrics
 from minitvlt.model.parameters import init
-from minitvlt.runs import TaskSettings, read_settings
 from minitvlt.signals.clips import Clip, write_clip, write_wav
-from minitvlt.task_results import GOALS
+from minitvlt.training.finetuning import FINETUNING, read_label_names
+from minitvlt.training.runs import TaskSettings, read_settings
+from minitvlt.training.trainer import read_metrics
+from minitvlt.views.task_results import GOALS
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.interruption import interrupt_at
 from tests.helpers.media import make_frames, make_sweep, needs_av

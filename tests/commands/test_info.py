@@ -9,9 +9,9 @@ import torch
 
 from minitvlt.__main__ import main
 from minitvlt.backends import flatten
+from minitvlt.checkpoints.native import save, save_arrays
+from minitvlt.checkpoints.tensor_files import write_tensors
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import save, save_arrays
-from minitvlt.learning.tensor_files import write_tensors
 from minitvlt.model.parameters import init
 from tests.helpers.released import draw_tensors, list_mae, list_released
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from minitvlt.__main__ import main
+from minitvlt.checkpoints.native import load
 from minitvlt.commands import pretrain
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import load
-from minitvlt.learning.optimizer import Recipe
-from minitvlt.learning.trainer import read_metrics
-from minitvlt.runs import Settings, claim_folder, read_settings
 from minitvlt.signals.clips import Clip, write_clip
+from minitvlt.training.optimizer import Recipe
+from minitvlt.training.runs import Settings, claim_folder, read_settings
+from minitvlt.training.trainer import read_metrics
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import why_no_cuda
 from tests.helpers.interruption import interrupt_at

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minitvlt.__main__ import main
+from minitvlt.checkpoints.native import save
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import save
 from minitvlt.model.parameters import init
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.waveforms import read_wav

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minitvlt.__main__ import main
+from minitvlt.checkpoints.native import load, save
 from minitvlt.config import Config
-from minitvlt.learning.checkpoints import load, save
 from minitvlt.model.parameters import add_ranking, init
 from minitvlt.model.pretraining import score_matches
 from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minitvlt.learning.engine import Engine
+from minitvlt.training.engine import Engine
 
 
 def interrupt_at(patch: pytest.MonkeyPatch, step: int) -> None:

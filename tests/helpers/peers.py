@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from minitvlt.learning.huggingface import from_huggingface
+from minitvlt.checkpoints.huggingface import from_huggingface
 from minitvlt.model.parameters import Params
 from tests.helpers.models import draw_values
 

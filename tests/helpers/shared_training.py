@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import minitvlt as mt
-from minitvlt.learning import engine, trainer
-from minitvlt.learning.processes import is_first
+from minitvlt.training import engine, trainer
+from minitvlt.training.processes import is_first
 
 STEPS = 20
 SAVE_EVERY = 4
@@ -62,7 +62,7 @@ def main() -> None:
     import torch
     import torch.distributed as dist
 
-    from minitvlt.learning import torch_processes
+    from minitvlt.training import torch_processes
 
     torch_processes.check_compiler = lambda device: None
     torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend="eager")

@@ -12,13 +12,13 @@ from scipy.special import erf
 
 from minitvlt.backends import map_tree
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.learning.batches import make_batch
 from minitvlt.model.parameters import Params, add_classifier
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.tasks import classify
 from minitvlt.model.transformer import run_blocks, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward
 from minitvlt.signals.prepare import Examples
+from minitvlt.training.batches import make_batch
 from tests.helpers.models import draw_batch, draw_clips, draw_params
 
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from minitvlt.backends import to_backend, value_and_grad, walk
 from minitvlt.config import Config
-from minitvlt.learning.batches import split_batch
 from minitvlt.model.masking import Masking, random_masking
 from minitvlt.model.parameters import Params, init
 from minitvlt.model.pretraining import (
@@ -25,6 +24,7 @@ from minitvlt.model.pretraining import (
     score_matches,
     sum_squared_error,
 )
+from minitvlt.training.batches import split_batch
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.models import draw_batch, draw_params

@@ -17,14 +17,14 @@ import pytest
 import minitvlt as mt
 from minitvlt.backends import namespace, numpy_backend, tape_backend
 from minitvlt.backends.tape import TapeArray, backward
-from minitvlt.learning.batches import split_batch
-from minitvlt.learning.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
 from minitvlt.model.parameters import LayerNorm, outline
 from minitvlt.model.pretraining import binary_cross_entropy, count_targets
 from minitvlt.model.tasks import LOSSES
 from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
 from minitvlt.signals import spectrogram
+from minitvlt.training.batches import split_batch
+from minitvlt.training.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
 from minitvlt.worlds.shapes import draw_scenes
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))

@@ -6,7 +6,6 @@ import scipy.signal
 
 from minitvlt.backends import to_backend
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.learning.batches import make_batch
 from minitvlt.model.pretraining import pretraining_loss, score_matches
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.clips import Clip, read_clip
@@ -14,6 +13,7 @@ from minitvlt.signals.frames import transform_frames
 from minitvlt.signals.prepare import prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
+from minitvlt.training.batches import make_batch
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import on_every_backend
 from tests.helpers.media import find_real_clip, needs_av

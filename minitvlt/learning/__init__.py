@@ -1,1 +1,0 @@
-"""Learning: what turns parameters into better parameters; draws no picture."""
