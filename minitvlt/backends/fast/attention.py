@@ -36,7 +36,7 @@ def attend(
         highest = np.max(weights, axis=-1, keepdims=True, initial=LOWEST)
         weights -= highest
         np.exp(weights, out=weights)
-        total = np.sum(weights, axis=-1, keepdims=True)
+        total = weights @ np.ones((weights.shape[-1], 1), weights.dtype)  # faster than NumPy's sum of rows
         total += total == 0  # no real key: all weights are 0
         np.divide(weights @ value[part], total, out=output[part][:, :, rows])
         log_total[part][:, :, rows] = highest + np.log(total)

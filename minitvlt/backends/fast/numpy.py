@@ -11,8 +11,9 @@ from minitvlt.backends.tree import Array
 LARGE_PRODUCT, LARGE_ARRAY = 1 << 28, 1 << 20  # multiplications, elements: some 5 ms on one core
 BLOCK = 1 << 17  # elements of GELU at a time: they stay in the cache, and smaller blocks cost more calls
 
-# Φ(x) = (1 + tanh(x (c0 + c1 x² + … + c6 x¹²))) / 2 with an error below 1e-7: a minimax fit. Three to
-# ten times as fast as SciPy, which computes Φ in double precision (three times without AVX-512).
+# Φ(x) = 1 / (1 + exp(-2u)) with u = x (c0 + c1 x² + … + c6 x¹²) and an error below 1e-7: a minimax fit.
+# Three to ten times as fast as SciPy, which computes Φ in double precision. The same as (1 + tanh u) / 2,
+# which takes 1.25 times as long without AVX-512.
 POLYNOMIAL = (0.7978849972, 0.03633280784, -3.231295993e-5, -5.541260040e-5)
 POLYNOMIAL += (3.981181342e-6, -1.332651785e-7, 1.775053865e-9)
 
@@ -79,7 +80,7 @@ def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"]) -> None:
 
         ndtr(x, out=cdf)
         return
-    with np.errstate(over="ignore"):  # infinity is right: its tanh is 1
+    with np.errstate(over="ignore"):  # infinity is right: Φ is 0 there
         square = x * x
         np.multiply(square, POLYNOMIAL[-1], out=cdf)
         for coefficient in POLYNOMIAL[-2:0:-1]:
@@ -87,9 +88,10 @@ def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"]) -> None:
             cdf *= square
         cdf += POLYNOMIAL[0]
         cdf *= x
-    np.tanh(cdf, out=cdf)
-    cdf *= 0.5
-    cdf += 0.5
+        cdf *= -2
+        np.exp(cdf, out=cdf)
+    cdf += 1
+    np.divide(1, cdf, out=cdf)
 
 
 def attention(

@@ -9,7 +9,7 @@ come here.
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -29,9 +29,14 @@ def share(work: Callable[[slice], Any], n: int) -> list[Any]:
     count = 1 if _limits else max(1, min(n, count_cores()))
     if count == 1:
         return [work(slice(0, n))]
-    slices = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
-    with on_one_core(), ThreadPoolExecutor(count) as pool:
-        return list(pool.map(work, slices))
+    first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+    with on_one_core():
+        futures = [_pool().submit(work, some) for some in others]
+        try:
+            result = work(first)
+        finally:
+            wait(futures)
+        return [result, *(future.result() for future in futures)]
 
 
 def count_cores() -> int:
@@ -83,11 +88,21 @@ def _set_threads(counts: list[int]) -> None:
 
 
 @cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())  # kept: to start threads takes half a millisecond
+
+
+@cache
 def _libraries() -> list[Any]:
     from threadpoolctl import ThreadpoolController  # imported here to keep `import minitvlt` fast
 
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
+def _begin_child() -> None:
+    _lock.release()
+    _pool.cache_clear()  # threads do not survive a fork
+
+
 if hasattr(os, "register_at_fork"):  # a child process must not begin with a lock that nobody will release
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_begin_child)
