@@ -85,6 +85,7 @@ LARGE = {  # calls and shapes that cross the borders of blocks, of threads, or o
     "gelu, blocks and threads": (lambda xp, x: xp.gelu(x), ((1021, 1031),)),
     "gelu, no row": (lambda xp, x: xp.gelu(x), ((0, 3),)),
     "linear, threads": (lambda xp, x, w, b: xp.linear(x, w, b), ((3, 403, 501), (515, 501), (515,))),
+    "rfft, threads": (lambda xp, x: xp.rfft(x), ((1030, 1019),)),
     "linear, no row": (lambda xp, x, w, b: xp.linear(x, w, b), ((0, 4, 3), (5, 3), (5,))),
 }
 
@@ -140,6 +141,10 @@ ERRORS = {  # an error in each kernel, and the case above that must find it
     "the cotangent of a bias": (
         change(fast_tape, "weight_vjp", spoil(fast_tape.weight_vjp, 1)),
         "linear, threads",
+    ),
+    "a Fourier transform": (
+        change(fast, "rfft", lambda x: np.fft.rfft(x[:, ::-1]).astype("complex64")),
+        "rfft, threads",
     ),
     "padding": (change(attention, "PADDING", -1.0), "attention, blocks of rows with padding"),
     "the maximum of padding": (change(attention, "LOWEST", -1e31), "attention, one query"),

@@ -1,10 +1,10 @@
 """The NumPy backend with faster versions of the functions in which a network spends its time."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 
 from minitvlt.backends.fast.attention import attend, widen
-from minitvlt.backends.fast.threads import share
+from minitvlt.backends.fast.threads import count_free_cores, share
 from minitvlt.backends.numpy_backend import *
 from minitvlt.backends.tree import Array
 
@@ -92,6 +92,13 @@ def fill_cdf(x: Float[Array, "n"], cdf: Float[Array, "n"]) -> None:
         np.exp(cdf, out=cdf)
     cdf += 1
     np.divide(1, cdf, out=cdf)
+
+
+def rfft(x: Float[Array, "*batch n"]) -> Complex[Array, "*batch n//2+1"]:
+    """Return the Fourier transform of real signals; threads share the signals if there are many."""
+    import scipy.fft  # imported here to keep `import minitvlt` fast
+
+    return scipy.fft.rfft(x, workers=1 if x.size < LARGE_ARRAY else count_free_cores())
 
 
 def attention(

@@ -26,7 +26,7 @@ def share(work: Callable[[slice], Any], n: int) -> list[Any]:
     There is a single slice, and no thread of ours, if this is called inside `work`, while another thread is
     sharing, or while cores are reserved.
     """
-    count = 1 if _limits else max(1, min(n, count_cores()))
+    count = max(1, min(n, count_free_cores()))
     if count == 1:
         return [work(slice(0, n))]
     first, *others = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
@@ -42,6 +42,11 @@ def share(work: Callable[[slice], Any], n: int) -> list[Any]:
 def count_cores() -> int:
     """Return how many threads products may use, apart from limits that are set here."""
     return max(_before if _limits else [library.num_threads for library in _libraries()], default=1)
+
+
+def count_free_cores() -> int:
+    """Return how many threads an operation may use now: 1 while another one shares, or cores are reserved."""
+    return 1 if _limits else count_cores()
 
 
 @contextmanager
