@@ -1,4 +1,4 @@
-"""The README's table of every class and argument of transformers is complete, and what it names is here."""
+"""The table of every class and argument of transformers is complete, and what it names is here."""
 
 import dataclasses
 import inspect
@@ -13,11 +13,10 @@ import minitvlt as mt
 transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
 port = pytest.importorskip("transformers.models.tvlt.modeling_tvlt", reason="this transformers holds no TVLT")
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("## Coming from transformers\n")[1].split("\n## ")[0]
+TABLE = Path(__file__).parents[1] / "notebooks" / "from_transformers.md"
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in SECTION.splitlines()
+    for line in TABLE.read_text(encoding="utf-8").splitlines()
     if line.startswith("| ") and not line.startswith("| there ")
 ]
 NAMES = re.compile(r"`(\w+)`")
