@@ -164,9 +164,11 @@ side_by_side(whole, part)
 # between the quietest and the loudest.
 
 # %%
+from minitvlt.model.masking import find_speech
+
 spoken = clip.audio.copy()
 spoken[:, :, :32] = spoken[:, :, 80:] = -1  # silence
-speech = mt.find_speech(spoken, config.audio_patch_size)
+speech = find_speech(spoken, config.audio_patch_size)
 steps = np.random.default_rng(3).random((1, 6))  # one number for each of 6 moments
 masks = {
     "patches": mt.random_masking(audio_noise, 0.5),

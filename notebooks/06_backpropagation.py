@@ -433,7 +433,8 @@ show(figure, "A curve that falls, is lowest near 1e-5 and rises again, both axes
 
 # %%
 held_out = mt.ShapesWorld(config, split="held_out")
-batch = mt.draw_batch(held_out, config, np.random.default_rng(0), 8)
+draws = np.random.default_rng(0)
+batch = mt.make_batch(held_out.sample(draws, 8), config, draws)
 exact = mt.map_tree(lambda array: array.astype(np.float64), params)  # more digits, to compare
 
 

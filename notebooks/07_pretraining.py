@@ -37,7 +37,8 @@ from helpers.notebook import show, show_source
 config = mt.Config.tiny()
 world = mt.ShapesWorld(config, max_count=1)
 exam = mt.ShapesWorld(config, split="held_out", max_count=1)
-batch = mt.draw_batch(world, config, np.random.default_rng(0), 32)
+draws = np.random.default_rng(0)
+batch = mt.make_batch(world.sample(draws, 32), config, draws)
 print("video", batch.video.shape, " sound", batch.audio.shape)
 print(
     "hidden patches of video:", batch.video_masking.is_hidden.sum(), "of", batch.video_masking.is_hidden.size
@@ -144,7 +145,7 @@ engine, log = start_engine(params, start_adamw(params)), []
 
 def learn(step):
     rng = np.random.default_rng([recipe.seed, step])  # a step always sees the same batch
-    batch = mt.draw_batch(world, config, rng, recipe.batch_size)
+    batch = mt.make_batch(world.sample(rng, recipe.batch_size), config, rng)
     counts = PRETRAINING.count(batch)
     numbers, gradient = engine.compute(PRETRAINING.compute, [batch], counts)
     engine.update(gradient, numbers, step, recipe)
@@ -191,7 +192,8 @@ from minitvlt.views.drawing import AUDIO_COLOUR, VIDEO_COLOUR, finish_picture, t
 from minitvlt.views.plotting import spread_mask
 from minitvlt.views.results import complete
 
-shown = mt.draw_batch(exam, config, np.random.default_rng(12), 16)
+draws = np.random.default_rng(12)
+shown = mt.make_batch(exam.sample(draws, 16), config, draws)
 clip = map_tree(lambda array: array[:1], shown)
 frames_hidden = spread_mask(clip.video_masking.is_hidden, config.image_patch_size, (3, 24, 24))[0]
 sound_hidden = spread_mask(clip.audio_masking.is_hidden, config.audio_patch_size, (24, 16))[0]

@@ -455,7 +455,8 @@ from minitvlt.model.pretraining import count_targets
 from minitvlt.training.batches import split_batch
 
 tiny = mt.load("shapes-small")
-batch = mt.draw_batch(mt.ShapesWorld(tiny.config), tiny.config, np.random.default_rng(0), 16)
+draws = np.random.default_rng(0)
+batch = mt.make_batch(mt.ShapesWorld(tiny.config).sample(draws, 16), tiny.config, draws)
 counts = count_targets(batch)
 compute = mt.value_and_grad(lambda params, part: mt.pretraining_loss(params, part, counts).loss)
 loss, gradient = compute(tiny, batch)
@@ -472,7 +473,8 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # ```python
 # dist.init_process_group("gloo")  # "nccl" among graphics cards
 # params = mt.load("shapes-small")
-# batch = mt.draw_batch(mt.ShapesWorld(params.config), params.config, np.random.default_rng(0), 64)
+# draws = np.random.default_rng(0)
+# batch = mt.make_batch(mt.ShapesWorld(params.config).sample(draws, 64), params.config, draws)
 # counts, part = count_targets(batch), split_batch(batch, dist.get_world_size())[dist.get_rank()]
 # loss = lambda params, part: mt.pretraining_loss(params, part, counts).loss
 # value, gradients = mt.value_and_grad(loss)(*mt.to_backend((params, part), "torch"))
