@@ -194,7 +194,7 @@ def draw_curves(
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y")
     axes.legend(loc="lower left" if CHANCES.keys() & curves.keys() else "upper right")  # "best" is slow
@@ -204,7 +204,7 @@ def new_clip_figure(rows: int, size: tuple[int, int, int]) -> tuple[Figure, Shap
     """An empty figure for rows of T frames of H x W pixels and a spectrogram beside them, and its axes."""
     T, H, W = size
     frame = min(2.0 * W / H, 8.5 / T)  # width in inches
-    figure = NotebookFigure(figsize=(14, rows * (max(frame * H / W, 1.0) + 0.55)))
+    figure = NotebookFigure(figsize=(14, rows * (max(frame * H / W, 1.0) + 0.55) + 0.4))
     return figure, figure.subplots(rows, 2, squeeze=False, width_ratios=(T * frame, 14 - T * frame))
 
 
