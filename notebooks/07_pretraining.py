@@ -152,8 +152,8 @@ def learn(step):
 
 
 # %% [markdown]
-# Now it learns. The figure below is updated every 100 steps while the cell runs. Its panels show the loss, the
-# matching loss, both reconstruction losses, the matching accuracy, the learning rate and the norm of the
+# Now it learns. The figure below is updated every 100 steps while the cell runs. Its panels show the loss,
+# the matching loss, both reconstruction losses, the matching accuracy, the learning rate and the norm of the
 # gradient. Thin lines are single steps, thick ones running means, dashed ones chance levels. At five moments
 # the model is put aside for later.
 
