@@ -58,8 +58,9 @@ clips.video.shape, clips.audio.shape
 # them in minutes.
 
 # %%
+from helpers.diagrams import plot_frames, plot_spectrogram
 from helpers.notebook import play, show, side_by_side
-from minitvlt.views.plotting import plot_frames, plot_matching, plot_spectrogram
+from minitvlt.views.figures import plot_matching, plot_reconstruction
 
 show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves over a dark ground.")
 
@@ -70,8 +71,7 @@ show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves
 
 # %%
 config = params.config
-geometry = {"sample_rate": config.sample_rate, "hop_length": config.hop_length}
-figure = plot_spectrogram(clips.audio[0, 0], **geometry)
+figure = plot_spectrogram(clips.audio[0, 0], config)
 show(figure, "The spectrogram of the first clip: bands of pitch over time.")
 
 # %%
@@ -113,14 +113,14 @@ show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal o
 # ## What was hidden?
 #
 # The other half of the training is to fill in what was hidden. Half of the patches are taken away, at random;
-# the model sees and hears the rest. `complete` lets it predict the hidden patches and pastes the visible ones
-# back.
+# the model sees and hears the rest. `reconstruct` lets it predict the hidden patches; the visible ones are
+# copied.
 
 # %%
-from minitvlt.views.results import complete, draw_reconstruction, make_audible
+from minitvlt.views.report import invert_spectrogram, reconstruct
 
 shown = mt.map_tree(lambda array: array[1:2], batch)  # the second clip
-video, audio = complete(params, shown)
+video, audio = reconstruct(params, shown)
 video.shape, audio.shape
 
 # %% [markdown]
@@ -129,7 +129,7 @@ video.shape, audio.shape
 # right, but where they lie from left to right is half a guess, for that cannot be heard.
 
 # %%
-figure = draw_reconstruction(config, shown, (video, audio))
+figure = plot_reconstruction(config, shown, video, audio)
 show(figure, "Frames and spectrogram of a clip: original, with hidden patches hatched, and reconstructed.")
 
 # %% [markdown]
@@ -137,8 +137,8 @@ show(figure, "Frames and spectrogram of a clip: original, with hidden patches ha
 # the second one has its hidden patches filled in by the model.
 
 # %%
-before = play(make_audible(config, shown.audio[0, 0]), config.sample_rate, "The second clip")
-after = play(make_audible(config, audio[0, 0]), config.sample_rate, "With its hidden patches filled in")
+before = play(invert_spectrogram(config, shown.audio[0, 0]), config.sample_rate, "The second clip")
+after = play(invert_spectrogram(config, audio[0, 0]), config.sample_rate, "With its hidden patches filled in")
 side_by_side(before, after)
 
 # %% [markdown]

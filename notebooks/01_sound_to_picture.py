@@ -46,8 +46,8 @@ play(x, R, f"A clip of {len(x) / R:.2f} seconds: {len(x)} samples")
 # we hear.
 
 # %%
-from helpers.diagrams import new_axes, use_style
-from minitvlt.views.plotting import AUDIO_COLOUR, NEUTRAL_COLOUR, plot_spectrogram
+from helpers.diagrams import new_axes, plot_spectrogram, use_style
+from minitvlt.views.figures import AUDIO_COLOUR, NEUTRAL_COLOUR
 
 use_style()
 figure, (left, right) = new_axes(1, 2, titles=("the whole clip", "20 milliseconds"), y="amplitude")
@@ -247,7 +247,7 @@ for level in (-80.0, -60.0, -20.0, 20.0):
 # %% tags=["thumbnail"]
 picture = mt.log_mel_spectrogram(x, R, F, M, h)
 print("shape:", picture.shape, "  the steps above give the same:", np.allclose(picture, y[:-1], atol=1e-5))
-figure = plot_spectrogram(picture, sample_rate=R, hop_length=h)
+figure = plot_spectrogram(picture, config)
 show(figure, "The log-mel spectrogram: harmonics as bright bands that rise and fall together over time.")
 
 # %% [markdown]

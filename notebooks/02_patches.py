@@ -33,7 +33,7 @@ import numpy as np
 
 from helpers.diagrams import draw_cells, draw_heat, mark_senses, new_axes, use_style
 from helpers.notebook import show, show_source
-from minitvlt.views.plotting import AUDIO_COLOUR, VIDEO_COLOUR
+from minitvlt.views.figures import AUDIO_COLOUR, VIDEO_COLOUR
 
 use_style()
 toy = np.arange(48.0).reshape(1, 2, 1, 4, 6)

@@ -140,13 +140,13 @@ Slider(draw_ratio, "mask ratio", (0, 0.15, 0.3, 0.5, 0.75, 0.9), 0.5)
 # picture is made a sound again.
 
 # %%
-from minitvlt.views.plotting import spread_mask
-from minitvlt.views.results import make_audible
+from minitvlt.views.figures import tokens_to_pixels
+from minitvlt.views.report import invert_spectrogram
 
-is_silent = spread_mask(hide[1][None], config.audio_patch_size, audio.shape)[0]
-whole = play(make_audible(config, audio), config.sample_rate, "The whole sound")
+is_silent = tokens_to_pixels(hide[1][None], config.audio_patch_size, audio.shape)[0]
+whole = play(invert_spectrogram(config, audio), config.sample_rate, "The whole sound")
 part = play(
-    make_audible(config, np.where(is_silent, -1, audio)), config.sample_rate, "A quarter of its patches"
+    invert_spectrogram(config, np.where(is_silent, -1, audio)), config.sample_rate, "A quarter of its patches"
 )
 side_by_side(whole, part)
 
@@ -183,12 +183,12 @@ print("moments that count as speech:", speech[0, ::4].astype(int))
 # hide the three moments of speech and waste nothing on silence.
 
 # %%
-from minitvlt.views.drawing import draw_spectrogram
+from minitvlt.views.figures import draw_spectrogram
 
 figure, axes = new_axes(1, 3, (11, 3), titles=tuple(masks))
 for one, mask in zip(axes, masks.values(), strict=True):
-    hidden = spread_mask(mask.is_hidden, config.audio_patch_size, audio.shape)[0]
-    draw_spectrogram(one, spoken[0, 0], config.sample_rate, config.hop_length, hidden)
+    hidden = tokens_to_pixels(mask.is_hidden, config.audio_patch_size, audio.shape)[0]
+    draw_spectrogram(one, spoken[0, 0], config, hidden)
 show(
     figure, "One spectrogram under three masks: scattered patches, whole moments, and the moments of speech."
 )

@@ -93,7 +93,7 @@ print("attention of sound to video in the first block:", f"{to_video[0]:.1f}")
 
 # %%
 from helpers.diagrams import draw_flow, new_axes, use_style
-from minitvlt.views.drawing import AUDIO_COLOUR, NEUTRAL_COLOUR, VIDEO_COLOUR
+from minitvlt.views.figures import AUDIO_COLOUR, NEUTRAL_COLOUR, VIDEO_COLOUR
 
 use_style()
 numbers = np.arange(1, len(maps) + 1)

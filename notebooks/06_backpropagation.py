@@ -190,7 +190,7 @@ def draw_tape(axes, last, names):
 
 
 # %%
-from minitvlt.views.drawing import NEUTRAL_COLOUR
+from minitvlt.views.figures import NEUTRAL_COLOUR
 
 
 def draw_arrow(axes, start, stop):

@@ -153,13 +153,13 @@ def learn(step):
 
 
 # %% [markdown]
-# Now it learns. The picture below is drawn anew every 100 steps while the cell runs. Its panels show the
-# loss, both reconstruction losses and the learning rate in the first row, the matching loss, the share of
-# pairs that were told right, and the norm of the gradient in the second. Thin lines are single steps, thick
-# ones running means, dashed ones what guessing reaches. At five moments the model is put aside for later.
+# Now it learns. The figure below is updated every 100 steps while the cell runs. Its panels show the loss,
+# the matching loss, both reconstruction losses, the matching accuracy, the learning rate and the norm of the
+# gradient. Thin lines are single steps, thick ones running means, dashed ones chance levels. At five moments
+# the model is put aside for later.
 
 # %% tags=["volatile"]
-from minitvlt.views.plotting import plot_curves
+from minitvlt.views.figures import plot_curves
 
 moments, kept = (0, 50, 200, 450, 900), {}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
@@ -183,40 +183,36 @@ engine.close()
 #
 # Here is one clip of the exam at the five moments. The first column shows the clip, its three frames one
 # below another and its sound at the bottom (time runs to the right, pitch upwards); the second what the model
-# was shown, with hidden patches in grey. Then comes what it filled in, after more and more steps: first
+# was shown, with hidden patches hatched. Then comes what it filled in, after more and more steps: first
 # noise, then an average of everything, then the bands of this voice and a glow where the shape must be.
 
 # %%
 from minitvlt.backends import map_tree
-from minitvlt.views.drawing import AUDIO_COLOUR, VIDEO_COLOUR, finish_picture, to_colours
-from minitvlt.views.plotting import spread_mask
-from minitvlt.views.results import complete
+from minitvlt.views.figures import draw_frames, draw_spectrogram, tokens_to_pixels
+from minitvlt.views.report import reconstruct
 
 draws = np.random.default_rng(12)
 shown = mt.make_batch(exam.sample(draws, 16), config, draws)
 clip = map_tree(lambda array: array[:1], shown)
-frames_hidden = spread_mask(clip.video_masking.is_hidden, config.image_patch_size, (3, 24, 24))[0]
-sound_hidden = spread_mask(clip.audio_masking.is_hidden, config.audio_patch_size, (24, 16))[0]
+frames_hidden = tokens_to_pixels(clip.video_masking.is_hidden, config.image_patch_size, (3, 24, 24))[0]
+sound_hidden = tokens_to_pixels(clip.audio_masking.is_hidden, config.audio_patch_size, (24, 16))[0]
 columns = {"the clip": (clip.video, clip.audio), "shown": (clip.video, clip.audio)}
 
 
 # %%
 def draw_column(axes, video, audio, is_seen):
     for t in range(3):
-        axes[t].imshow(np.where(is_seen & frames_hidden[t][..., None], 0.87, to_colours(video[0, t])))
-        finish_picture(axes[t], VIDEO_COLOUR)
-    picture = np.ma.masked_array(audio[0, 0], is_seen & sound_hidden)
-    axes[3].imshow(picture.T, origin="lower", vmin=-1, vmax=1, aspect="auto")
-    finish_picture(axes[3], AUDIO_COLOUR)
+        draw_frames(axes[t], video[0, t : t + 1], is_seen & frames_hidden[t : t + 1])
+    draw_spectrogram(axes[3], audio[0, 0], config, is_seen & sound_hidden)
 
 
 # %% tags=["volatile", "thumbnail"]
-columns |= {f"{step} steps": complete(model, clip) for step, model in kept.items()}
+columns |= {f"{step} steps": reconstruct(model, clip) for step, model in kept.items()}
 figure, axes = new_axes(4, 7, (11, 6.2), titles=list(columns))
 for number, (title, pair) in enumerate(columns.items()):
     draw_column(axes[number::7], *pair, is_seen=title == "shown")
 for one in axes:
-    one.set(xticks=[], yticks=[])
+    one.set(xticks=[], yticks=[], xlabel="", ylabel="")
 show(figure, "Seven columns of frames and spectrograms: the clip, what was shown, and five reconstructions.")
 
 # %% [markdown]

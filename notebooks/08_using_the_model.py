@@ -65,7 +65,7 @@ scores.shape, best_videos.shape
 # %%
 from helpers.diagrams import new_axes, use_style
 from helpers.notebook import show
-from minitvlt.views.drawing import draw_frame, draw_spectrogram
+from minitvlt.views.figures import draw_frames, draw_spectrogram
 
 use_style()
 
@@ -73,10 +73,10 @@ use_style()
 def draw_sense(axes, index, is_sound):
     """Draw the sound or the middle frame of a clip, without scales."""
     if is_sound:
-        draw_spectrogram(axes, batch.audio[index, 0], config.sample_rate, config.hop_length)
+        draw_spectrogram(axes, batch.audio[index, 0], config)
         axes.set(xlabel="", ylabel="")
     else:
-        draw_frame(axes, batch.video[index, 1])
+        draw_frames(axes, batch.video[index, 1:2])
     axes.set(xticks=[], yticks=[])
 
 
@@ -381,8 +381,8 @@ surest = np.argsort(np.where(is_right, 0, -np.abs(logits[:, 3])))[:3]
 figure, axes = new_axes(3, 4, (10, 6.4))
 for row, clip in enumerate(surest):
     for number, frame in enumerate(exam.video[clip]):
-        draw_frame(axes[4 * row + number], frame)
-    draw_spectrogram(axes[4 * row + 3], exam.audio[clip, 0], config.sample_rate, config.hop_length)
+        draw_frames(axes[4 * row + number], frame[None])
+    draw_spectrogram(axes[4 * row + 3], exam.audio[clip, 0], config)
     axes[4 * row + 3].set(xlabel="", ylabel="", xticks=[], yticks=[])
     chance = 1 / (1 + np.exp(-logits[clip, 3]))
     axes[4 * row].set_title(f"{'bounces' if labels[clip, 3] else 'does not bounce'} → {chance:.2f}")

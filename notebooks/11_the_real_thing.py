@@ -262,17 +262,18 @@ if "answer" not in globals():
 # first.
 
 # %%
-from minitvlt.views.results import complete, draw_reconstruction
+from minitvlt.views.figures import plot_reconstruction
+from minitvlt.views.report import reconstruct
 
 batch = mt.make_batch(examples, short, np.random.default_rng(0))
 first = mt.map_tree(lambda array: array[:1], batch)
-video, audio = complete(params, first) if params.decoder else (first.video, first.audio)
+video, audio = reconstruct(params, first) if params.decoder else (first.video, first.audio)
 print("decoder:", params.decoder is not None)
 print(f"hidden: {first.video_masking.is_hidden.mean():.0%} of the frames,", end=" ")
 print(f"{first.audio_masking.is_hidden.mean():.0%} of the sound")
 
 # %%
-figure = draw_reconstruction(short, first, (video, audio))
+figure = plot_reconstruction(short, first, video, audio)
 show(figure, "Frames and spectrogram in three rows: original, with hidden patches hatched, and filled in.")
 
 # %% [markdown]
@@ -306,14 +307,14 @@ print(
 )
 
 # %%
-from minitvlt.views.drawing import draw_frame
+from minitvlt.views.figures import draw_frames
 
 figure, axes = new_axes(5, 4, (6, 7))
 for number, one in enumerate(axes):
     row, column = number // 4 - 1, number % 4
     one.set(xticks=[], yticks=[], ylabel=f"sound {row + 1}" if column == 0 and row >= 0 else "")
     if row < 0:
-        draw_frame(one, examples.video[column, 1])
+        draw_frames(one, examples.video[column, 1:2])
         one.set_title(f"video {column + 1}")
         continue
     chance = chances[row, column]

@@ -10,7 +10,7 @@ included, and is never edited. Equal sources give equal bytes: cell ids come fro
 time of day is kept.
 
 - `helpers.notebook` shows pictures, sounds, source code and sliders: `show(figure, alt)` as the last line of
-  a cell, and so on. Figures are made by `views.plotting` and `helpers.diagrams`, or by `new_axes` of the
+  a cell, and so on. Figures are made by `views.figures` and `helpers.diagrams`, or by `new_axes` of the
   latter and some lines of matplotlib. Video is VIDEO_COLOUR, sound is AUDIO_COLOUR, always.
 - `# %% tags=["volatile"]` marks a cell whose output differs from run to run (times): it is not compared. With
   `tags=["needs-torch"]` a cell is compared only where torch is installed; so for any other module.

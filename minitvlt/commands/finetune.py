@@ -8,7 +8,8 @@ seconds, and split: train or test. A run that was stopped goes on with --resume.
 """
 
 import argparse
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.native import save
 from minitvlt.commands.computing import add_computing_arguments, choose_execution
-from minitvlt.config import Config
+from minitvlt.files import write_atomically
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.batches import World
@@ -33,9 +34,9 @@ from minitvlt.training.finetuning import (
 )
 from minitvlt.training.processes import is_first
 from minitvlt.training.runs import TaskSettings, change_settings, check_unused, claim_folder, resume_settings
+from minitvlt.training.scoring import describe_predictions, score_task
 from minitvlt.training.trainer import train
-from minitvlt.views.results import print_measures
-from minitvlt.views.task_results import Answers, list_task_measures, show_answers, write_answers
+from minitvlt.views.report import report_finetuning
 from minitvlt.worlds.label_files import LABEL_READERS, LabelTable, read_labels
 from minitvlt.worlds.labelled import LabelledWorld
 from minitvlt.worlds.shapes import ShapesWorld
@@ -89,16 +90,29 @@ def run(arguments: argparse.Namespace) -> None:
     if is_first():
         save(params, folder / "model.safetensors", {"label_names": list(task.names)})
         print("Scoring the model on clips that it has not learnt from ...", flush=True)
-        finish(folder, settings, params.config, Answers(task, *answer(params, task, held_out), names))
+        finish(folder, settings, params, task, held_out, names)
 
 
-def finish(folder: Path, settings: TaskSettings, config: Config, answers: Answers) -> None:
-    """Show in the folder and on the screen how well the model answers."""
-    measures = list_task_measures(answers, settings)
-    write_answers(folder, answers, measures)
-    report = show_answers(folder, answers, measures, settings, config)
-    print_measures(measures)
-    print(f"\nOpen {report} in a browser.")
+def finish(
+    folder: Path,
+    settings: TaskSettings,
+    params: Params,
+    task: Task,
+    held_out: Iterable[Examples],
+    names: list[str],
+) -> None:
+    """Write scores, predictions, figures and a report, and print the scores."""
+    outputs, labels = answer(params, task, held_out)
+    scored = score_task(task.loss_type, outputs, labels, task.names)
+    results = {figure.name: (figure.value, figure.chance) for figure in scored}
+    lines = describe_predictions(task.loss_type, outputs, labels, task.names, names)
+    texts = {
+        "scores.json": json.dumps({name: value for name, (value, _) in results.items()}, indent=2) + "\n",
+        "predictions.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+    report_finetuning(folder, settings.task, task, outputs, labels, results, params.config, settings.command)
 
 
 def begin_run(arguments: argparse.Namespace) -> tuple[TaskSettings, Params]:

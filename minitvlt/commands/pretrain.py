@@ -21,7 +21,7 @@ from minitvlt.training.optimizer import Recipe
 from minitvlt.training.processes import is_first
 from minitvlt.training.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
 from minitvlt.training.trainer import train
-from minitvlt.views.results import list_measures, print_measures, show_results
+from minitvlt.views.report import report_pretraining
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld
 
@@ -84,10 +84,15 @@ def finish(
     save(params, folder / "model.safetensors")
     print(f"Scoring the model on {measured_on} ...", flush=True)
     baseline = measure_baseline(training, settings.config, 4 * CLIPS_SCORED)
-    measures = list_measures(evaluate(params, held_out, baseline, CLIPS_SCORED), settings.is_standard)
-    report = show_results(folder, params, held_out, measures, measured_on, settings.command)
-    print_measures(measures)
-    print(f"\nOpen {report} in a browser.")
+    scores = evaluate(params, held_out, baseline, CLIPS_SCORED)
+    listed = {
+        "matching accuracy": (scores.match_accuracy, 0.5),
+        "audio to video, recall@1 of 16": (scores.recall_at_1, 1 / 16),
+        "hidden video, relative error": (scores.video_error, 1.0),
+        "hidden audio, relative error": (scores.audio_error, 1.0),
+    }
+    results = {name: pair for name, pair in listed.items() if pair[0] is not None}
+    report_pretraining(folder, params, held_out, results, measured_on, settings.command)
 
 
 def choose_settings(arguments: argparse.Namespace) -> Settings:

@@ -17,8 +17,8 @@ from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, res
 from minitvlt.signals.waveforms import write_wav
 from minitvlt.training.batches import make_batch
 from minitvlt.training.runs import check_unused
-from minitvlt.views.plotting import save_figure
-from minitvlt.views.results import complete, count_real_steps, draw_reconstruction, make_audible
+from minitvlt.views.figures import plot_reconstruction, save_figure
+from minitvlt.views.report import invert_spectrogram, reconstruct
 from minitvlt.worlds.folder import Stretch, record_stretch
 
 EXAMPLE = (
@@ -54,9 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
     batch = make_batch(
         read_example(arguments.clip, arguments.start, config), config, make_rng(arguments.seed)
     )
-    video, audio = complete(params, batch)
-    figure = draw_reconstruction(config, batch, (video, audio))
-    waveform = make_audible(config, audio[0, 0, : count_real_steps(config, batch)])
+    video, audio = reconstruct(params, batch)
+    figure = plot_reconstruction(config, batch, video, audio)
+    mask = None if batch.audio_mask is None else batch.audio_mask[0]
+    waveform = invert_spectrogram(config, audio[0, 0], mask)
     film = make_film(config, video[0], waveform)
     write_clip(folder / "reconstruction.mp4", film)
     write_wav(folder / "reconstruction.wav", waveform, config.sample_rate)

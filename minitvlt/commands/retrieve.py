@@ -29,10 +29,8 @@ from minitvlt.training.metrics import rank_relevant
 from minitvlt.training.retrieval import find_head, score_all_pairs
 from minitvlt.training.runs import check_unused
 from minitvlt.training.scoring import score_ranks
-from minitvlt.views.plotting import plot_matching, save_figure
-from minitvlt.views.report import Measure
-from minitvlt.views.results import print_measures
-from minitvlt.views.task_plotting import plot_found, shorten
+from minitvlt.views.figures import plot_matching, plot_retrieval, save_figure, shorten
+from minitvlt.views.report import print_results
 
 EXAMPLE = """examples:
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found
@@ -116,9 +114,7 @@ def measure(params: Params, source: Path, folder: Path) -> None:
     write_text(folder / "recall.json", json.dumps(values, indent=2) + "\n")
     save_figure(draw_scores(scores, examples), folder / "matching.png")
     print(f"{len(names)} clips, {scores.size:,} pairs")
-    print_measures(
-        [Measure(f"{way}, {f.name}", f.value, f.chance) for way, found in figures.items() for f in found]
-    )
+    print_results({f"{way}, {f.name}": (f.value, f.chance) for way, found in figures.items() for f in found})
     print(f"\nWrote all scores, the rank of each clip and a picture into {folder}.")
 
 
@@ -134,10 +130,9 @@ def draw_found(
     sense = "audio" if query.video is None else "video"
     found = [take_real(items, OTHER[sense], int(i)) for i in order]
     if sense == "audio":
-        found = [frames[len(frames) // 2] for frames in found]
+        found = [frames[len(frames) // 2 :][:1] for frames in found]
     captions = [f"{line['rank']}. {shorten(line['file'], 22)}\nscore {line['score']:.2f}" for line in lines]
-    rates = {"sample_rate": config.sample_rate, "hop_length": config.hop_length}
-    return plot_found(take_real(query, sense, 0), found, captions[: len(found)], name, **rates)
+    return plot_retrieval(config, take_real(query, sense, 0), found, captions[: len(found)], name)
 
 
 def draw_scores(scores: Float[np.ndarray, "n n"], clips: Examples) -> Figure:

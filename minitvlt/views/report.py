@@ -1,228 +1,202 @@
-"""One page about a run, in one file: it opens from disk, can be mailed and needs nothing from elsewhere."""
+"""What a finished run shows: its figures and audio, and an HTML page with all of it and the results.
+
+The page is a single file, which can be opened from disk and mailed: figures and audio are inside, and its
+head forbids the browser to load anything else.
+"""
 
 import base64
-import math
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from string import Template
 
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from minitvlt.backends import map_tree, to_backend
+from minitvlt.config import Config
 from minitvlt.files import write_atomically
+from minitvlt.model.parameters import Params
+from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
+from minitvlt.model.pretraining import PretrainingBatch, autoencode, paste_visible
+from minitvlt.signals.inversion import reconstruct_waveform
+from minitvlt.signals.waveforms import write_wav
+from minitvlt.training.batches import World, draw_batch
+from minitvlt.training.engine import move_beside
+from minitvlt.training.finetuning import Task
+from minitvlt.training.retrieval import score_all_pairs
+from minitvlt.training.trainer import METRICS, read_metrics
+from minitvlt.views import figures
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2127; --soft: #5c636c; --line: #dfe2e6; --page: #f6f7f8;
-  --card: #ffffff; --good: #0a6b50; --bar: #55595f; --track: #e4e7ea; }
-@media (prefers-color-scheme: dark) { :root {
-  --ink: #eceef1; --soft: #a6adb6; --line: #3a4048; --page: #15181c;
-  --card: #1f242a; --good: #5fd3ab; --bar: #a6adb6; --track: #363c44; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 17px/1.55 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .4rem; }
-h2 { font-size: 1.3rem; margin: 2.8rem 0 .7rem; }
-p, figcaption { margin: 0 0 .8rem; color: var(--soft); max-width: 75ch; }
-figure { margin: 0; }
-figure img { display: block; width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line);
-  border-radius: 10px; padding: 10px; }
-.framed { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .55rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
-tbody tr:last-child > * { border-bottom: 0; }
-thead th { color: var(--soft); font-weight: 600; font-size: .88rem; }
-tbody th { font-weight: 500; }
-td.number { text-align: right; white-space: nowrap; }
-th.number { text-align: right; }
-td.value { font-weight: 700; font-size: 1.1rem; }
-.reached { color: var(--good); font-weight: 600; }
-.track { display: block; width: 9rem; height: .6rem; border-radius: .3rem; overflow: hidden;
-  background: var(--track); }
-.bar { display: block; height: 100%; background: var(--bar); }
-code, pre { font: .9rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
-pre { margin: 0; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-audio { display: block; width: 100%; max-width: 34rem; margin: .2rem 0 1rem; }
-summary { cursor: pointer; font-size: 1.3rem; font-weight: 700; margin: 2.8rem 0 .7rem; }
-"""
-PAGE = """<!DOCTYPE html>
+Results = Mapping[str, tuple[float, float]]  # the value of each metric, and its chance level
+
+FILES = {  # of a run that the page shows or plays: heading and caption
+    "curves.png": ("Training", "Thin lines are single steps, thick lines running means."),
+    "reconstruction.png": ("Reconstruction", "Hidden patches are hatched; visible patches are kept."),
+    "original.wav": ("Audio of the first clip", "The original, computed back from its spectrogram."),
+    "reconstruction.wav": ("Reconstructed audio", "The same with its hidden patches filled in."),
+    "matching.png": ("Matching", "Scores are darkest where an audio clip and a video belong together."),
+    "predictions.png": ("Predictions", "The predictions for the test clips beside the truth or chance."),
+}
+PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
-<head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{content}
-</main>
-</body>
-</html>
-"""
-SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "audio/wav": b"RIFF"}  # the first bytes of such files
+<meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark }
+body { max-width: 66rem; margin: 2rem auto; padding: 0 1rem; font: 17px/1.5 system-ui, sans-serif }
+img { max-width: 100%; background: white; border-radius: 8px }
+td { padding: .3rem 2rem .3rem 0; border-bottom: 1px solid #8886 }
+pre { white-space: pre-wrap }
+</style>
+<h1>$title</h1>
+<p>$introduction</p>
+$results
+$files
+<h2>Command</h2>
+<pre>$command</pre>
+<details><summary>Configuration</summary>$config</details>
+""")
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A final figure: what was measured, what guessing gives and what was aimed at.
-
-    Whether more is better follows from goal and chance: the goal lies on the better side.
-    """
-
-    name: str
-    value: float
-    chance: float | None = None
-    goal: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.goal is not None and (self.chance is None or self.chance == self.goal):
-            raise ValueError(
-                f"{self.name}: a goal needs a chance level that differs from it, got {self.chance}"
-            )
+def format_results(results: Results) -> list[tuple[str, str, str]]:
+    """The rows of a table of results, the first of them its head."""
+    rows = [(name, f"{value:.3f}", f"{chance:.3f}") for name, (value, chance) in results.items()]
+    return [("", "this run", "chance"), *rows]
 
 
-@dataclass(frozen=True)
-class Illustration:
-    """A PNG file with a heading, a caption that says how to read it, and a text that stands in for it."""
-
-    path: Path
-    heading: str
-    caption: str
-    alt_text: str
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A WAV file and what is heard in it."""
-
-    path: Path
-    caption: str
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run was: its title and introduction, the command that made it, its results, facts and settings.
-
-    `facts` are said in one line under the title ("steps": "3,000"); `config` is the table at the end.
-    """
-
-    title: str
-    introduction: str
-    command: str
-    measures: Sequence[Measure]
-    facts: Mapping[str, str]
-    config: Mapping[str, object]
+def print_results(results: Results) -> None:
+    """Print metrics beside their chance levels."""
+    for name, value, chance in format_results(results):
+        print(f"{name:<38}{value:>10}{chance:>10}")
 
 
 def write_report(
-    folder: str | os.PathLike[str],
-    summary: Summary,
-    illustrations: Sequence[Illustration],
-    sounds: Sequence[Sound] = (),
-) -> Path:
-    """Write `report.html` into the folder, whole or not at all, pictures and sounds inside; returns its path.
+    folder: Path, title: str, introduction: str, results: Results, config: Config, command: str
+) -> None:
+    """Draw the curves of the run in a folder, write `report.html` with all its files, print the results."""
+    figures.save_figure(figures.plot_curves(read_metrics(folder / METRICS)), folder / "curves.png")
+    page = PAGE.substitute(
+        title=escape(title),
+        introduction=escape(introduction),
+        results=format_table(format_results(results)),
+        files="\n".join(format_file(folder / name) for name in FILES if (folder / name).exists()),
+        command=escape(command),
+        config=format_table(config.to_dict().items()),
+    )
+    path = write_atomically(folder / "report.html", lambda path: path.write_bytes(page.encode()))
+    print_results(results)
+    print(f"\nOpen {path} in a browser.")
 
-    The same inputs give the same bytes. Raises ValueError if a picture or sound is missing or is another
-    kind of file.
+
+def format_table(rows: Iterable[tuple[object, ...]]) -> str:
+    """An HTML table; text is escaped."""
+    cells = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
+    return "<table>\n" + "".join(f"<tr>{row}</tr>\n" for row in cells) + "</table>"
+
+
+def format_file(path: Path) -> str:
+    """The HTML of a figure or an audio player with the file inside, under heading and caption."""
+    heading, caption = FILES[path.name]
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    if path.suffix == ".wav":
+        shown = f'<audio controls aria-label="{heading}" src="data:audio/wav;base64,{data}"></audio>'
+    else:
+        shown = f'<img alt="{heading}" src="data:image/png;base64,{data}">'
+    return f"<h2>{heading}</h2>\n<p>{caption}</p>\n{shown}"
+
+
+def report_pretraining(
+    folder: Path, params: Params, world: World, results: Results, measured_on: str, command: str
+) -> None:
+    """Write figures, audio and the report of a pre-training run, and print its results.
+
+    Args:
+        folder: of the run, with its metrics.
+        params: the trained model.
+        world: gives the clips that are shown.
+        results: metrics on held-out clips.
+        measured_on: these clips in words.
+        command: the command that started the run.
     """
-    page = format_page(summary, illustrations, sounds)
-    return write_atomically(Path(folder) / "report.html", lambda path: path.write_bytes(page.encode()))
-
-
-def format_page(summary: Summary, illustrations: Sequence[Illustration], sounds: Sequence[Sound]) -> str:
-    """The whole page, all text escaped; its head forbids the browser to load anything from elsewhere."""
-    facts = " · ".join(f"{name} {value}" for name, value in summary.facts.items())
-    content = [
-        f"<h1>{escape(summary.title)}</h1>",
-        f"<p>{escape(summary.introduction)}</p>",
-        f"<p>{escape(facts)}</p>" if facts else "",
-        format_measures(summary.measures) if summary.measures else "",
-        *(format_illustration(illustration) for illustration in illustrations),
-        format_sounds(sounds) if sounds else "",
-        "<h2>The command that made it</h2>",
-        f'<div class="framed"><pre>{escape(summary.command)}</pre></div>',
-        format_config(summary.config) if summary.config else "",
-    ]
-    return PAGE.format(
-        title=escape(summary.title), style=STYLE, content="\n".join(part for part in content if part)
+    config = params.config
+    rng = np.random.default_rng([0, 0, 1])  # training draws from seeds of two numbers
+    batch = draw_batch(world, config, rng, batch_size=16)
+    if config.task_mae:
+        first = map_tree(lambda array: array[:3], batch)
+        video, audio = reconstruct(params, first)
+        figure = figures.plot_reconstruction(config, first, video, audio)
+        figures.save_figure(figure, folder / "reconstruction.png")
+        mask = None if first.audio_mask is None else first.audio_mask[0]
+        for name, spectrogram in (("original", first.audio[0, 0]), ("reconstruction", audio[0, 0])):
+            waveform = invert_spectrogram(config, spectrogram, mask)
+            write_wav(folder / f"{name}.wav", waveform, config.sample_rate)
+    if config.task_matching:
+        frames = batch.video[:, batch.video.shape[1] // 2]
+        figure = figures.plot_matching(score_all_pairs(params, batch), frames, batch.audio[:, 0])
+        figures.save_figure(figure, folder / "matching.png")
+    introduction = (
+        f"Trained to reconstruct hidden patches and to match video and audio; results on {measured_on}."
     )
+    write_report(folder, "Pre-training of TVLT", introduction, results, config, command)
 
 
-def format_measures(measures: Sequence[Measure]) -> str:
-    """The table of final figures: each beside chance and goal, and how far it came between the two."""
-    rows = "\n".join(format_measure(measure) for measure in measures)
-    return f"""<h2>Final figures</h2>
-<div class="framed"><table>
-<thead><tr><th scope="col">Measure</th><th scope="col" class="number">This run</th>
-<th scope="col" class="number">Chance</th><th scope="col" class="number">Goal</th>
-<th scope="col">From chance to goal</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>"""
+def reconstruct(
+    params: Params, batch: PretrainingBatch
+) -> tuple[Float[np.ndarray, "B T C H W"], Float[np.ndarray, "B C2 S F"]]:
+    """Predict the hidden patches of both modalities; visible patches are those of the batch."""
+    config, (T, _, H, W), (S, F) = params.config, batch.video.shape[1:], batch.audio.shape[2:]
+    video, audio = to_backend(autoencode(params, move_beside(params, batch)), "numpy")
+    p, q = config.image_patch_size, config.audio_patch_size
+    video = paste_visible(video, patchify_video(batch.video, p), batch.video_masking.is_hidden)
+    audio = paste_visible(audio, patchify_audio(batch.audio, q), batch.audio_masking.is_hidden)
+    video, audio = unpatchify_video(video, p, (T, H, W)), unpatchify_audio(audio, q, (S, F))
+    return np.clip(video, -1, 1), np.clip(audio, -1, 1)
 
 
-def format_measure(measure: Measure) -> str:
-    """A row of the table; where there is a goal, a bar is full once it is reached, and words say so."""
-    value, chance, goal = measure.value, measure.chance, measure.goal
-    guessed, wanted, progress = "–" if chance is None else f"{chance:.4g}", "–", ""
-    if goal is not None and chance is not None:
-        wanted = f"{'≥' if goal > chance else '≤'} {goal:.4g}"
-        way = (value - chance) / (goal - chance)  # 0 at chance, 1 at the goal
-        width = 100 * min(max(way, 0), 1) if math.isfinite(way) else 0
-        verdict = '<span class="reached">✓ reached</span>' if way >= 1 else "not reached"
-        progress = (
-            f'<span class="track"><span class="bar" style="width: {width:.0f}%"></span></span>{verdict}'
-        )
-    return (
-        f'<tr><th scope="row">{escape(measure.name)}</th><td class="number value">{value:.4g}</td>'
-        f'<td class="number">{guessed}</td><td class="number">{wanted}</td>'
-        f"<td>{progress}</td></tr>"
-    )
+def invert_spectrogram(
+    config: Config, spectrogram: Float[np.ndarray, "S F"], mask: Bool[np.ndarray, " Na"] | None = None
+) -> Float[np.ndarray, " samples"]:
+    """The waveform of one spectrogram by Griffin-Lim; padding, False in `mask`, is left out."""
+    if mask is not None:
+        spectrogram = spectrogram[: int(mask.sum()) // config.audio_grid[1] * config.audio_patch_size[0]]
+    return reconstruct_waveform(spectrogram, config.sample_rate, config.window_length, config.hop_length)
 
 
-def format_illustration(illustration: Illustration) -> str:
-    """A picture under its heading, with its caption."""
-    return f"""<h2>{escape(illustration.heading)}</h2>
-<figure>
-<figcaption>{escape(illustration.caption)}</figcaption>
-<img alt="{escape(illustration.alt_text)}" src="{encode_file(illustration.path, "image/png")}">
-</figure>"""
+def report_finetuning(
+    folder: Path,
+    name: str,
+    task: Task,
+    outputs: Float[np.ndarray, "clips outputs"],
+    labels: Shaped[np.ndarray, "clips *labels"] | None,
+    results: Results,
+    config: Config,
+    command: str,
+) -> None:
+    """Write figures and the report of a fine-tuning run, and print its results.
 
-
-def format_sounds(sounds: Sequence[Sound]) -> str:
-    """A player for each sound."""
-    players = (
-        f"<p>{escape(sound.caption)}</p>\n"
-        f'<audio controls aria-label="{escape(sound.caption)}" '
-        f'src="{encode_file(sound.path, "audio/wav")}"></audio>'
-        for sound in sounds
-    )
-    return "\n".join(["<h2>To listen to</h2>", *players])
-
-
-def format_config(config: Mapping[str, object]) -> str:
-    """All settings, folded away."""
-    rows = "\n".join(
-        f'<tr><th scope="row"><code>{escape(name)}</code></th><td><code>{escape(str(value))}</code></td></tr>'
-        for name, value in config.items()
-    )
-    return f"""<details>
-<summary>Configuration</summary>
-<div class="framed"><table>
-<tbody>
-{rows}
-</tbody>
-</table></div>
-</details>"""
-
-
-def encode_file(path: Path, media_type: str) -> str:
-    """A PNG or WAV file as a data URI; ValueError if it is not there or does not begin like one."""
-    if not path.is_file():
-        raise ValueError(f"{path} is to go into the report and is not there: write it first")
-    content = path.read_bytes()
-    if not content.startswith(SIGNATURES[media_type]):
-        raise ValueError(f"{path} is to go into the report as {media_type} and is none: write it as such")
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+    Args:
+        folder: of the run, with its metrics.
+        name: of the task.
+        task: what the model was trained for.
+        outputs: of the model for clips that it was not trained on; for ranking a matrix of scores.
+        labels: of these clips; None for ranking.
+        results: metrics on them.
+        config: of the model.
+        command: the command that started the run.
+    """
+    match task.loss_type:
+        case "classification":
+            figure = figures.plot_confusion(labels, outputs.argmax(axis=1), task.names)
+        case "regression":
+            figure = figures.plot_regression(labels.reshape(len(outputs)), outputs[:, 0])
+        case "ranking":
+            figure = figures.plot_matching(outputs[:32, :32])
+        case _:
+            figure = figures.plot_bars(results)
+    figures.save_figure(figure, folder / "predictions.png")
+    introduction = f"Measured on {len(outputs):,} held-out clips; chance is the best constant prediction."
+    write_report(folder, f"Fine-tuning of TVLT: {name}", introduction, results, config, command)

@@ -1,6 +1,6 @@
 """Pictures that explain: numbered cells, masked clips, weights over a clip, the flow of a computation.
 
-`views.plotting` draws what a clip or a run is; here is drawn how the model works, for the notebooks. The
+`views.figures` draws clips and results of runs; here is drawn how the model works, for the notebooks. The
 style is that of all our pictures: video is blue, sound is orange. Letters: T frames, C channels, H W pixels,
 S spectrogram steps, F mel bins, Nv and Na tokens of video and sound. Frames and log-mel lie in [-1, 1].
 """
@@ -16,19 +16,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from minitvlt.config import Config
-from minitvlt.views.drawing import (
+from minitvlt.signals.inversion import denormalise_decibel
+from minitvlt.views.figures import (
     AUDIO_COLOUR,
     NEUTRAL_COLOUR,
     STYLE,
-    TITLE,
     VIDEO_COLOUR,
-    Picture,
-    draw_frame,
+    NotebookFigure,
+    draw_clip,
+    draw_frames,
     draw_spectrogram,
-    place,
+    new_clip_figure,
+    tokens_to_pixels,
     with_style,
 )
-from minitvlt.views.plotting import spread_mask
 
 # Light grounds for black letters that every kind of colour vision tells apart (Tol 2021, "light")
 GROUNDS = ("#99ddff", "#ee8866", "#eedd88", "#bbcc33", "#ffaabb", "#44bb99", "#77aadd", "#aaaa00", "#dddddd")
@@ -59,7 +60,7 @@ def new_axes(
         x: what runs along the lower edge of all axes, with its unit.
         y: what runs along the left edge of all axes, with its unit.
     """
-    figure = Picture(figsize=size, layout="constrained")
+    figure = NotebookFigure(figsize=size)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for one, title in zip(axes, titles, strict=False):
         one.set_title(title)
@@ -112,53 +113,48 @@ def draw_flow(axes: Axes, steps: Sequence[tuple[str, str]], colours: Sequence[st
 
 
 @with_style
-def plot_masked_clip(
-    config: Config,
-    video: Float[np.ndarray, "T C H W"] | None,
-    audio: Float[np.ndarray, "S F"] | None,
-    video_hidden: Bool[np.ndarray, " Nv"] | None = None,
-    audio_hidden: Bool[np.ndarray, " Na"] | None = None,
-) -> Figure:
-    """Draw what the encoder sees and hears of one clip: hidden patches are hatched."""
-    figure, frames, sound = arrange_clip(config, video, audio)
-    if video is not None:
-        T, _, H, W = video.shape
-        pixels = np.zeros((T, H, W), bool)
-        if video_hidden is not None:
-            pixels = spread_mask(video_hidden[None], config.image_patch_size, (T, H, W))[0]
-        for axes, frame, hidden in zip(frames, video, pixels, strict=True):
-            draw_frame(axes, frame, hidden)
-        frames[0].set_title(describe_kept("Video", video_hidden), color=VIDEO_COLOUR)
-    if audio is not None:
-        steps = None
-        if audio_hidden is not None:
-            steps = spread_mask(audio_hidden[None], config.audio_patch_size, audio.shape)[0]
-        draw_spectrogram(sound, audio, config.sample_rate, config.hop_length, steps)
-        sound.set_title(describe_kept("Sound", audio_hidden), color=AUDIO_COLOUR)
+def plot_frames(video: Float[np.ndarray, "T C H W"]) -> Figure:
+    """Draw the frames of one clip in a row."""
+    T, _, H, W = video.shape
+    width = min(2.6, 13.7 / T)
+    figure = NotebookFigure(figsize=(T * width + 0.2, width * H / W + 0.5))
+    axes = figure.subplots()
+    draw_frames(axes, video)
+    axes.set_xticks(np.arange(T) * W + (W - 1) / 2, [f"frame {t + 1}" for t in range(T)])
     return figure
 
 
-def describe_kept(name: str, is_hidden: Bool[np.ndarray, " N"] | None) -> str:
-    """The title of one half of a masked clip."""
-    return name if is_hidden is None else f"{name}: {(~is_hidden).sum()} of {is_hidden.size} patches kept"
+@with_style
+def plot_spectrogram(spectrogram: Float[np.ndarray, "S F"], config: Config) -> Figure:
+    """Draw a log-mel spectrogram over seconds and kilohertz, with the level in decibels."""
+    figure = NotebookFigure(figsize=(11, 4.4))
+    axes = figure.subplots()
+    image = draw_spectrogram(axes, spectrogram, config)
+    axes.set_ylabel("mel frequency (kHz)")
+    levels = np.linspace(-1, 1, 5, dtype=np.float32)
+    scale = figure.colorbar(image, label="level (dB)", ticks=levels)
+    scale.set_ticklabels([f"{decibel:.0f}" for decibel in denormalise_decibel(levels[None])[0]])
+    return figure
 
 
-def arrange_clip(
-    config: Config, video: Float[np.ndarray, "T C H W"] | None, audio: Float[np.ndarray, "S F"] | None
-) -> tuple[Figure, list[Axes], Axes | None]:
-    """Lay out the frames of a clip in a row, and its spectrogram beside or below them."""
-    T, H, W = (0, 1, 1) if video is None else (len(video), *video.shape[2:])
-    across = 11.0
-    width = min(1.9 * W / H, (across / 2 if audio is not None and T <= 4 else across) / max(T, 1) - 0.1)
-    height = width * H / W
-    is_beside = T <= 4
-    left = 0.9 + T * (width + 0.1) if is_beside else 0.9
-    top = TITLE if is_beside else 2 * TITLE + height
-    depth = height if is_beside and height > 1.2 else 1.45
-    bottom = top + depth + 0.65 if audio is not None else TITLE + height + 0.15
-    figure = Picture(figsize=(across, bottom))
-    frames = [place(figure, 0.1 + t * (width + 0.1), TITLE, width, height) for t in range(T)]
-    return figure, frames, None if audio is None else place(figure, left, top, across - left - 0.15, depth)
+@with_style
+def plot_masked_clip(
+    config: Config,
+    video: Float[np.ndarray, "T C H W"],
+    audio: Float[np.ndarray, "S F"],
+    video_hidden: Bool[np.ndarray, " Nv"] | None = None,
+    audio_hidden: Bool[np.ndarray, " Na"] | None = None,
+) -> Figure:
+    """Draw one clip; hidden patches are hatched."""
+    T, _, H, W = video.shape
+    figure, rows = new_clip_figure(1, (T, H, W))
+    if video_hidden is None or audio_hidden is None:
+        draw_clip(rows[0], config, "original", video, audio)
+        return figure
+    frames_hidden = tokens_to_pixels(video_hidden[None], config.image_patch_size, (T, H, W))[0]
+    steps_hidden = tokens_to_pixels(audio_hidden[None], config.audio_patch_size, audio.shape)[0]
+    draw_clip(rows[0], config, "input of the encoder", video, audio, frames_hidden, steps_hidden)
+    return figure
 
 
 @with_style
@@ -171,30 +167,18 @@ def plot_weights(
 ) -> Figure:
     """Draw one clip with a weight on each patch, for instance a row of an attention map: brighter is more.
 
-    Each half is brightest at its own largest weight; titles say how much of the whole falls on each sense.
+    Each modality is brightest at its own largest weight; titles say which share of all weight it has.
     """
-    figure, frames, sound = arrange_clip(config, video, audio)
     T, _, H, W = video.shape
-    size, patch = (T, H, W), config.image_patch_size
-    light = spread_weights(video_weights, patch, size) / max(video_weights.max(), 1e-12)
-    for axes, frame, shine in zip(frames, video, light, strict=True):
-        draw_frame(axes, (frame + 1) * (0.15 + 0.85 * shine) - 1)
-    frames[0].set_title(f"Video: {video_weights.sum():.0%} of the weight", color=VIDEO_COLOUR)
-    light = spread_weights(audio_weights, config.audio_patch_size, audio.shape) / max(
-        audio_weights.max(), 1e-12
-    )
-    draw_spectrogram(sound, (audio + 1) * (0.15 + 0.85 * light) - 1, config.sample_rate, config.hop_length)
-    sound.set_title(f"Sound: {audio_weights.sum():.0%} of the weight", color=AUDIO_COLOUR)
+    figure, rows = new_clip_figure(1, (T, H, W))
+    shares = [weights[None] / max(weights.max(), 1e-12) for weights in (video_weights, audio_weights)]
+    light = 0.15 + 0.85 * tokens_to_pixels(shares[0], config.image_patch_size, (T, H, W))[0]  # (T, H, W)
+    draw_frames(rows[0, 0], (video + 1) * light[:, None] - 1)
+    rows[0, 0].set_title(f"Video: {video_weights.sum():.0%} of the weight", color=VIDEO_COLOUR)
+    light = 0.15 + 0.85 * tokens_to_pixels(shares[1], config.audio_patch_size, audio.shape)[0]  # (S, F)
+    draw_spectrogram(rows[0, 1], (audio + 1) * light - 1, config)
+    rows[0, 1].set_title(f"Audio: {audio_weights.sum():.0%} of the weight", color=AUDIO_COLOUR)
     return figure
-
-
-def spread_weights(
-    weights: Float[np.ndarray, " N"], patch: tuple[int, int], size: tuple[int, ...]
-) -> Float[np.ndarray, "..."]:
-    """From one weight a token to one a pixel, (T, H, W) or (S, F), as `spread_mask` does with booleans."""
-    *frames, H, W = size
-    p, q = patch
-    return weights.reshape(*frames, H // p, W // q).repeat(p, axis=-2).repeat(q, axis=-1)
 
 
 def draw_heat(

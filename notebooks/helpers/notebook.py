@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 import minitvlt
 from minitvlt.signals.waveforms import encode_wav
-from minitvlt.views.drawing import encode_png
+from minitvlt.views.figures import encode_png
 
 WIDTH = (
     80  # pixels on the screen for an inch of a figure: letters of 14 points are as large as the text around

@@ -12,4 +12,4 @@ PIXEL = base64.b64decode(
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write one pixel for every figure: most of the time of a small run is spent on drawing."""
-    monkeypatch.setattr("minitvlt.views.drawing.encode_png", lambda figure: PIXEL)
+    monkeypatch.setattr("minitvlt.views.figures.encode_png", lambda figure: PIXEL)

@@ -1,159 +1,110 @@
-"""A report is one well-formed page that needs nothing but itself."""
+"""A run's report is one well-formed page that needs no other file, with figures and audio of its clips."""
 
 import base64
+import json
 import re
-import wave
-from html.parser import HTMLParser
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minitvlt.views.report import Illustration, Measure, Sound, Summary, format_measure, write_report
+from minitvlt.config import Config
+from minitvlt.model.parameters import init
+from minitvlt.model.patches import unpatchify_audio, unpatchify_video
+from minitvlt.model.pretraining import autoencode
+from minitvlt.training.batches import draw_batch
+from minitvlt.training.finetuning import Task
+from minitvlt.views import figures
+from minitvlt.views.figures import tokens_to_pixels
+from minitvlt.views.report import (
+    invert_spectrogram,
+    reconstruct,
+    report_finetuning,
+    report_pretraining,
+)
+from minitvlt.worlds.shapes import ShapesWorld
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
+CONFIG = Config.tiny(num_hidden_layers=1, decoder_num_hidden_layers=1)
+WORLD = ShapesWorld(CONFIG)
+RESULTS = {"matching <accuracy>": (0.951, 0.5), "recall@1 of 16": (0.75, 1 / 16)}
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
 
 
-class Page(HTMLParser):
-    """Collects elements and text, and insists that every element is closed in its turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
-    def attributes(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder with metrics. Figures are one pixel: drawing them takes most of the time."""
+    monkeypatch.setattr(figures, "encode_png", lambda figure: PNG)
+    lines = [{"step": step, "loss": 1 / step, "gradient_norm": 1.0} for step in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
 
 
-def write_example(folder: Path) -> Path:
-    (folder / "curves.png").write_bytes(PNG)
-    with wave.open(str(folder / "sound.wav"), "wb") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(np.arange(7, dtype="<i2").tobytes())
-    summary = Summary(
-        title="Shapes & <sounds>",
-        introduction="Measured on 512 clips.",
-        command="minitvlt pretrain --out 'my <run>' && true",
-        measures=[Measure("matching accuracy", 0.951, chance=0.5, goal=0.93), Measure("loss", 0.25)],
-        facts={"steps": "3,000", "seed": "0"},
-        config={"image_size": (24, 32), "name": "<b>&\"'"},
-    )
-    illustrations = [Illustration(folder / "curves.png", "Curves", "How to read it.", 'Loss "falls" to 0.2')]
-    return write_report(folder, summary, illustrations, [Sound(folder / "sound.wav", "The original")])
+def test_pretraining_leaves_figures_audio_and_a_page_that_needs_nothing_else(run, capsys) -> None:
+    report_pretraining(run, init(CONFIG), WORLD, RESULTS, "7 clips & more", "minitvlt --out 'my <run>'")
+    assert {path.name for path in run.iterdir()} == {
+        "metrics.jsonl", "report.html", "curves.png", "matching.png", "reconstruction.png",
+        "original.wav", "reconstruction.wav",
+    }  # fmt: skip
+    page = (run / "report.html").read_text("utf-8")
+    for said in ("minitvlt --out 'my <run>'", "7 clips & more", "matching <accuracy>", "0.951", "image_size"):
+        assert escape(said) in page
+    found = re.findall(r'<(?:img alt|audio controls aria-label)="[\w ]+" src="[^"]*;base64,([^"]*)"', page)
+    wavs = [(run / f"{name}.wav").read_bytes() for name in ("original", "reconstruction")]
+    assert [base64.b64decode(data) for data in found] == [PNG, PNG, *wavs, PNG]
+    assert "default-src 'none'" in page and not re.search(r"https?:|url\(|@import|href=|<script", page)
+    for tag in set(re.findall(r"</(\w+)>", page)):
+        assert len(re.findall(rf"<{tag}\b", page)) == page.count(f"</{tag}>"), tag
+    out = capsys.readouterr().out
+    assert str(run / "report.html") in out and "recall@1 of 16" in out and "0.750     0.062" in out
 
 
-def test_the_page_is_well_formed_and_tells_everything(tmp_path: Path) -> None:
-    path = write_example(tmp_path)
-    assert path == tmp_path / "report.html"
-    text = path.read_text(encoding="utf-8")
-    assert text.startswith("<!DOCTYPE html>\n")
-    page = Page(text)
-    for said in ("Shapes & <sounds>", "Measured on 512 clips.", "minitvlt pretrain --out 'my <run>' && true"):
-        assert said in page.text
-    for said in ("steps 3,000 · seed 0", "image_size", "(24, 32)", "<b>&\"'", "Curves", "How to read it."):
-        assert said in page.text
-    for tag in ("html", "head", "title", "body", "main", "h1"):
-        assert len(page.attributes(tag)) == 1
-
-
-def test_pictures_and_sounds_are_inside_and_described(tmp_path: Path) -> None:
-    page = Page(write_example(tmp_path).read_text(encoding="utf-8"))
-    [picture], [player] = page.attributes("img"), page.attributes("audio")
-    assert picture["alt"] == 'Loss "falls" to 0.2'
-    assert player["aria-label"] == "The original"
-    for source, name in ((picture["src"], "curves.png"), (player["src"], "sound.wav")):
-        assert base64.b64decode(source.partition(";base64,")[2]) == (tmp_path / name).read_bytes()
-
-
-def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(tmp_path: Path) -> None:
-    text = write_example(tmp_path).read_text(encoding="utf-8")
-    page = Page(text)
-    sources = [
-        attributes[key] for _, attributes in page.elements for key in ("src", "href") if key in attributes
-    ]
-    assert len(sources) == 2 and all(source.startswith("data:") for source in sources)
-    assert not page.attributes("script") and not page.attributes("link")
-    assert not re.search(r"https?:|url\(|@import", text)
-    assert any(
-        "default-src 'none'" in (attributes.get("content") or "") for attributes in page.attributes("meta")
-    )
-
-
-def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    assert write_example(tmp_path / "one").read_bytes() == write_example(tmp_path / "two").read_bytes()
+def test_the_same_run_gives_the_same_files_and_a_missing_objective_leaves_its_figures_out(run) -> None:
+    config = CONFIG.replace(task_mae=False)
+    contents = []
+    for _ in range(2):
+        report_pretraining(run, init(config), WORLD, RESULTS, "7 clips", "command")
+        contents.append({path.name: path.read_bytes() for path in run.iterdir()})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == {"metrics.jsonl", "report.html", "curves.png", "matching.png"}
 
 
 @pytest.mark.parametrize(
-    ("measure", "goal", "verdict", "width"),
+    ("task", "labels", "drawn", "expected"),
     [
-        (Measure("accuracy", 0.93, chance=0.5, goal=0.93), "≥ 0.93", "✓ reached", 100),
-        (Measure("accuracy", 0.60, chance=0.5, goal=0.9), "≥ 0.9", "not reached", 25),
-        (Measure("accuracy", 0.40, chance=0.5, goal=0.9), "≥ 0.9", "not reached", 0),
-        (Measure("relative error", 0.3, chance=1.0, goal=0.35), "≤ 0.35", "✓ reached", 100),
-        (Measure("relative error", 0.8, chance=1.0, goal=0.5), "≤ 0.5", "not reached", 40),
-        (Measure("relative error", float("nan"), chance=1.0, goal=0.5), "≤ 0.5", "not reached", 0),
+        (Task("classification", names=("a", "b", "c")), np.array([0, 1, 1]), "plot_confusion",
+         [[0, 1, 1], [0, 1, 2]]),
+        (Task("regression"), np.array([[5.0], [6], [7]]), "plot_regression", [[5, 6, 7], [3, 0, 1]]),
+        (Task("ranking", None), None, "plot_matching", [[[3, 0, 1], [0, 3, 1], [1, 0, 3]]]),
+        (Task("labels", names=("a", "b", "c")), np.eye(3) > 0, "plot_bars", None),
     ],
-)
-def test_a_figure_stands_beside_chance_and_goal(
-    measure: Measure, goal: str, verdict: str, width: int
-) -> None:
-    row = Page(format_measure(measure))
-    assert row.text == f"{measure.name}{measure.value:.4g}{measure.chance:.4g}{goal}{verdict}"
-    [bar] = [attributes["style"] for attributes in row.attributes("span") if "style" in attributes]
-    assert bar == f"width: {width}%"
+)  # fmt: skip
+def test_finetuning_draws_the_figure_of_its_task(run, monkeypatch, task, labels, drawn, expected) -> None:
+    outputs, calls, draw = np.array([[3.0, 0, 1], [0, 3, 1], [1, 0, 3]]), [], getattr(figures, drawn)
+    monkeypatch.setattr(figures, drawn, lambda *arrays: calls.append(arrays) or draw(*arrays))
+    report_finetuning(run, "my <task>", task, outputs, labels, RESULTS, CONFIG, "command")
+    assert calls[0][0] is RESULTS or [values.tolist() for values in calls[0][: len(expected)]] == expected
+    page = (run / "report.html").read_text("utf-8")
+    assert page.count("<img") == 2 and "my &lt;task&gt;" in page and "on 3 held-out clips" in page
 
 
-def test_a_figure_without_a_goal_is_only_told() -> None:
-    assert Page(format_measure(Measure("loss", 0.25))).text == "loss0.25––"
-    assert Page(format_measure(Measure("loss", 0.25, chance=0.693))).text == "loss0.250.693–"
+def test_reconstruction_keeps_visible_patches_and_predicts_hidden_ones() -> None:
+    params, batch = init(CONFIG, seed=1), draw_batch(WORLD, CONFIG, np.random.default_rng(0), 2)
+    (p, q), (rows, steps) = (CONFIG.image_patch_size, CONFIG.audio_patch_size), autoencode(params, batch)
+    predicted = unpatchify_video(rows, p, (3, 24, 24)), unpatchify_audio(steps, q, (24, 16))
+    hidden = (
+        tokens_to_pixels(batch.video_masking.is_hidden, p, (3, 24, 24))[:, :, None],
+        tokens_to_pixels(batch.audio_masking.is_hidden, q, (24, 16))[:, None],
+    )
+    clips = (batch.video, batch.audio)
+    for found, *arrays in zip(reconstruct(params, batch), hidden, predicted, clips, strict=True):
+        np.testing.assert_array_equal(found, np.clip(np.where(*arrays), -1, 1))
 
 
-def test_a_goal_needs_a_chance_level() -> None:
-    with pytest.raises(ValueError, match="accuracy: a goal needs a chance level"):
-        Measure("accuracy", 0.9, goal=0.93)
-    with pytest.raises(ValueError, match=r"differs from it, got 0\.5"):
-        Measure("accuracy", 0.9, chance=0.5, goal=0.5)
-
-
-def test_a_bare_report_has_no_empty_sections(tmp_path: Path) -> None:
-    summary = Summary("Run", "Nothing yet.", "minitvlt pretrain", measures=[], facts={}, config={})
-    page = Page(write_report(tmp_path, summary, []).read_text(encoding="utf-8"))
-    assert not page.attributes("table") and not page.attributes("img") and not page.attributes("details")
-
-
-@pytest.mark.parametrize(("content", "message"), [(None, "is not there"), (b"GIF89a", "is none")])
-def test_a_missing_or_wrong_picture_is_refused_and_the_old_report_stays(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
-    path = write_example(tmp_path)
-    before = path.read_bytes()
-    (tmp_path / "curves.png").unlink()
-    other = tmp_path / "other.png"
-    if content is not None:
-        other.write_bytes(content)
-    summary = Summary("Run", "", "minitvlt pretrain", measures=[], facts={}, config={})
-    with pytest.raises(ValueError, match=message):
-        write_report(tmp_path, summary, [Illustration(other, "Curves", "", "")])
-    assert path.read_bytes() == before
+def test_padding_is_not_heard() -> None:
+    spectrogram, (steps, bands) = np.zeros((24, 16), np.float32), CONFIG.audio_grid
+    mask = np.arange(steps * bands) < bands  # the first step of patches is real
+    assert len(invert_spectrogram(CONFIG, spectrogram)) == 24 * CONFIG.hop_length
+    assert len(invert_spectrogram(CONFIG, spectrogram, mask)) == 24 // steps * CONFIG.hop_length
