@@ -27,7 +27,7 @@ from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface
 from minitvlt.checkpoints.mae import from_mae
 from minitvlt.checkpoints.native import load_arrays, save_arrays
 from minitvlt.checkpoints.released import from_original
-from minitvlt.checkpoints.tensor_files import read_tensors
+from minitvlt.checkpoints.native import read_tensors
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from tests.helpers.annotations import annotations_unchecked

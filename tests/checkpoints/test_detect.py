@@ -9,7 +9,7 @@ import torch
 
 from minitvlt.checkpoints.detect import FORMATS, guess_format, load_any, read_any
 from minitvlt.checkpoints.huggingface import to_huggingface
-from minitvlt.checkpoints.mae import read_mae
+from minitvlt.checkpoints.released import read_mae
 from minitvlt.checkpoints.native import save, save_arrays
 from minitvlt.checkpoints.released import from_original
 from minitvlt.config import Config

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from minitvlt.checkpoints.native import load_arrays, save_arrays
-from minitvlt.checkpoints.tensor_files import is_safetensors, read_tensors, write_tensors
+from minitvlt.checkpoints.native import is_safetensors, read_tensors, write_tensors
 
 A, B = torch.arange(6.0).reshape(2, 3), torch.tensor([1.5, -2.5])
 
@@ -162,7 +162,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_safetensors_take_no_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from minitvlt.checkpoints.tensor_files import read_tensors, write_tensors\n"
+        "from minitvlt.checkpoints.native import read_tensors, write_tensors\n"
         "write_tensors(read_tensors('one.safetensors'), 'two.safetensors')"
     )
     save_arrays({"a": A.numpy(), "b": B.numpy()}, tmp_path / "one.safetensors")
