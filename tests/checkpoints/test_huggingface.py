@@ -6,7 +6,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,7 @@ from tests.helpers.models import draw_clips, draw_mask, draw_params
 from tests.helpers.peers import make_theirs, transformers
 from tests.helpers.released import CONFIG
 
-SIZES = {
-    field.name: getattr(CONFIG, field.name)
-    for field in fields(Config)
-    if getattr(CONFIG, field.name) != getattr(Config, field.name)
-}
+SIZES = {name: value for name, value in CONFIG.to_dict().items() if value != Config().to_dict()[name]}
 MODEL, PRETRAINING, CLASSIFIER = KINDS = (
     "TvltModel",
     "TvltForPreTraining",
@@ -180,9 +176,8 @@ def test_position_tables_are_the_models_and_lengths_the_processors(tmp_path):
 
 @pytest.mark.parametrize("part", ["decoder", "matching"])
 def test_a_part_alone_is_a_task_alone(part, tmp_path):
-    theirs = load_theirs(
-        PRETRAINING, to_huggingface(replace(make_ours(), **{part: None}), tmp_path / "folder")
-    )
+    folder = to_huggingface(replace(make_ours(), **{part: None}), tmp_path / "folder")
+    theirs = load_theirs(PRETRAINING, folder)
     assert (theirs.config.task_mae, theirs.config.task_matching) == (part != "decoder", part != "matching")
 
 
@@ -193,15 +188,9 @@ RELEASED = {
 }
 LOST: dict[str, tuple[str, dict[str, Any], str]] = {
     "the released code": (PRETRAINING, RELEASED, "frame_crop='after-resizing' there, 'before-resizing' here"),
-    "token order": (
-        MODEL,
-        {"token_order": "audio-first"},
-        "token_order='video-first' there, 'audio-first' here",
-    ),
-    "cls": (PRETRAINING, {"cls_in_autoencoding": False}, "cls_in_autoencoding=True there"),
+    "token order": (MODEL, {"token_order": "audio-first"}, "token_order='video-first' there"),
     "weights": (PRETRAINING, {"mae_weight": 0.3}, "mae_weight=1.0 there, 0.3 here"),
     "spans": (PRETRAINING, {"audio_mask_type": "speech-span"}, "audio_mask_type='patch-level' there"),
-    "mean": (MODEL, {"remove_waveform_mean": True}, "remove_waveform_mean=False there"),
     "hop": (MODEL, {"hop_length": 511}, "hop_length=512 there, 511 here"),
     "sample rate": (MODEL, {"sample_rate": 16000, "hop_length": 160}, "mel filters end at 22050 Hz there"),
     "oblong": (MODEL, {"image_size": (4, 6)}, "frames get a shortest edge of 6 there, and cover 4×6 here"),
@@ -233,10 +222,11 @@ def test_clips_longer_than_the_tables_are_named(changes, tmp_path):
 
 
 def test_settings_of_missing_parts_do_not_matter(tmp_path):
-    params = make_ours(
-        MODEL, cls_in_autoencoding=False, mae_weight=3.0, classifier_pooler=True, pooling="mean"
-    )
-    assert_same(from_huggingface(to_huggingface(params, tmp_path / "folder")), params)
+    """The decoder's and the classifier's; and a decoder alone needs square patches."""
+    others = {"cls_in_autoencoding": False, "mae_weight": 3.0, "classifier_pooler": True, "pooling": "mean"}
+    params = make_ours(MODEL, image_patch_size=(2, 3), **others)
+    load_theirs(MODEL, to_huggingface(params, tmp_path / "folder"))
+    assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
 def lengthen(params: Params, part: str, positions: str, table: str) -> Params:
@@ -247,22 +237,15 @@ def lengthen(params: Params, part: str, positions: str, table: str) -> Params:
 
 
 FOREIGN: dict[str, tuple[Callable[[], Params], str]] = {
-    "heads of both kinds": (
-        lambda: replace(make_ours(), classifier=make_ours(CLASSIFIER).classifier),
-        r"No class .* has all of \['classifier', 'decoder', 'matching'\]",
-    ),
-    "a ranking head": (lambda: replace(make_ours(), ranking=make_ours().matching), "has all of .*'ranking'"),
+    "a ranking head": (lambda: replace(make_ours(), ranking=make_ours().matching), "No class .* 'ranking'"),
     "mean pooling": (lambda: make_ours(CLASSIFIER, pooling="mean"), "pooling='cls' there, 'mean' here"),
     "a pooler": (lambda: make_ours(CLASSIFIER, classifier_pooler=True), "classifier_pooler=False there"),
-    "eps": (
-        lambda: make_ours(CLASSIFIER, classifier_norm_eps=1e-5),
-        "classifier_norm_eps=1e-06 there, 1e-05",
-    ),
+    "eps": (lambda: make_ours(CLASSIFIER, classifier_norm_eps=1e-5), "classifier_norm_eps=1e-06 there"),
     "a joint decoder": (lambda: make_ours(joint_decoder=True), "joint_decoder=False there, True here"),
     "oblong patches": (lambda: make_ours(image_patch_size=(2, 3)), "predicts square patches, not 2×3"),
     "unequal tables": (
         lambda: lengthen(make_ours(), "decoder", "video_positions", "time"),
-        r"decoder.video_positions.time has the shape \(10, 8\), but its configuration says \(5, 8\)",
+        r"decoder.video_positions.time has the shape \(10, 8\), .* says \(5, 8\)",
     ),
     "frequencies": (
         lambda: lengthen(make_ours(MODEL), "encoder", "audio_positions", "frequency"),
@@ -273,10 +256,6 @@ FOREIGN: dict[str, tuple[Callable[[], Params], str]] = {
         lambda: map_tree(lambda x: x.astype(np.float64) * 1e300, make_ours(MODEL)),
         "cls_embedding, in float32: 10 of 10 values are NaN or infinite",
     ),
-    "another configuration": (
-        lambda: replace(make_ours(), config=CONFIG.replace(intermediate_size=8)),
-        r"expand.weight has the shape \(7, 10\)",
-    ),
 }
 
 
@@ -286,12 +265,6 @@ def test_what_transformers_cannot_hold_is_refused_with_a_reason(make, message, t
     with pytest.raises(ValueError, match=message):
         to_huggingface(params, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
-
-
-def test_oblong_patches_without_a_decoder_come_back(tmp_path):
-    params = make_ours(MODEL, image_patch_size=(2, 3))
-    load_theirs(MODEL, to_huggingface(params, tmp_path / "folder"))
-    assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
 # -------------------------------------------------------------------------------- preprocessor_config.json
@@ -344,10 +317,8 @@ def test_processing_that_differs_here_is_named_in_one_warning(tmp_path):
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "half a rate": ({"sampling_rate": 0.5}, "sample_rate must be a positive integer, not 0.5"),
     "no hops": ({"hop_length_to_sampling_rate": 0}, "hop_length must be a positive integer, not 0"),
-    "a hop in words": ({"hop_length": "512"}, "hop_length must be a positive integer, not '512'"),
     "no frames": ({"num_frames": 0}, "num_frames must be a positive integer"),
     "a broken length": ({"spectrogram_length": 15}, "15 is not a multiple of audio_patch_size"),
-    "an odd window": ({"n_fft": 1023}, "window_length must be an even number"),
     "no padding": ({"padding_value": float("nan")}, "audio_padding_value must be a finite number"),
     "another crop order": ({"frame_crop": "never"}, "frame_crop must be one of after-resizing"),
 }
@@ -432,11 +403,8 @@ def test_an_interrupted_write_leaves_nothing(error, tmp_path, monkeypatch):
 
 def test_writing_and_reading_need_no_torch(tmp_path):
     to_huggingface(make_ours(), tmp_path / "one")
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface\n"
-        "to_huggingface(from_huggingface('one'), 'two')"
-    )
+    code = "import sys; sys.modules['torch'] = None; import minitvlt as mt\n"
+    code += "mt.to_huggingface(mt.from_huggingface('one'), 'two')"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     files = ["config.json", "model.safetensors", "preprocessor_config.json"]
     assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two")) == files
@@ -523,13 +491,9 @@ def test_a_failed_download_is_one_clear_error(error, monkeypatch):
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob must be 0.0"),
     "another activation": ({"hidden_act": "relu"}, "hidden_act must be gelu"),
-    "three numbers as patch": ({"image_patch_size": [2, 2, 2]}, "image_patch_size must be a"),
     "another model": ({"model_type": "vit"}, 'model_type "tvlt", got .vit'),
     "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
-    "width": (
-        {"intermediate_size": 8},
-        r"layer.0.intermediate.dense.weight has the shape \(7, 10\), .* \(8, 10\)",
-    ),
+    "width": ({"intermediate_size": 8}, r"dense.weight has the shape \(7, 10\), .* \(8, 10\)"),
     "another frame": ({"image_size": 8}, r"pos_embed_v has the shape \(1, 9, 10\), .* \(1, 16, 10\)"),
     "NaN": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be between 0 and 1"),
 }

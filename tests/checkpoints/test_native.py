@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +123,9 @@ def test_the_packaged_model_is_trained():
     assert json.loads((PACKAGED / "shapes-small.json").read_text())["scores"]["match_accuracy"] > 0.95
     model = load("shapes-small")
     clips = ShapesWorld(model.config, split="held_out").sample(np.random.default_rng(0), 64)
-    scores = [
-        score_matches(model, np.roll(clips.video, k, axis=0), clips.audio, None, clips.audio_mask)
-        for k in (0, 1)
-    ]
-    assert np.mean(scores[0] > 0) > 0.9 and np.mean(scores[1] < 0) > 0.8
+    for video, is_match in ((clips.video, True), (np.roll(clips.video, 1, axis=0), False)):
+        scores = score_matches(model, video, clips.audio, None, clips.audio_mask)
+        assert np.mean((scores > 0) == is_match) > 0.8
 
 
 def test_only_parameters_are_saved(tmp_path):
@@ -136,45 +133,29 @@ def test_only_parameters_are_saved(tmp_path):
         save((np.ones(3),), tmp_path / "x.safetensors")
 
 
-WEIGHT = "encoder.blocks.1.mlp.expand.weight"
-DAMAGES: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
-    "unknown array": (lambda arrays, _: arrays.update(extra=np.ones(3)), "does not: extra"),
-    "half a decoder": (
-        lambda arrays, _: [arrays.pop(name) for name in list(arrays) if name.startswith("decoder.b")],
-        "lacks decoder.blocks.0.attention_norm.weight",
+DAMAGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "unknown array": ({"extra": np.ones(3)}, {}, "does not: extra"),
+    "table": (
+        {"encoder.audio_positions.time": np.ones((5, 9))},
+        {},
+        r"has the shape \(5, 9\), .* \(any, 10\)",
     ),
-    "table of another width": (
-        lambda arrays, _: arrays.update({"encoder.audio_positions.time": np.ones((5, 9))}),
-        r"encoder.audio_positions.time has the shape \(5, 9\), .* \(any, 10\)",
-    ),
-    "another configuration": (
-        lambda _, metadata: metadata["config"].update(hidden_size=12),
-        r"encoder.cls has the shape \(10,\), but its configuration says \(12,\)",
-    ),
-    "fewer layers": (
-        lambda _, metadata: metadata["config"].update(num_hidden_layers=1),
-        r"does not: encoder\.blocks\.1\.attention",
-    ),
-    "impossible configuration": (
-        lambda _, metadata: metadata["config"].update(num_attention_heads=3),
-        "hidden_size 10 is not a multiple of num_attention_heads 3",
-    ),
-    "unknown setting": (
-        lambda _, metadata: metadata["config"].update(hiden_size=10),
-        "did you mean 'hidden_size'",
-    ),
-    "no configuration": (lambda _, metadata: metadata.pop("config"), "no configuration"),
+    "fewer layers": ({}, {"num_hidden_layers": 1}, r"does not: encoder\.blocks\.1\.attention"),
+    "no such heads": ({}, {"num_attention_heads": 3}, "10 is not a multiple of num_attention_heads 3"),
+    "unknown setting": ({}, {"hiden_size": 10}, "did you mean 'hidden_size'"),
 }
 
 
-@pytest.mark.parametrize(("change", "message"), DAMAGES.values(), ids=DAMAGES)
-def test_what_does_not_fit_is_named(change, message, params, tmp_path):
-    arrays, metadata = load_arrays(save(params, tmp_path / "model.safetensors"))
-    change(arrays, metadata)
-    path = save_arrays(arrays, tmp_path / "model.safetensors", metadata)
+@pytest.mark.parametrize(("arrays", "settings", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_what_does_not_fit_is_named(arrays, settings, message, params, tmp_path):
+    path, config = tmp_path / "model.safetensors", {"config": params.config.to_dict() | settings}
+    save_arrays(flatten(params) | arrays, path, config)
     with pytest.raises(ValueError, match=message) as caught:
         load(path)
     assert str(path) in str(caught.value)
+    save_arrays(arrays, path)
+    with pytest.raises(ValueError, match="no configuration"):
+        load(path)
 
 
 # ------------------------------------------------------------------------------ named arrays of any program
@@ -234,12 +215,8 @@ OTHER = {
     "compressed": (lambda: {"b": A.to_sparse_csr()}, "b: expected a dense tensor"),
     "quantised": (lambda: {"b": torch.quantize_per_tensor(A, 0.1, 0, torch.qint8)}, "b: expected a dense"),
     "meta": (lambda: {"b": torch.empty(2, 3, device="meta")}, "b: expected a dense tensor"),
-    "a huge view": (
-        lambda: {"b": torch.ones(1).expand(10_000, 10_000)},
-        r"fewer numbers .* \(10000, 10000\)",
-    ),
+    "a huge view": (lambda: {"b": torch.ones(1).expand(10**4, 10**4)}, r"fewer numbers .* \(10000, 10000\)"),
     "text": (lambda: {"a": A, "note": "mine"}, "note: expected a dense tensor, got str"),
-    "deeper": (lambda: {"net": {"a": A}}, "net: expected a dense tensor, got dict"),
     "a list": (lambda: [A, B], "Expected named tensors in .*, got list"),
     "nothing": (lambda: {"state_dict": {}}, "Expected named tensors in .*, got dict"),
 }
@@ -275,8 +252,4 @@ def test_safetensors_need_no_torch_and_pickles_say_that_they_do(tmp_path):
     torch.save({"a": A}, tmp_path / "file.ckpt")
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert ran.stdout.count('pip install "minitvlt[torch]"') == 2, ran.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "file.ckpt",
-        "one.safetensors",
-        "two.safetensors",
-    ]
+    assert not (tmp_path / "new.ckpt").exists() and (tmp_path / "two.safetensors").exists()
