@@ -16,9 +16,8 @@ from minitvlt.backends import (
 )
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface
-from minitvlt.checkpoints.mae import from_mae
 from minitvlt.checkpoints.native import load, save
-from minitvlt.checkpoints.released import from_original, to_original
+from minitvlt.checkpoints.released import from_mae, from_original, to_original
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
 from minitvlt.model.parameters import Params, add_classifier, add_ranking, init

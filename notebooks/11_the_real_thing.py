@@ -109,7 +109,7 @@ print("frames:", config.num_frames, "of", config.image_shape, "  blocks:", confi
 
 # %%
 if CHECKPOINT is None:
-    from minitvlt.checkpoints.tensor_files import read_tensors
+    from minitvlt.checkpoints.native import read_tensors
 
     theirs = {name: array.shape for name, array in read_tensors(source / "model.safetensors").items()}
     layer = "tvlt.encoder.layer.0.attention.attention."

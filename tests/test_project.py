@@ -71,7 +71,7 @@ def test_the_model_computes_through_the_array_interface_alone(module):
 
 # Beside the modules that are torch's own and say so in their names: a pickled checkpoint is torch's own
 # format, which nothing else can read.
-NAMES_TORCH = {"minitvlt.checkpoints.tensor_files"}
+NAMES_TORCH = {"minitvlt.checkpoints.native"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,17 +1,14 @@
-"""A checkpoint of any program that is known here: telling whose it is, and reading it."""
+"""Reading a checkpoint of any known program, which is recognised by what the file holds."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minitvlt.checkpoints import mae
-from minitvlt.checkpoints import released as original
 from minitvlt.checkpoints.huggingface import from_huggingface, is_hub_name
-from minitvlt.checkpoints.mae import read_mae
-from minitvlt.checkpoints.native import load, load_arrays
-from minitvlt.checkpoints.released import from_original
-from minitvlt.checkpoints.tensor_files import is_safetensors, read_tensors
+from minitvlt.checkpoints.names import MAE, RELEASED, TRANSFORMERS
+from minitvlt.checkpoints.native import is_safetensors, load, load_arrays, read_tensors
+from minitvlt.checkpoints.released import from_original, read_mae
 from minitvlt.model.parameters import Params
 
 # What a format is called on the command line, and in sentences.
@@ -21,22 +18,22 @@ FORMATS = {
     "original": "the released TVLT code",
     "mae": "ViT MAE pre-training",
 }
-# By which name of an array, bare or behind a prefix, each is told.
+# The name of an array, with or without a prefix, that only files of this format have.
 ANCHORS = {
     "minitvlt": "encoder.video_patches.weight",
-    "original": original.ANCHOR,
-    "mae": mae.ANCHOR,
-    "transformers": "pixel_embeddings.patch_embeddings.projection.weight",
+    "original": RELEASED.anchor,
+    "mae": MAE.anchor,
+    "transformers": TRANSFORMERS.anchor.removeprefix("tvlt."),
 }
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read, whose format it has, and which parameters it does not hold"""
+    """Parameters, the format of their file, and which of them the file does not hold"""
 
     params: Params
     format: str  # a key of FORMATS
-    drawn: tuple[str, ...] = ()  # names of parameters that were drawn anew
+    drawn: tuple[str, ...] = ()  # names of parameters that were randomly initialised
 
 
 def load_any(path: str | os.PathLike[str], **settings: Any) -> Params:
@@ -47,28 +44,27 @@ def load_any(path: str | os.PathLike[str], **settings: Any) -> Params:
         settings: see `read_any`.
 
     Raises:
-        ValueError: a file that is not there, not known or damaged, or settings that it contradicts.
+        ValueError: a file that does not exist, is damaged or of an unknown format, or settings that
+            contradict it.
     """
     return read_any(path, **settings).params
 
 
 def read_any(path: str | os.PathLike[str], format: str | None = None, **settings: Any) -> Checkpoint:
-    """Read a checkpoint, and say whose it is; what it holds beside is named in a warning.
+    """Read a checkpoint, and say which format it has. A warning names arrays that are not used.
 
     Args:
         path: see `load_any`.
-        format: a key of FORMATS; None to guess it.
+        format: a key of FORMATS; None to recognise it.
         settings: for files that hold arrays alone, "original" and "mae": see `from_original`, `from_mae`.
     """
     if format is None and (format := guess_format(path)) is None:
-        names, known = ", ".join(sorted(read_tensors(path))) or "nothing", ", ".join(ANCHORS.values())
-        raise ValueError(f"{path} is of no known program: it holds {names:.100}, and none of {known}.")
-    if format not in FORMATS:
-        raise ValueError(f"Unknown format {format!r}: expected one of {', '.join(FORMATS)}.")
-    if format in ("minitvlt", "transformers") and settings:
+        names = ", ".join(sorted(read_tensors(path))) or "nothing"
         raise ValueError(
-            f"{path} holds its own settings, as checkpoints of {format} do: leave out {', '.join(settings)}."
+            f"{path} has no known format: expected one of {', '.join(ANCHORS.values())}, got {names:.100}."
         )
+    if format in ("minitvlt", "transformers") and settings:
+        raise ValueError(f"{path} holds its own settings ({format}): leave out {', '.join(settings)}.")
     if format == "mae":
         params, drawn = read_mae(path, **settings)
         return Checkpoint(params, format, tuple(drawn))
@@ -77,24 +73,18 @@ def read_any(path: str | os.PathLike[str], format: str | None = None, **settings
 
 
 def guess_format(path: str | os.PathLike[str]) -> str | None:
-    """Tell whose checkpoint this is, a key of FORMATS, by what the file holds; None for another program's.
+    """Return the format of a checkpoint, a key of FORMATS, by what it holds; None for an unknown one.
 
     Raises:
-        ValueError: nothing there, or a damaged file.
+        ValueError: no such file, or a damaged one.
     """
     file = Path(path)
-    if file.is_dir():
+    if file.is_dir() or (not file.exists() and is_hub_name(path) and not file.parent.exists()):
         return "transformers"
     if not file.exists():
-        if is_hub_name(path) and not file.parent.exists():
-            return "transformers"
         raise ValueError(f"Expected a checkpoint, but {path} is not there.")
     names, metadata = load_arrays(file) if is_safetensors(file) else (read_tensors(file), {})
     if "config" in metadata:
         return "minitvlt"
-    found = (
-        format
-        for format, anchor in ANCHORS.items()
-        if any(f".{name}".endswith(f".{anchor}") for name in names)
-    )
-    return next(found, None)
+    names = [f".{name}" for name in names]
+    return next((key for key, it in ANCHORS.items() if any(name.endswith(f".{it}") for name in names)), None)

@@ -1,156 +1,238 @@
-"""Checkpoints of the transformers library (4.40.2, the last release that holds TVLT).
+"""Checkpoints of the transformers library (4.40.2, the last release that has TVLT).
 
-A checkpoint there is a folder: `config.json`, and the arrays as `model.safetensors` or `pytorch_model.bin`.
+A checkpoint is a folder: `config.json` with the settings of the model, `preprocessor_config.json` with those
+of TvltFeatureExtractor and TvltImageProcessor, and arrays in `model.safetensors` or `pytorch_model.bin`.
 """
 
 import os
 import re
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from safetensors.numpy import save_file
 
 from minitvlt.backends import flatten, to_backend
-from minitvlt.checkpoints.huggingface_config import choose_class, describe_config, read_config
-from minitvlt.checkpoints.huggingface_limits import check_sayable, list_differences
-from minitvlt.checkpoints.names import Layout, give_arrays, take_params, to_single
-from minitvlt.checkpoints.native import check_shapes
-from minitvlt.checkpoints.preprocessor import (
-    FILE_NAME,
-    describe_preprocessor,
-    list_what_preprocessors_miss,
-    read_preprocessor,
+from minitvlt.checkpoints.names import (
+    OURS_ALONE,
+    TRANSFORMERS,
+    check_exportable,
+    give_arrays,
+    take_params,
+    to_float32,
 )
-from minitvlt.checkpoints.tensor_files import read_tensors
-from minitvlt.files import write_atomically, write_folder, write_json
+from minitvlt.checkpoints.native import check_arrays, read_tensors
+from minitvlt.config import Config
+from minitvlt.files import read_json, write_atomically, write_folder, write_json
 from minitvlt.model.parameters import Params, outline
 
-# In names of theirs the encoder begins with `tvlt.`; a bare TvltModel has no such beginning.
-PARTS = {
-    "encoder.cls": "tvlt.cls_embedding",
-    "encoder.video_patches": "tvlt.pixel_embeddings.patch_embeddings.projection",
-    "encoder.video_positions.space": "tvlt.pixel_embeddings.pos_embed_v",
-    "encoder.video_positions.time": "tvlt.pixel_embeddings.temporal_embed",
-    "encoder.video_positions.modality": "tvlt.pixel_embeddings.type_embed_v",
-    "encoder.audio_patches": "tvlt.audio_embeddings.patch_embeddings.projection",
-    "encoder.audio_positions.time": "tvlt.audio_embeddings.pos_embed_a",
-    "encoder.audio_positions.frequency": "tvlt.audio_embeddings.freq_embed",
-    "encoder.audio_positions.modality": "tvlt.audio_embeddings.type_embed_a",
-    "encoder.blocks": "tvlt.encoder.layer",
-    "encoder.norm": "tvlt.layernorm",
-    "decoder.entry": "encoder_to_decoder",
-    "decoder.video_mask_token": "pixel_mask_token",
-    "decoder.video_positions.space": "decoder_pixel_pos_embed",
-    "decoder.video_positions.time": "decoder_temporal_embed",
-    "decoder.video_positions.modality": "decoder_pixel_type_embed",
-    "decoder.audio_mask_token": "audio_mask_token",
-    "decoder.audio_positions.time": "decoder_audio_pos_embed",
-    "decoder.audio_positions.frequency": "decoder_freq_embed",
-    "decoder.audio_positions.modality": "decoder_audio_type_embed",
-    "decoder.blocks": "decoder.decoder_layers",
-    "decoder.norm": "decoder.layernorm",
-    "decoder.video_head": "pixel_mae_head.decoder",
-    "decoder.audio_head": "audio_mae_head.decoder",
-    "matching.pooler": "matching_head.pooler.dense",
-    "matching.score": "matching_head.fc",
-    "classifier.expand": "classifier.0",
-    "classifier.norm": "classifier.1",
-    "classifier.output": "classifier.3",
-}
-BLOCK_PARTS = {
-    "attention_norm": "layernorm_before",
-    "attention.qkv": "attention.attention.{}",
-    "attention.output": "attention.output.dense",
-    "mlp_norm": "layernorm_after",
-    "mlp.expand": "intermediate.dense",
-    "mlp.contract": "output.dense",
-}
-LAYOUT = Layout(PARTS, BLOCK_PARTS, kinds=("query", "key", "value"))
-
-PARTS_BESIDE_ENCODER = ("decoder", "matching", "classifier", "ranking")
-BARE_BEGINNINGS = ("pixel_embeddings.", "audio_embeddings.", "cls_embedding", "encoder.", "layernorm.")
+SETTINGS_FILE, PROCESSING_FILE = "config.json", "preprocessor_config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-FILE_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
-HUB_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+# The parts that each class has beside the encoder. A bare TvltModel leaves out the prefix `tvlt.`.
+CLASSES = {
+    "TvltModel": set(),
+    "TvltForPreTraining": {"decoder", "matching"},
+    "TvltForAudioVisualClassification": {"classifier"},
+}
+BARE_BEGINNINGS = ("pixel_embeddings.", "audio_embeddings.", "cls_embedding", "encoder.", "layernorm.")
+
+# Fields of Config in preprocessor_config.json: those with another name there, one that has a number for each
+# value, and those that transformers does not read (it computes the hop length from two other values).
+PROCESSING = {
+    "sampling_rate": "sample_rate",
+    "n_fft": "window_length",
+    "spectrogram_length": "spectrogram_length",
+    "padding_value": "audio_padding_value",
+    "num_frames": "num_frames",
+}
+RESAMPLE = {2: "bilinear", 3: "bicubic"}
+PROCESSING_OURS = ("hop_length", "remove_waveform_mean", "stft_padding", "drop_last_step", "frame_crop")
+SAID_OTHERWISE = ("frame_interpolation", "final_norm", "num_labels", "gradient_checkpointing")
 
 
 def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
     """Read a TvltModel, TvltForPreTraining or TvltForAudioVisualClassification, as float32 NumPy arrays.
 
-    Tables of positions keep their length, which `num_frames` of `config.json` says. The number of frames that
-    `prepare_video` chooses, and all else about processing, comes from `preprocessor_config.json` if it is
-    there. Arrays that have no place here are named in a warning, and so is processing that is done otherwise.
+    Position tables keep their length, which `num_frames` of `config.json` says. The number of frames that
+    `prepare_video` selects, and all other settings of the processing, come from `preprocessor_config.json` if
+    it exists. Warnings name arrays that are not used, and processing that differs here.
 
     Args:
-        folder_or_name: a folder with `config.json`, and `model.safetensors` or `pytorch_model.bin` (torch
-            reads that one); or a repository "owner/name" of the Hugging Face Hub, which is downloaded if
-            there is no such folder and huggingface_hub is installed.
+        folder_or_name: a folder with `config.json`, and `model.safetensors` or `pytorch_model.bin` (which
+            needs torch); or a repository "owner/name" of the Hugging Face Hub, which is downloaded if there
+            is no such folder and huggingface_hub is installed.
 
     Raises:
         ValueError: no such folder, files that are missing or damaged, a setting that this model does not
             have, arrays that do not fit the configuration, or a download that failed.
     """
     folder = find_folder(folder_or_name)
-    config = read_config(folder / "config.json")
-    path = _find_weights(folder)
-    theirs = {_complete_name(name): array for name, array in read_tensors(path).items()}
-    params = take_params(LAYOUT, config, theirs, str(path))
-    if (folder / FILE_NAME).exists():
-        params = replace(params, config=read_preprocessor(folder / FILE_NAME, config))
-    return params
+    config = _read(folder / SETTINGS_FILE, parse_settings)
+    path = folder / WEIGHT_FILES[not (folder / WEIGHT_FILES[0]).exists()]
+    theirs = {
+        f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name: array
+        for name, array in read_tensors(path).items()
+    }
+    params = take_params(TRANSFORMERS, config, theirs, str(path))
+    path = folder / PROCESSING_FILE
+    if path.exists():
+        config, differences = _read(path, lambda values: parse_processing(values, config))
+        if differences:
+            warnings.warn(f"{path} asks for other processing: {'; '.join(differences)}.", stacklevel=2)
+    return replace(params, config=config)
 
 
 def find_folder(folder_or_name: str | os.PathLike[str]) -> Path:
-    """Find the folder of a checkpoint; only what reads "owner/name" and is not here is downloaded."""
+    """Return the folder of a checkpoint; a name "owner/name" that is no folder here is downloaded."""
     folder = Path(folder_or_name)
     if folder.is_dir():
         return folder
+    text = f"Expected a folder with {SETTINGS_FILE} and {WEIGHT_FILES[0]}, got {folder}"
     if folder.exists() or not is_hub_name(folder_or_name):
-        state = "that is a file" if folder.exists() else f"there is no folder {folder}"
-        raise ValueError(f"Expected a folder with config.json and model.safetensors, but {state}.")
+        raise ValueError(f"{text}.")
     try:
         from huggingface_hub import snapshot_download
-    except ImportError:
-        raise ValueError(
-            f"Expected a folder with config.json and model.safetensors, but there is no folder {folder}. If "
-            "it is a repository of the Hugging Face Hub: pip install huggingface_hub."
-        ) from None
-    try:
-        for weights in WEIGHT_FILES:  # the second only if the first is not there: they hold the same
-            found = snapshot_download(folder_or_name, allow_patterns=["config.json", FILE_NAME, weights])
-            if (Path(found) / weights).exists():
-                break
-        return Path(found)
-    except Exception as error:  # of the network, of the hub, of the disk: all mean the same here
+
+        patterns = [SETTINGS_FILE, PROCESSING_FILE, *WEIGHT_FILES]
+        return Path(snapshot_download(folder_or_name, allow_patterns=patterns))
+    except Exception as error:  # no library, no network, no such repository, no space on the disk
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"There is no folder {folder}, and it could not be downloaded from the hub: {reason:.300}"
-        ) from None
+        hub = "which could not be downloaded from the Hugging Face Hub (pip install huggingface_hub)"
+        raise ValueError(f"{text}, {hub}: {reason:.300}") from None
 
 
 def is_hub_name(name: str | os.PathLike[str]) -> bool:
-    """Tell whether a word can name a repository of the hub, and reads like no path to a file.
+    """Tell whether a name can be that of a repository of the hub, and does not look like a path.
 
     >>> is_hub_name("somebody/tvlt-1.0"), is_hub_name("somebody/model.ckpt"), is_hub_name("./somebody/model")
     (True, False, False)
     """
-    is_name = isinstance(name, str) and HUB_NAME.fullmatch(name) is not None
-    return is_name and Path(name).suffix not in FILE_SUFFIXES
+    if not isinstance(name, str) or name.endswith((".safetensors", ".bin", ".ckpt", ".pt", ".pth")):
+        return False
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*", name) is not None
 
 
-def _find_weights(folder: Path) -> Path:
-    for name in WEIGHT_FILES:
-        if (folder / name).exists():
-            return folder / name
-    raise ValueError(f"Expected {' or '.join(WEIGHT_FILES)} in {folder}, found neither.")
+def _read(path: Path, parse: Callable[[dict[str, Any]], Any]) -> Any:
+    values = read_json(path, "settings of TVLT")
+    try:
+        return parse(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _complete_name(name: str) -> str:
-    """Give the encoder of a bare TvltModel the names that it has within the larger models."""
-    return f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name
+def parse_settings(values: dict[str, Any]) -> Config:
+    """Build a configuration from the values of a `config.json`; unknown ones are ignored.
+
+    `use_mean_pooling` of transformers pools nothing: it removes the last LayerNorm.
+    """
+    if values.get("model_type", "tvlt") != "tvlt":
+        raise ValueError(f'expected the model_type "tvlt", got {values["model_type"]!r:.60}.')
+    ours = {"classifier_norm_eps": values.get("layer_norm_eps", Config.layer_norm_eps)}
+    ours |= {field.name: values[field.name] for field in fields(Config) if field.name in values}
+    if isinstance(values.get("id2label"), dict):  # the names of the labels; their number is not stored
+        ours["num_labels"] = len(values["id2label"])
+    ours["final_norm"] = not values.get("use_mean_pooling", False)
+    if ours.get("audio_mask_type") == "patch_level":  # the spelling that transformers accepts
+        ours["audio_mask_type"] = "patch-level"
+    return Config.from_dict(ours)
+
+
+def describe_settings(params: Params) -> dict[str, Any]:
+    """Return the `config.json` of a model, without settings that transformers does not have.
+
+    There `num_frames` and `spectrogram_length` say how many rows the position tables have.
+    """
+    config, encoder = params.config, params.encoder
+    not_theirs = {*OURS_ALONE, *PROCESSING.values(), *PROCESSING_OURS, *SAID_OTHERWISE}
+    labels = [f"LABEL_{i}" for i in range(config.num_labels)]
+    values = {name: value for name, value in config.to_dict().items() if name not in not_theirs} | {
+        "model_type": "tvlt",
+        "architectures": [choose_class(params)],
+        "torch_dtype": "float32",
+        "num_frames": encoder.video_positions.time.shape[0],
+        "spectrogram_length": encoder.audio_positions.time.shape[0] * config.audio_patch_size[0],
+        "use_mean_pooling": not config.final_norm,
+        "audio_mask_type": "frame-level" if config.audio_mask_type == "frame-level" else "patch_level",
+        "id2label": {str(i): name for i, name in enumerate(labels)},
+        "label2id": {name: i for i, name in enumerate(labels)},
+    }
+    if choose_class(params) == "TvltForPreTraining":
+        values |= {"task_mae": params.decoder is not None, "task_matching": params.matching is not None}
+    return values
+
+
+def choose_class(params: Params) -> str:
+    """Return the name of the class of transformers that has the parts of a model.
+
+    Raises:
+        ValueError: no class has them together.
+    """
+    parts = {part for part in ("decoder", "matching", "classifier", "ranking") if getattr(params, part)}
+    for name, parts_there in CLASSES.items():
+        if parts <= parts_there:
+            return name
+    raise ValueError(f"No class of transformers has all of {sorted(parts)}: drop one (dataclasses.replace).")
+
+
+def parse_processing(values: dict[str, Any], config: Config) -> tuple[Config, list[str]]:
+    """Change a configuration as the values of a `preprocessor_config.json` say.
+
+    Returns:
+        The configuration, and what the processors of transformers do otherwise with these values, in words.
+
+    Raises:
+        ValueError: values of the wrong kind, or that contradict the sizes of the model.
+    """
+    changes = {ours: values[theirs] for theirs, ours in PROCESSING.items() if theirs in values}
+    rate = values.get("sampling_rate", Config.sample_rate)
+    hops = values.get("hop_length_to_sampling_rate", 86)  # the defaults of transformers
+    is_valid = all(type(number) is int and number > 0 for number in (rate, hops))
+    changes["hop_length"] = rate // hops if is_valid else hops  # the latter is refused below
+    if values.get("resample") in list(RESAMPLE):
+        changes["frame_interpolation"] = RESAMPLE[values["resample"]]
+    changes |= {name: values[name] for name in PROCESSING_OURS if name in values}
+    config = config.replace(**changes)
+    (H, W), of_frames = config.image_shape, ("patch_size", list(config.image_patch_size))
+    differences = [
+        f"{name} is {values[name]!r:.60} there, {here!r} here"
+        for name, here in describe_processing(config).items()
+        if values.get(name) not in (None, here) and (name, values[name]) != of_frames
+    ]
+    if config.sample_rate != Config.sample_rate:
+        differences.append("mel filters end at 22050 Hz there, at half the sample rate here")
+    if H != W:
+        differences.append(f"frames get a shortest edge of {max(H, W)} there, and cover {H}×{W} here")
+    return config, differences
+
+
+def describe_processing(config: Config) -> dict[str, Any]:
+    """Return the `preprocessor_config.json` of both processors, without settings that they do not have."""
+    (H, W), C = config.image_shape, config.num_image_channels
+    return {
+        "processor_class": "TvltProcessor",
+        "feature_extractor_type": "TvltFeatureExtractor",
+        "image_processor_type": "TvltImageProcessor",
+        **{theirs: getattr(config, ours) for theirs, ours in PROCESSING.items()},
+        "hop_length_to_sampling_rate": max(1, config.sample_rate // config.hop_length),
+        "feature_size": config.frequency_length,
+        "num_channels": config.num_audio_channels,
+        "patch_size": list(config.audio_patch_size),
+        "return_attention_mask": True,
+        "do_resize": True,
+        "size": {"shortest_edge": max(H, W)},
+        "resample": next(code for code, name in RESAMPLE.items() if name == config.frame_interpolation),
+        "do_center_crop": True,
+        "crop_size": {"height": H, "width": W},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5] * C,
+        "image_std": [0.5] * C,
+    }
 
 
 def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
@@ -158,9 +240,8 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
 
     With a classifier it is a TvltForAudioVisualClassification; with a decoder or a matching head a
     TvltForPreTraining, with the tasks of the parts that there are; else a TvltModel. Settings that
-    transformers does not know are written under our names, come back with `from_huggingface`, and are named
-    in a warning where transformers will do otherwise than we do. `audio_mask_type="speech-span"` has no
-    counterpart and becomes "patch_level", as it spells it.
+    transformers does not have are written under our names, so that `from_huggingface` reads them, and a
+    warning lists what transformers will do otherwise. `audio_mask_type="speech-span"` becomes "patch_level".
 
     Args:
         params: the model, on any backend.
@@ -170,32 +251,55 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
         The folder.
 
     Raises:
-        ValueError: a folder that holds something; parameters that no class of transformers has, that do not
-            fit their configuration, or that are not finite in float32.
+        ValueError: a folder that is not empty; parameters that no class of transformers has, that do not fit
+            their configuration, or that are not finite in float32.
     """
     params = to_backend(params, "numpy")
-    present = [part for part in PARTS_BESIDE_ENCODER if getattr(params, part) is not None]
-    check_sayable(params)
-    check_shapes(flatten(params), outline(params.config, present), "The tree of parameters")
-    arrays = _give_arrays(params)
-    settings, processing = describe_config(params), describe_preprocessor(params.config)
+    settings, processing, differences = describe(params)
+    arrays = _name_arrays(params, parse_settings(settings))
 
     def write(new: Path) -> None:
-        write_json(settings, new / "config.json")
-        write_json(processing, new / FILE_NAME)
+        write_json(settings, new / SETTINGS_FILE)
+        write_json(processing, new / PROCESSING_FILE)
         # safetensors makes files that only their owner can read; write_atomically does not
         write_atomically(new / WEIGHT_FILES[0], lambda path: save_file(arrays, path, {"format": "pt"}))
 
     target = write_folder(folder, write)
-    differences = list_differences(params) + list_what_preprocessors_miss(params.config)
     if differences:
-        text = "; ".join(differences)
-        warnings.warn(f"transformers will not do all with {folder} as it is done here: {text}.", stacklevel=2)
+        text = f"transformers does some things otherwise with {folder}: {'; '.join(differences)}."
+        warnings.warn(text, stacklevel=2)
     return target
 
 
-def _give_arrays(params: Params) -> dict[str, Float[np.ndarray, "..."]]:
-    """Lay out the arrays under the names that the class of transformers has, in float32."""
+def describe(params: Params) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return the content of both settings files, and what transformers will do otherwise with them.
+
+    The latter is found by reading the settings of transformers back and comparing them with ours.
+    """
+    config = params.config
+    settings, processing = describe_settings(params), describe_processing(config)
+    model = parse_settings(settings)
+    back, differences = parse_processing(processing, model)
+    longest = ("num_frames", "spectrogram_length")  # transformers does not interpolate position tables
+    back = back.replace(**{name: min(getattr(back, name), getattr(model, name)) for name in longest})
+    back = back.replace(task_mae=config.task_mae, task_matching=config.task_matching)  # said by the parts
+    differences += check_exportable(params, back, "transformers")
+    (p, q), (a, _) = config.image_patch_size, config.audio_patch_size
+    if params.decoder is not None and p != q:
+        raise ValueError(f"The decoder of transformers predicts square patches, not {p}×{q} pixels.")
+    if p != a:
+        differences.append(f"masks of frames are for patches of {a} pixels there, of {p} here")
+    unsaid = {name: value for name, value in config.to_dict().items() if value != getattr(back, name)}
+    settings |= {name: unsaid[name] for name in OURS_ALONE if name in unsaid}
+    processing |= {name: unsaid[name] for name in PROCESSING_OURS if name in unsaid}
+    return settings, processing | {"hop_length": config.hop_length}, differences
+
+
+def _name_arrays(params: Params, config: Config) -> dict[str, np.ndarray]:
+    """Return the arrays under the names of their class, in float32, if they are as `config` says."""
+    parts = [part for part in ("decoder", "matching", "classifier") if getattr(params, part) is not None]
+    shapes = {name: array.shape for name, array in flatten(outline(config, parts)).items()}
+    check_arrays(flatten(params), shapes, "No class of transformers has this model")
     prefix = "tvlt." if choose_class(params) == "TvltModel" else ""
-    named = {name.removeprefix(prefix): array for name, array in give_arrays(LAYOUT, params).items()}
-    return {name: np.ascontiguousarray(to_single(array, name)) for name, array in named.items()}
+    named = {name.removeprefix(prefix): array for name, array in give_arrays(TRANSFORMERS, params).items()}
+    return {name: np.ascontiguousarray(to_float32(array, name)) for name, array in named.items()}

@@ -1,158 +1,239 @@
-"""How other programs name and lay out the same parameters: a table of names, read in both directions.
+"""The names and layouts of the parameters in other programs: one table, read in both directions.
 
-They keep patch projections as convolutions (D, C, p, q); here these are rows of a linear map, in the order in
-which patches are laid out, (p, q, C). They keep tokens as (1, 1, D) and position tables as (1, rows, D); here
-both come without the axes of size 1.
+Other programs store patch projections as convolutions (D, C, p, q); here they are rows of a linear map in the
+order of the values of a patch, (p, q, C). They store tokens as (1, 1, D) and position tables as (1, rows, D);
+here both have no axes of size 1.
 """
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from minitvlt.backends import flatten, unflatten, walk
-from minitvlt.checkpoints.native import OF_ANY_LENGTH, check_numbers, check_shape, lay_out
+from minitvlt.checkpoints.native import OF_ANY_LENGTH, Arrays, Shape, check_arrays, check_numbers, outline_for
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 
+# Our name, or its beginning: the name in transformers, in the released code, in ViT MAE pre-training.
+NAMES: dict[str, tuple[str | None, ...]] = {
+    "encoder.cls": ("tvlt.cls_embedding", "cls_token", "cls_token"),
+    "encoder.video_patches": (
+        "tvlt.pixel_embeddings.patch_embeddings.projection",
+        "patch_embed_v.proj",
+        "patch_embed.proj",
+    ),
+    "encoder.video_positions.space": ("tvlt.pixel_embeddings.pos_embed_v", "pos_embed_v", "pos_embed"),
+    "encoder.video_positions.time": ("tvlt.pixel_embeddings.temporal_embed", "temporal_embed"),
+    "encoder.video_positions.modality": ("tvlt.pixel_embeddings.type_embed_v", "type_embed_v"),
+    "encoder.audio_patches": ("tvlt.audio_embeddings.patch_embeddings.projection", "patch_embed_a.proj"),
+    "encoder.audio_positions.time": ("tvlt.audio_embeddings.pos_embed_a", "pos_embed_a"),
+    "encoder.audio_positions.frequency": ("tvlt.audio_embeddings.freq_embed", "freq_embed"),
+    "encoder.audio_positions.modality": ("tvlt.audio_embeddings.type_embed_a", "type_embed_a"),
+    "encoder.blocks": ("tvlt.encoder.layer", "blocks", "blocks"),
+    "encoder.norm": ("tvlt.layernorm", "norm", "norm"),
+    "decoder.entry": ("encoder_to_decoder", "decoder_embed", "decoder_embed"),
+    "decoder.video_mask_token": ("pixel_mask_token", "mask_token_v", "mask_token"),
+    "decoder.video_positions.space": ("decoder_pixel_pos_embed", "decoder_pos_embed_v", "decoder_pos_embed"),
+    "decoder.video_positions.time": ("decoder_temporal_embed", "decoder_temporal_embed"),
+    "decoder.video_positions.modality": ("decoder_pixel_type_embed", "decoder_type_embed_v"),
+    "decoder.audio_mask_token": ("audio_mask_token", "mask_token_a"),
+    "decoder.audio_positions.time": ("decoder_audio_pos_embed", "decoder_pos_embed_a"),
+    "decoder.audio_positions.frequency": ("decoder_freq_embed", "decoder_freq_embed"),
+    "decoder.audio_positions.modality": ("decoder_audio_type_embed", "decoder_type_embed_a"),
+    "decoder.blocks": ("decoder.decoder_layers", "decoder_blocks", "decoder_blocks"),
+    "decoder.norm": ("decoder.layernorm", "decoder_norm", "decoder_norm"),
+    "decoder.video_head": ("pixel_mae_head.decoder", "mae_score_video.decoder", "decoder_pred"),
+    "decoder.audio_head": ("audio_mae_head.decoder", "mae_score_audio.decoder"),
+    "matching.pooler": ("matching_head.pooler.dense", "matching_score.pooler.dense"),
+    "matching.score": ("matching_head.fc", "matching_score.fc"),
+    "ranking.pooler": (None, "rank_output.pooler.dense"),
+    "ranking.score": (None, "rank_output.fc"),
+    "classifier.pooler": (None, "classifier.0.dense"),
+    "classifier.expand": ("classifier.0", "classifier.1"),
+    "classifier.norm": ("classifier.1", "classifier.2"),
+    "classifier.output": ("classifier.3", "classifier.4"),
+}
+# The same within a block, where MAE has the names of the released code. Transformers stores queries, keys and
+# values in three arrays, which are one here: `{}` is "query", "key" or "value".
+BLOCK_NAMES = {
+    "attention_norm": ("layernorm_before", "norm1"),
+    "attention.qkv": ("attention.attention.{}", "attn.qkv"),
+    "attention.output": ("attention.output.dense", "attn.proj"),
+    "mlp_norm": ("layernorm_after", "norm2"),
+    "mlp.expand": ("intermediate.dense", "mlp.fc1"),
+    "mlp.contract": ("output.dense", "mlp.fc2"),
+}
 
-@dataclass(frozen=True)
-class Layout:
-    """The names of another program, and how they come from ours
 
-    A name of ours is matched by its beginning. `{}` stands for the several arrays there that are one here.
+class Layout(NamedTuple):
+    """The names of one other program: from our beginning of a name to theirs."""
+
+    names: Mapping[str, str]
+    block_names: Mapping[str, str]  # the same within a block
+
+    @property
+    def anchor(self) -> str:
+        """The name of an array that all checkpoints of this program have, and no other program's."""
+        return self.names["encoder.video_patches"] + ".weight"
+
+
+TRANSFORMERS, RELEASED, MAE = (
+    Layout(
+        {ours: row[column] for ours, row in NAMES.items() if row[column:] and row[column]},
+        {ours: row[min(column, 1)] for ours, row in BLOCK_NAMES.items()},
+    )
+    for column in range(3)
+)
+
+# Settings that other programs do not have, and the part of a model that each of them concerns.
+OURS_ALONE = {
+    "token_order": "encoder",
+    "joint_decoder": "decoder",
+    "cls_in_autoencoding": "decoder",
+    "mae_weight": "decoder",
+    "matching_weight": "matching",
+    "pooling": "classifier",
+    "classifier_pooler": "classifier",
+    "classifier_norm_eps": "classifier",
+}
+# Settings without which the arrays stand for another function.
+ARCHITECTURE = ("qkv_bias", "final_norm", "layer_norm_eps", "joint_decoder")
+ARCHITECTURE += ("pooling", "classifier_pooler", "classifier_norm_eps")
+
+
+def check_exportable(params: Params, back: Config, program: str) -> list[str]:
+    """Compare a model's configuration with the one that is read back from what another program can store.
+
+    Returns:
+        What differs, in words, for settings that concern a part that the model has.
+
+    Raises:
+        ValueError: the other program would compute something else with the same arrays.
     """
+    values, there = params.config.to_dict(), back.to_dict()
+    lost = {
+        name: f"{name}={there[name]!r} there, {value!r} here"
+        for name, value in values.items()
+        if value != there[name] and getattr(params, OURS_ALONE.get(name, "encoder")) is not None
+    }
+    reasons = [text for name, text in lost.items() if name in ARCHITECTURE]
+    if reasons:
+        raise ValueError(f"{program} cannot compute this model: {'; '.join(reasons)}.")
+    return list(lost.values())
 
-    parts: Mapping[str, str]  # our beginning of a name -> theirs
-    block_parts: Mapping[str, str]  # the same within a block of a transformer
-    kinds: tuple[str, ...] = ("",)  # what to put for {}
 
-
-def name_there(layout: Layout, name: str) -> list[str]:
-    """Translate a name of ours; several names where they keep in several arrays what is one here."""
-    ours = next(part for part in layout.parts if begins_with(name, part))
-    rest, theirs = name[len(ours) + 1 :], layout.parts[ours]
+def translate_name(layout: Layout, name: str) -> list[str]:
+    """Translate a name of ours; several names where other programs keep several arrays for one here."""
+    ours = next(ours for ours in layout.names if begins_with(name, ours))
+    rest, theirs = name[len(ours) + 1 :], layout.names[ours]
     if ours.endswith(".blocks"):
         index, _, rest = rest.partition(".")
         part, _, rest = rest.rpartition(".")
-        theirs = f"{theirs}.{index}.{layout.block_parts[part]}"
+        theirs = f"{theirs}.{index}.{layout.block_names[part]}"
     theirs = f"{theirs}.{rest}" if rest else theirs
-    return [theirs.replace("{}", kind) for kind in layout.kinds] if "{}" in theirs else [theirs]
+    return [theirs.format(kind) for kind in (("query", "key", "value") if "{}" in theirs else ("",))]
 
 
-def begins_with(name: str, part: str) -> bool:
-    """Tell whether a dotted name is that of a part or of something in it.
+def begins_with(name: str, beginning: str) -> bool:
+    """Tell whether a dotted name is `beginning` or stands below it.
 
     >>> begins_with("blocks.10.norm", "blocks.10"), begins_with("blocks.10.norm", "blocks.1")
     (True, False)
     """
-    return name == part or name.startswith(part + ".")
+    return name == beginning or name.startswith(beginning + ".")
 
 
 def find_parts(layout: Layout, names: Collection[str]) -> set[str]:
-    """Tell to which of our parts (encoder, decoder, …) names of theirs belong."""
+    """Return the parts of our model (encoder, decoder, …) to which some of these names of theirs belong."""
     return {
         ours.partition(".")[0]
-        for ours, theirs in layout.parts.items()
+        for ours, theirs in layout.names.items()
         if any(begins_with(name, theirs) for name in names)
     }
 
 
-def take_params(
-    layout: Layout, config: Config, theirs: dict[str, Shaped[np.ndarray, "..."]], source: str
-) -> Params:
-    """Make a float32 tree of their arrays, which may lack every part but the encoder as a whole.
+def take_params(layout: Layout, config: Config, theirs: Arrays, source: str) -> Params:
+    """Make a float32 tree of the arrays of another program.
 
     Args:
         layout: their names.
         config: says which arrays there must be, and their shapes.
-        theirs: what is taken is removed; what has no place here remains, and is named in a warning.
-        source: where they come from, for messages.
+        theirs: their arrays. What is taken is removed; a warning names the rest.
+        source: where the arrays come from, for messages.
 
     Raises:
         ValueError: a configuration far larger than the arrays, or what `take_arrays` refuses.
     """
-    like = lay_out(config, find_parts(layout, theirs) | {"encoder"}, theirs, source)
-    params = unflatten(like, take_arrays(layout, config, flatten(like), theirs, source))
-    warn_of_unused(theirs, source)
-    return params
-
-
-def warn_of_unused(names: Collection[str], source: str) -> None:
-    """Name, in one warning, what a file holds beside what was read."""
-    if names:
-        some = ", ".join(sorted(names))
-        warnings.warn(f"{source} holds more than is read: {some:.1000}.", stacklevel=4)
+    like = outline_for(theirs, config, find_parts(layout, theirs) | {"encoder"}, source)
+    return unflatten(like, take_arrays(layout, config, flatten(like), theirs, source))
 
 
 def take_arrays(
     layout: Layout,
     config: Config,
     blanks: Mapping[str, Float[np.ndarray, "..."]],
-    theirs: dict[str, Shaped[np.ndarray, "..."]],
+    theirs: Arrays,
     source: str,
 ) -> dict[str, Float[np.ndarray, "..."]]:
-    """Take arrays like `blanks` out of theirs, laid out as ours, under our names, in float32.
+    """Take arrays out of theirs and return them under our names, in our layout, in float32.
 
     Args:
         layout: their names.
         config: says how large patches are.
-        blanks: which arrays to take, with the shapes that they have here; some tables may have other lengths.
-        theirs: what is taken is removed.
-        source: where they come from, for error messages.
+        blanks: which arrays to take, with the shapes that they have here.
+        theirs: their arrays. What is taken is removed; a warning names the rest.
+        source: where the arrays come from, for error messages.
 
     Raises:
-        ValueError: arrays that are missing, of another shape, or that hold other things than finite
-            floating-point numbers. The message has their names.
+        ValueError: arrays that are missing, of another shape, or not finite floating-point numbers in
+            float32. The message names them.
     """
-    names = {name: name_there(layout, name) for name in blanks}
-    missing = [each for group in names.values() for each in group if each not in theirs]
-    if missing:
-        raise ValueError(f"{source} lacks {', '.join(missing):.1000}.")
-    taken = {}
+    names = {name: translate_name(layout, name) for name in blanks}
+    shapes: dict[str, Shape] = {}
     for name, blank in blanks.items():
         first, *rest = lay_out_there(config, name, blank).shape
-        wanted, rows = (first // len(names[name]), *rest), 1 if name.endswith(OF_ANY_LENGTH) else None
-        parts = []
-        for each in names[name]:
-            array = theirs.pop(each)
-            check_shape(array, wanted, rows, f"{source}: {each}")
-            parts.append(to_single(array, f"{source}: {each}"))
-        taken[name] = lay_out_here(parts[0] if len(parts) == 1 else np.concatenate(parts), blank.ndim)
-    return taken
+        rest = [None, *rest[1:]] if name.endswith(OF_ANY_LENGTH) else rest
+        shapes |= dict.fromkeys(names[name], (first // len(names[name]), *rest))
+    check_arrays(theirs, shapes, source)
+    single = {each: to_float32(theirs.pop(each), f"{source}: {each}") for each in shapes}
+    if theirs:
+        warnings.warn(f"{source} holds more than is read: {', '.join(sorted(theirs)):.1000}.", stacklevel=4)
+    return {
+        name: lay_out_here(np.concatenate([single.pop(each) for each in names[name]]), blank.ndim)
+        for name, blank in blanks.items()
+    }
 
 
-def to_single(array: Shaped[np.ndarray, "*shape"], name: str) -> Float[np.ndarray, "*shape"]:
-    """Bring an array to float32, in which its numbers must be finite; `name` is for error messages."""
-    if np.issubdtype(array.dtype, np.floating) and array.dtype != np.float32:
-        name = f"{name}, in float32"
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-    check_numbers(array, name)
-    return array
+def to_float32(array: Shaped[np.ndarray, "*shape"], name: str) -> Float[np.ndarray, "*shape"]:
+    """Convert floats to float32, in which they must be finite; `name` is for the error message."""
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32, copy=False)
+    check_numbers(single, f"{name}, in float32")
+    return single
 
 
 def lay_out_here(array: Float[np.ndarray, "..."], axes: int) -> Float[np.ndarray, "..."]:
-    """Bring one of their arrays to the number of axes that it has here."""
+    """Convert an array of another program to the number of axes that it has here."""
     if array.ndim == 4:
         return array.transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
     return array.reshape(array.shape[array.ndim - axes :])  # without the first axes, which have size 1
 
 
 def give_arrays(layout: Layout, params: Params) -> dict[str, Float[np.ndarray, "..."]]:
-    """Lay out NumPy parameters as theirs, under their names; the way back from `take_arrays`."""
-    theirs = {}
+    """Return NumPy parameters under the names and in the layout of another program."""
+    theirs: dict[str, Any] = {}
     for name, array in walk(params):
-        names = name_there(layout, name)
+        names = translate_name(layout, name)
         parts = np.split(lay_out_there(params.config, name, array), len(names))
         theirs.update(zip(names, parts, strict=True))
     return theirs
 
 
 def lay_out_there(config: Config, name: str, array: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Give an array of ours the axes that it has there; the way back from `lay_out_here`."""
+    """Convert an array of ours to the axes that other programs give it; the inverse of `lay_out_here`."""
     convolutions = {
         "encoder.video_patches.weight": (config.num_image_channels, *config.image_patch_size),
         "encoder.audio_patches.weight": (config.num_audio_channels, *config.audio_patch_size),

@@ -12,7 +12,7 @@ from minitvlt.backends import walk
 from minitvlt.checkpoints.detect import FORMATS, Checkpoint, read_any
 from minitvlt.checkpoints.huggingface import to_huggingface
 from minitvlt.checkpoints.native import save
-from minitvlt.checkpoints.released import CLASSIFIERS, list_untold, to_original
+from minitvlt.checkpoints.released import CLASSIFIERS, lost_settings, to_original
 from minitvlt.config import Config
 from minitvlt.files import check_new
 from minitvlt.model.parameters import Params
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     if found.drawn:
         print(f"Drawn anew, as it does not hold them: {', '.join(found.drawn)}.")
     WRITERS[target_format](found.params, target)
-    untold = list_untold(found.params) if target_format == "original" else {}
+    untold = lost_settings(found.params) if target_format == "original" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to say was said when it was written
         again = read_any(target, target_format, **untold).params

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 
 from minitvlt.backends import Array, flatten
 from minitvlt.checkpoints.detect import FORMATS, guess_format, read_any
-from minitvlt.checkpoints.tensor_files import read_tensors
+from minitvlt.checkpoints.native import read_tensors
 from minitvlt.config import Config
 
 EXAMPLE = "example:\n  minitvlt info run/model.safetensors"

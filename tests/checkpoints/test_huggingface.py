@@ -5,10 +5,8 @@ import os
 import subprocess
 import sys
 import types
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,70 +18,56 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from minitvlt.backends import flatten, map_tree, to_backend
-from minitvlt.checkpoints.huggingface import LAYOUT, WEIGHT_FILES, from_huggingface, to_huggingface
-from minitvlt.checkpoints.names import name_there
-from minitvlt.checkpoints.native import load, load_arrays, save, save_arrays
+from minitvlt.checkpoints.huggingface import (
+    PROCESSING,
+    PROCESSING_FILE,
+    PROCESSING_OURS,
+    describe_processing,
+    from_huggingface,
+    parse_processing,
+    to_huggingface,
+)
+from minitvlt.checkpoints.native import load_arrays, save_arrays
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import score_matches
 from minitvlt.model.tasks import classify
 from minitvlt.model.tvlt import forward
+from minitvlt.signals.prepare import prepare_audio, prepare_video
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close, on_every_backend
-from tests.helpers.models import draw_clips, draw_mask, draw_params, draw_values
+from tests.helpers.models import draw_clips, draw_mask, draw_params
+from tests.helpers.peers import make_theirs, transformers
+from tests.helpers.released import CONFIG
 
-transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
-
-SMALL = {
-    "image_size": (6, 4),
-    "image_patch_size": (2, 2),
-    "num_frames": 3,
-    "spectrogram_length": 10,
-    "frequency_length": 6,
-    "audio_patch_size": (2, 3),
-    "hidden_size": 10,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 7,
-    "decoder_hidden_size": 6,
-    "decoder_num_hidden_layers": 1,
-    "decoder_num_attention_heads": 3,
-    "decoder_intermediate_size": 5,
-}
-SQUARE = SMALL | {"image_size": 6}  # frames that their processors can make
-KINDS = ("TvltModel", "TvltForPreTraining", "TvltForAudioVisualClassification")
+SIZES = {name: value for name, value in CONFIG.to_dict().items() if value != Config().to_dict()[name]}
+MODEL, PRETRAINING, CLASSIFIER = KINDS = (
+    "TvltModel",
+    "TvltForPreTraining",
+    "TvltForAudioVisualClassification",
+)
 on_every_class = pytest.mark.parametrize("kind", KINDS)
 
 
-def make_theirs(kind: str, **changes: Any) -> Any:
-    """Make a model of theirs with random parameters."""
-    rng = np.random.default_rng(7)
-    theirs = getattr(transformers, kind)(transformers.TvltConfig(**SMALL | changes))
-    with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
-            parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
-    return theirs
-
-
 def save_theirs(kind: str, folder: Path, is_safe: bool = True, **changes: Any) -> Any:
-    theirs = make_theirs(kind, **changes)
+    theirs = make_theirs(kind, SIZES | changes, 7)
     theirs.save_pretrained(folder, safe_serialization=is_safe)
     return theirs
 
 
-def make_ours(kind: str = "TvltForPreTraining", **changes: Any) -> Params:
-    """Make random parameters with the parts that a class of theirs has."""
-    parts = ("classifier",) if kind == "TvltForAudioVisualClassification" else ()
-    params = draw_params(Config(**SQUARE | changes), np.random.default_rng(3), *parts)
+def make_ours(kind: str = PRETRAINING, **changes: Any) -> Params:
+    """Make random parameters with the parts that a class of transformers has."""
+    parts = ("classifier",) if kind == CLASSIFIER else ()
+    params = draw_params(CONFIG.replace(**changes), np.random.default_rng(3), *parts)
     params = to_backend(params, "numpy", dtype="float32")
-    return params if kind == "TvltForPreTraining" else replace(params, decoder=None, matching=None)
+    return params if kind == PRETRAINING else replace(params, decoder=None, matching=None)
 
 
 def load_theirs(kind: str, folder: Path) -> Any:
-    """Load a folder with their library, which must find every array that it wants and no other."""
+    """Load a folder with transformers, which must find every array that it needs and no other."""
     theirs, report = getattr(transformers, kind).from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report
-    return theirs
+    return theirs.eval()
 
 
 def assert_same(ours: Params, theirs: Params) -> None:
@@ -92,213 +76,97 @@ def assert_same(ours: Params, theirs: Params) -> None:
     assert {array.dtype for array in flatten(ours).values()} == {np.dtype(np.float32)}
 
 
-def assert_same_bytes(one: Any, other: Any) -> None:
-    first, second = one.state_dict(), other.state_dict()
-    assert list(first) == list(second)
-    for name in first:
-        assert first[name].numpy().tobytes() == second[name].numpy().tobytes(), name
-        assert first[name].shape == second[name].shape
-
-
 def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-# ----------------------------------------------------------------------------------------------- what is read
-
-
-@on_every_class
-def test_every_array_of_theirs_has_a_place(kind, tmp_path):
-    """Each value arrives in its place: queries before keys before values, pixels before channels."""
-    arrays = save_theirs(kind, tmp_path).state_dict()
-    ours = from_huggingface(tmp_path)
-    assert ours.config == Config(**SMALL)
-    beginning = "tvlt." if kind == "TvltModel" else ""
-    names = {
-        name: [each.removeprefix(beginning) for each in name_there(LAYOUT, name)] for name in flatten(ours)
-    }
-    assert sorted(chain(*names.values())) == sorted(arrays)
-    for name, array in flatten(ours).items():
-        assert array.dtype == np.float32
-        parts = [arrays[each].numpy() for each in names[name]]
-        if parts[0].ndim == 4:
-            C, p, q = parts[0].shape[1:]
-            for channel, row, column in np.ndindex(C, p, q):
-                at = (row * q + column) * C + channel
-                np.testing.assert_array_equal(array[:, at], parts[0][:, channel, row, column])
-        else:
-            np.testing.assert_array_equal(array, np.concatenate(parts).reshape(array.shape))
-
-
-@on_every_class
-def test_both_file_formats_hold_the_same(kind, tmp_path):
-    for is_safe in (True, False):
-        save_theirs(kind, tmp_path / str(is_safe), is_safe)
-    assert (tmp_path / "False" / "pytorch_model.bin").exists()
-    assert_same(from_huggingface(tmp_path / "True"), from_huggingface(tmp_path / "False"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "parts"),
-    list(zip(KINDS, [set(), {"decoder", "matching"}, {"classifier"}], strict=True)),
-)
-def test_each_class_has_its_parts(kind, parts, tmp_path):
-    save_theirs(kind, tmp_path)
-    ours = from_huggingface(tmp_path)
-    every = ("decoder", "matching", "classifier", "ranking")
-    assert {part for part in every if getattr(ours, part) is not None} == parts
-    assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
-
-
-@pytest.mark.parametrize(
-    ("labels", "count"),
-    [({"id2label": {0: "a", 1: "b", 2: "c"}}, 3), ({"num_labels": 5}, 5), ({}, 2)],
-    ids=["names", "number", "default"],
-)
-def test_a_classifier_is_read_with_the_number_of_its_labels(labels, count, tmp_path):
-    save_theirs(KINDS[2], tmp_path, loss_type="regression", layer_norm_eps=1e-3, **labels)
-    ours = from_huggingface(tmp_path)
-    assert ours.config.num_labels == count
-    assert ours.classifier.output.weight.shape == (count, 2 * ours.config.hidden_size)
-    assert ours.config.loss_type == "regression"
-    assert ours.config.classifier_norm_eps == ours.config.layer_norm_eps == 1e-3
-
-
-def test_a_number_of_labels_serves_where_there_are_no_names(tmp_path):
-    save_theirs(KINDS[2], tmp_path, num_labels=5)
-    values = json.loads((tmp_path / "config.json").read_text())
-    del values["id2label"], values["label2id"]
-    (tmp_path / "config.json").write_text(json.dumps(values | {"num_labels": 5}))
-    assert from_huggingface(tmp_path).config.num_labels == 5
-
-
-@pytest.mark.parametrize(("task", "part"), [("task_mae", "decoder"), ("task_matching", "matching")])
-def test_a_task_left_out_leaves_its_part_out(task, part, tmp_path):
-    save_theirs("TvltForPreTraining", tmp_path, **{task: False})
-    ours = from_huggingface(tmp_path)
-    assert getattr(ours, part) is None
-    assert not getattr(ours.config, task)
-
-
-def test_half_precision_becomes_float32(tmp_path):
-    save_theirs("TvltModel", tmp_path).half().save_pretrained(tmp_path / "half")
-    ours = from_huggingface(tmp_path / "half")
-    assert ours.encoder.cls.dtype == np.float32
-    assert_trees_close(ours, from_huggingface(tmp_path), rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(("theirs", "ours"), [("patch_level", "patch-level"), ("frame-level", "frame-level")])
-def test_their_names_of_mask_types_are_understood(theirs, ours, tmp_path):
-    save_theirs("TvltModel", tmp_path, audio_mask_type=theirs)
-    assert from_huggingface(tmp_path).config.audio_mask_type == ours
-
-
-def test_their_mean_pooling_is_no_final_norm(tmp_path):
-    save_theirs("TvltModel", tmp_path, use_mean_pooling=True, qkv_bias=False)
-    ours = from_huggingface(tmp_path)
-    assert not ours.config.final_norm and ours.encoder.norm is None
-    assert ours.encoder.blocks[0].attention.qkv.bias is None
-
-
-def test_the_frames_to_choose_are_the_preprocessors_and_the_tables_the_models(tmp_path):
-    save_theirs("TvltForPreTraining", tmp_path, num_frames=64, spectrogram_length=30)
-    assert from_huggingface(tmp_path).config.num_frames == 64
-    (tmp_path / "preprocessor_config.json").write_text('{"num_frames": 5, "spectrogram_length": 12}')
-    ours = from_huggingface(tmp_path)
-    assert (ours.config.num_frames, ours.config.spectrogram_length) == (5, 12)
-    for part in (ours.encoder, ours.decoder):
-        assert len(part.video_positions.time) == 64
-        assert len(part.audio_positions.time) == 15
-    assert_same(load(save(ours, tmp_path / "ours.safetensors")), ours)
-
-
-# -------------------------------------------------------------------------------------------- what is written
-
-
-@on_every_class
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"num_frames": 64, "spectrogram_length": 46},
-        {"use_mean_pooling": True, "qkv_bias": False, "layer_norm_eps": 1e-5},
-        {"num_labels": 1, "loss_type": "regression"},
-    ],
-    ids=str,
-)
-def test_theirs_come_back_with_the_same_bytes(kind, changes, tmp_path):
-    theirs = save_theirs(kind, tmp_path / "theirs", image_size=6, **changes)
-    to_huggingface(from_huggingface(tmp_path / "theirs"), tmp_path / "ours")
-    back = load_theirs(kind, tmp_path / "ours")
-    assert_same_bytes(theirs, back)
-    again, before = back.config.to_dict(), load_theirs(kind, tmp_path / "theirs").config.to_dict()
-    assert {name for name in again if again[name] != before.get(name)} <= {"_name_or_path", "torch_dtype"}
-    assert again["architectures"] == [kind]
+# ----------------------------------------------------------------------------------------- arrays and outputs
 
 
 def compute_theirs(theirs: Any, *inputs: np.ndarray | None) -> np.ndarray:
-    """What a model of theirs gives for clips: tokens, or scores of matching, or logits."""
+    """Compute what a model of transformers gives for clips: tokens, matching scores or logits."""
     tensors = [None if each is None else torch.from_numpy(each) for each in inputs]
     with torch.no_grad():
         if isinstance(theirs, transformers.TvltModel):
-            return theirs.eval()(*tensors).last_hidden_state.numpy()
+            return theirs.eval()(*tensors).last_hidden_state[:, 0].numpy()
         if isinstance(theirs, transformers.TvltForPreTraining):
             return theirs.eval().matching_head(theirs.tvlt(*tensors).last_hidden_state)[:, 0].numpy()
         return theirs.eval()(*tensors).logits.numpy()
 
 
 def compute_ours(ours: Params, *inputs: np.ndarray | None) -> np.ndarray:
-    """The same of ours, of the same kind."""
     if ours.classifier is not None:
         return classify(ours, *inputs)
-    return forward(ours, *inputs).sequence if ours.matching is None else score_matches(ours, *inputs)
+    return forward(ours, *inputs).cls if ours.matching is None else score_matches(ours, *inputs)
+
+
+ROUND_TRIPS = {
+    "plain": {},
+    "long tables": {"num_frames": 64, "spectrogram_length": 46},
+    "no norm, no bias": {"use_mean_pooling": True, "qkv_bias": False, "layer_norm_eps": 1e-3},
+    "regression": {"num_labels": 1, "loss_type": "regression"},
+}
 
 
 @on_every_class
-@pytest.mark.parametrize("is_padded", [False, True], ids=["whole", "padded"])
-@pytest.mark.parametrize("changes", [{}, {"use_mean_pooling": True, "layer_norm_eps": 1e-5}], ids=str)
-def test_from_theirs_to_ours_to_theirs_the_outputs_stay(kind, is_padded, changes, tmp_path):
-    theirs = save_theirs(kind, tmp_path / "theirs", image_size=6, **changes)
+@pytest.mark.parametrize("changes", ROUND_TRIPS.values(), ids=ROUND_TRIPS)
+def test_a_model_of_transformers_gives_the_same_here_and_comes_back_with_the_same_bytes(
+    kind, changes, tmp_path
+):
+    theirs = save_theirs(kind, tmp_path / "theirs", **changes)
     ours = from_huggingface(tmp_path / "theirs")
-    back = load_theirs(kind, to_huggingface(ours, tmp_path / "ours"))
     rng = np.random.default_rng(2)
-    inputs = [each.astype(np.float32) for each in draw_clips(ours.config, rng, 3, 3, 5)]
-    masks = [draw_mask(rng, 3, 3, 9), draw_mask(rng, 3, 5, 2)] if is_padded else [None, None]
-    expected, found = compute_theirs(theirs, *inputs, *masks), compute_ours(ours, *inputs, *masks)
-    real = np.ones(expected.shape[:2], bool)
-    if is_padded and kind == "TvltModel":
-        real[:, 1:] = np.concatenate(masks, axis=1)
-    real = real if kind == "TvltModel" else ...
-    np.testing.assert_allclose(found[real], expected[real], rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(compute_theirs(back, *inputs, *masks), expected)
+    inputs = [each.astype(np.float32) for each in draw_clips(CONFIG, rng, 3, 3, 5)]
+    inputs += [draw_mask(rng, 3, 3, 9), draw_mask(rng, 3, 5, 4)]
+    found, expected = compute_ours(ours, *inputs), compute_theirs(theirs, *inputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
-
-@on_every_class
-def test_from_ours_to_theirs_to_ours_the_outputs_stay(kind, tmp_path):
-    ours = make_ours(kind)
-    theirs = load_theirs(kind, to_huggingface(ours, tmp_path / "folder"))
-    back = from_huggingface(tmp_path / "folder")
-    clips = draw_clips(ours.config, np.random.default_rng(2), 2, 3, 4)
-    inputs = [each.astype(np.float32) for each in clips]
-    expected = compute_ours(ours, *inputs)
-    np.testing.assert_allclose(compute_theirs(theirs, *inputs), expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(compute_ours(back, *inputs), expected)
+    back = load_theirs(kind, to_huggingface(ours, tmp_path / "ours"))
+    first, second = theirs.state_dict(), back.state_dict()
+    assert list(first) == list(second)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    again, before = back.config.to_dict(), load_theirs(kind, tmp_path / "theirs").config.to_dict()
+    assert {name for name in again if again[name] != before.get(name)} <= {"_name_or_path", "torch_dtype"}
+    assert again["architectures"] == [kind]
 
 
 @on_every_class
 @on_every_backend
 def test_ours_come_back_from_every_backend(kind, backend, tmp_path):
-    params = make_ours(kind, num_frames=5)
-    to_huggingface(to_backend(params, backend.name, device=backend.device), tmp_path / "folder")
-    assert_same(from_huggingface(tmp_path / "folder"), params)
+    params = make_ours(kind, num_labels=3)
+    folder = to_huggingface(to_backend(params, backend.name, device=backend.device), tmp_path / "folder")
+    assert_same(from_huggingface(folder), params)
+    with safe_open(folder / "model.safetensors", framework="numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+    assert load_theirs(kind, folder).config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
 
 
-def test_tables_that_are_longer_than_the_clips_come_back(tmp_path):
-    """num_frames of their config.json is the length of a table; of their preprocessor, that of a clip."""
+@on_every_class
+def test_pickles_and_half_precision_are_read_as_float32(kind, tmp_path):
+    theirs = save_theirs(kind, tmp_path / "safe", num_labels=5)
+    theirs.save_pretrained(tmp_path / "pickled", safe_serialization=False)
+    theirs.half().save_pretrained(tmp_path / "half")
+    ours = from_huggingface(tmp_path / "safe")
+    assert (tmp_path / "pickled" / "pytorch_model.bin").exists()
+    assert_same(from_huggingface(tmp_path / "pickled"), ours)
+    assert_trees_close(from_huggingface(tmp_path / "half"), ours, rtol=1e-3, atol=1e-3)
+    assert ours.config.num_labels == 5
+    present = {part for part in ("decoder", "matching", "classifier", "ranking") if getattr(ours, part)}
+    assert present == {MODEL: set(), PRETRAINING: {"decoder", "matching"}, CLASSIFIER: {"classifier"}}[kind]
+
+
+def test_settings_of_transformers_are_understood(tmp_path):
+    save_theirs(PRETRAINING, tmp_path, task_mae=False, audio_mask_type="patch_level", use_mean_pooling=True)
+    ours = from_huggingface(tmp_path)
+    assert ours.decoder is None and ours.encoder.norm is None
+    assert ours.config == CONFIG.replace(task_mae=False, audio_mask_type="patch-level", final_norm=False)
+
+
+def test_position_tables_are_the_models_and_lengths_the_processors(tmp_path):
+    """num_frames of config.json is the length of a table; in preprocessor_config.json, that of a clip."""
     params = make_ours(num_frames=64, spectrogram_length=46)
     params = replace(params, config=params.config.replace(num_frames=5, spectrogram_length=12))
-    to_huggingface(params, tmp_path / "folder")
-    theirs = load_theirs("TvltForPreTraining", tmp_path / "folder")
+    theirs = load_theirs(PRETRAINING, to_huggingface(params, tmp_path / "folder"))
     assert (theirs.config.num_frames, theirs.config.spectrogram_length) == (64, 46)
     processor = transformers.TvltProcessor.from_pretrained(tmp_path / "folder")
     assert processor.image_processor.num_frames == 5
@@ -308,46 +176,33 @@ def test_tables_that_are_longer_than_the_clips_come_back(tmp_path):
 
 @pytest.mark.parametrize("part", ["decoder", "matching"])
 def test_a_part_alone_is_a_task_alone(part, tmp_path):
-    params = replace(make_ours(), **{part: None})
-    to_huggingface(params, tmp_path / "folder")
-    theirs = load_theirs("TvltForPreTraining", tmp_path / "folder")
-    assert theirs.config.task_mae == (part != "decoder")
-    assert theirs.config.task_matching == (part != "matching")
+    folder = to_huggingface(replace(make_ours(), **{part: None}), tmp_path / "folder")
+    theirs = load_theirs(PRETRAINING, folder)
+    assert (theirs.config.task_mae, theirs.config.task_matching) == (part != "decoder", part != "matching")
 
 
-def test_the_file_of_arrays_is_as_they_write_it(tmp_path):
-    params = make_ours("TvltModel")
-    folder = to_huggingface(map_tree(lambda x: x.astype(np.float64), params), tmp_path / "folder")
-    with safe_open(folder / "model.safetensors", framework="numpy") as file:
-        assert file.metadata() == {"format": "pt"}
-        assert not any(name.startswith("tvlt.") for name in file.keys())  # noqa: SIM118 (it is no dict)
-        assert all(file.get_tensor(name).dtype == np.float32 for name in file.keys())  # noqa: SIM118
-    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors", "preprocessor_config.json"]
+# --------------------------------------------------------------------------- what transformers cannot store
 
-
-def test_the_names_of_the_labels_are_counted(tmp_path):
-    to_huggingface(make_ours(KINDS[2], num_labels=3), tmp_path / "folder")
-    config = load_theirs(KINDS[2], tmp_path / "folder").config
-    assert config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
-    assert config.num_labels == 3
-    assert config.label2id["LABEL_2"] == 2
-
-
-WARNED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "token order": (KINDS[0], {"token_order": "audio-first"}, "video before those of sound"),
-    "cls": (KINDS[1], {"cls_in_autoencoding": False}, "has cls among the tokens"),
-    "weights": (KINDS[1], {"mae_weight": 0.3}, "losses without weights"),
-    "spans": (KINDS[1], {"audio_mask_type": "speech-span"}, 'no "speech-span" masking'),
-    "patches": (KINDS[1], {"audio_mask_type": "patch-level"}, 'training fails with "patch_level"'),
-    "loss": (KINDS[2], {"loss_type": "labels"}, 'no loss for loss_type="labels"'),
-    "mean": (KINDS[0], {"remove_waveform_mean": True}, "remove_waveform_mean=True is unknown"),
+RELEASED = {
+    name: value for name, value in Config.original().to_dict().items() if value != Config().to_dict()[name]
+}
+LOST: dict[str, tuple[str, dict[str, Any], str]] = {
+    "the released code": (PRETRAINING, RELEASED, "frame_crop='after-resizing' there, 'before-resizing' here"),
+    "token order": (MODEL, {"token_order": "audio-first"}, "token_order='video-first' there"),
+    "weights": (PRETRAINING, {"mae_weight": 0.3}, "mae_weight=1.0 there, 0.3 here"),
+    "spans": (PRETRAINING, {"audio_mask_type": "speech-span"}, "audio_mask_type='patch-level' there"),
+    "hop": (MODEL, {"hop_length": 511}, "hop_length=512 there, 511 here"),
+    "sample rate": (MODEL, {"sample_rate": 16000, "hop_length": 160}, "mel filters end at 22050 Hz there"),
+    "oblong": (MODEL, {"image_size": (4, 6)}, "frames get a shortest edge of 6 there, and cover 4×6 here"),
+    "patches": (MODEL, {"audio_patch_size": (1, 3)}, "masks of frames are for patches of 1 pixels there"),
 }
 
 
-@pytest.mark.parametrize(("kind", "changes", "message"), WARNED.values(), ids=WARNED)
-def test_what_they_do_otherwise_is_named_and_comes_back(kind, changes, message, tmp_path):
+@pytest.mark.filterwarnings("ignore:.*asks for other processing")
+@pytest.mark.parametrize(("kind", "changes", "message"), LOST.values(), ids=LOST)
+def test_what_transformers_does_otherwise_is_named_and_comes_back(kind, changes, message, tmp_path):
     params = make_ours(kind, **changes)
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=f"transformers does some things otherwise.*{message}"):
         to_huggingface(params, tmp_path / "folder")
     load_theirs(kind, tmp_path / "folder")
     if changes == {"audio_mask_type": "speech-span"}:  # has no counterpart
@@ -355,25 +210,22 @@ def test_what_they_do_otherwise_is_named_and_comes_back(kind, changes, message, 
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"num_frames": 4}, "takes 3 frames at most"), ({"spectrogram_length": 16}, "takes 5 steps of sound")],
-    ids=str,
-)
-def test_clips_longer_than_the_tables_are_named(changes, message, tmp_path):
-    """We interpolate the table; they cannot go beyond it."""
+@pytest.mark.parametrize("changes", [{"num_frames": 6}, {"spectrogram_length": 16}], ids=str)
+def test_clips_longer_than_the_tables_are_named(changes, tmp_path):
+    """Here the table is interpolated; transformers has no more positions than rows."""
     params = make_ours()
     params = replace(params, config=params.config.replace(**changes))
-    with pytest.warns(UserWarning, match=message):
+    (name, value), *_ = changes.items()
+    with pytest.warns(UserWarning, match=f"{name}={getattr(CONFIG, name)} there, {value} here"):
         to_huggingface(params, tmp_path / "folder")
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
-def test_what_differs_where_there_is_no_such_part_is_no_matter(tmp_path):
-    params = make_ours(
-        "TvltModel", cls_in_autoencoding=False, mae_weight=3.0, classifier_pooler=True, pooling="mean"
-    )
-    to_huggingface(params, tmp_path / "folder")
+def test_settings_of_missing_parts_do_not_matter(tmp_path):
+    """The decoder's and the classifier's; and a decoder alone needs square patches."""
+    others = {"cls_in_autoencoding": False, "mae_weight": 3.0, "classifier_pooler": True, "pooling": "mean"}
+    params = make_ours(MODEL, image_patch_size=(2, 3), **others)
+    load_theirs(MODEL, to_huggingface(params, tmp_path / "folder"))
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
@@ -384,89 +236,159 @@ def lengthen(params: Params, part: str, positions: str, table: str) -> Params:
     return replace(params, **{part: replace(getattr(params, part), **{positions: longer})})
 
 
-UNSAYABLE: dict[str, tuple[Callable[[], Params], str]] = {
-    "heads of both kinds": (
-        lambda: replace(make_ours(), classifier=make_ours(KINDS[2]).classifier),
-        r"replace\(params, classifier=None\)",
-    ),
-    "a ranking head": (
-        lambda: replace(make_ours(), ranking=make_ours().matching),
-        r"replace\(params, ranking=None\)",
-    ),
-    "mean pooling": (lambda: make_ours(KINDS[2], pooling="mean"), "reads the mean of tokens"),
-    "a pooler": (lambda: make_ours(KINDS[2], classifier_pooler=True), "classifier has a pooler"),
-    "another eps": (
-        lambda: make_ours(KINDS[2], classifier_norm_eps=1e-5),
-        "classifier_norm_eps 1e-05 and layer_norm_eps 1e-06",
-    ),
-    "a joint decoder": (lambda: make_ours(joint_decoder=True), "both modalities jointly"),
-    "oblong patches": (lambda: make_ours(image_patch_size=(2, 3)), "patches of 2×3 pixels"),
-    "unlike tables": (
+FOREIGN: dict[str, tuple[Callable[[], Params], str]] = {
+    "a ranking head": (lambda: replace(make_ours(), ranking=make_ours().matching), "No class .* 'ranking'"),
+    "mean pooling": (lambda: make_ours(CLASSIFIER, pooling="mean"), "pooling='cls' there, 'mean' here"),
+    "a pooler": (lambda: make_ours(CLASSIFIER, classifier_pooler=True), "classifier_pooler=False there"),
+    "eps": (lambda: make_ours(CLASSIFIER, classifier_norm_eps=1e-5), "classifier_norm_eps=1e-06 there"),
+    "a joint decoder": (lambda: make_ours(joint_decoder=True), "joint_decoder=False there, True here"),
+    "oblong patches": (lambda: make_ours(image_patch_size=(2, 3)), "predicts square patches, not 2×3"),
+    "unequal tables": (
         lambda: lengthen(make_ours(), "decoder", "video_positions", "time"),
-        "tables of unlike lengths",
+        r"decoder.video_positions.time has the shape \(10, 8\), .* says \(5, 8\)",
     ),
-    "many frequencies": (
-        lambda: lengthen(make_ours(KINDS[0]), "encoder", "audio_positions", "frequency"),
-        "4 frequency positions, and 2 rows",
+    "frequencies": (
+        lambda: lengthen(make_ours(MODEL), "encoder", "audio_positions", "frequency"),
+        r"frequency has the shape \(8, 10\), but its configuration says \(4, 10\)",
     ),
-    "NaN": (
-        lambda: map_tree(lambda x: x * np.float32(np.nan), make_ours()),
-        "tvlt.cls_embedding: 10 of 10 values are NaN",
-    ),
-    "too large for float32": (
-        lambda: map_tree(lambda x: x.astype(np.float64) * 1e300, make_ours(KINDS[0])),
+    "NaN": (lambda: map_tree(lambda x: x * np.float32(np.nan), make_ours()), "encoder.cls: 10 of 10 values"),
+    "too large": (
+        lambda: map_tree(lambda x: x.astype(np.float64) * 1e300, make_ours(MODEL)),
         "cls_embedding, in float32: 10 of 10 values are NaN or infinite",
-    ),
-    "another configuration": (
-        lambda: replace(make_ours(), config=Config(**SQUARE | {"intermediate_size": 8})),
-        r"expand.weight has the shape \(7, 10\)",
     ),
 }
 
 
-@pytest.mark.parametrize(("make", "message"), UNSAYABLE.values(), ids=UNSAYABLE)
-def test_what_they_cannot_hold_is_refused_with_a_reason(make, message, tmp_path):
+@pytest.mark.parametrize(("make", "message"), FOREIGN.values(), ids=FOREIGN)
+def test_what_transformers_cannot_hold_is_refused_with_a_reason(make, message, tmp_path):
     params = make()
     with pytest.raises(ValueError, match=message):
         to_huggingface(params, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
 
 
-def test_oblong_patches_without_a_decoder_are_theirs_too(tmp_path):
-    params = make_ours("TvltModel", image_patch_size=(2, 3))
-    to_huggingface(params, tmp_path / "folder")
-    load_theirs("TvltModel", tmp_path / "folder")
-    assert_same(from_huggingface(tmp_path / "folder"), params)
+# -------------------------------------------------------------------------------- preprocessor_config.json
+
+READ: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": ({}, {}),
+    "lengths": ({"num_frames": 4, "spectrogram_length": 8}, {"num_frames": 4, "spectrogram_length": 8}),
+    "window": ({"n_fft": 1024}, {"window_length": 1024}),
+    "padding": ({"padding_value": -1.0}, {"audio_padding_value": -1.0}),
+    "hop": ({"hop_length_to_sampling_rate": 100}, {"hop_length": 441}),
+    "interpolation": ({"resample": 3}, {"frame_interpolation": "bicubic"}),
+    "ours": ({"stft_padding": "constant", "drop_last_step": False, "frame_crop": "before-resizing"},) * 2,
+    "unknown": ({"padding_side": "right", "freq_len": 8, "processor_class": None}, {}),
+    "patches of frames": ({"patch_size": [2, 2]}, {}),
+    "another rate": ({"sampling_rate": 16000}, {"sample_rate": 16000, "hop_length": 16000 // 86}),
+}
 
 
-# ------------------------------------------------------------------------------------- a folder, whole or not
+@pytest.mark.parametrize(("values", "changes"), READ.values(), ids=READ)
+def test_what_the_processors_do_is_done_here(values, changes):
+    assert parse_processing(values, CONFIG)[0] == CONFIG.replace(**changes)
 
 
-def test_a_folder_that_is_empty_is_filled(tmp_path, monkeypatch):
+OTHERWISE: dict[str, Any] = {
+    "do_resize": False,
+    "size": {"height": 200, "width": 300},
+    "do_center_crop": False,
+    "crop_size": {"height": 8, "width": 8},
+    "resample": 1,
+    "rescale_factor": 0.5,
+    "do_normalize": False,
+    "image_mean": [0.485, 0.456, 0.406],
+    "patch_size": [8, 8],
+    "feature_size": 80,
+    "num_channels": 2,
+    "image_processor_type": "ViTImageProcessor",
+}
+
+
+def test_processing_that_differs_here_is_named_in_one_warning(tmp_path):
+    save_theirs(MODEL, tmp_path)
+    (tmp_path / PROCESSING_FILE).write_text(json.dumps(OTHERWISE))
+    with pytest.warns(UserWarning, match="asks for other processing") as caught:
+        assert from_huggingface(tmp_path).config == CONFIG
+    assert len(caught) == 1
+    for name, value in OTHERWISE.items():
+        assert f"{name} is {value!r} there" in str(caught[0].message)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "half a rate": ({"sampling_rate": 0.5}, "sample_rate must be a positive integer, not 0.5"),
+    "no hops": ({"hop_length_to_sampling_rate": 0}, "hop_length must be a positive integer, not 0"),
+    "no frames": ({"num_frames": 0}, "num_frames must be a positive integer"),
+    "a broken length": ({"spectrogram_length": 15}, "15 is not a multiple of audio_patch_size"),
+    "no padding": ({"padding_value": float("nan")}, "audio_padding_value must be a finite number"),
+    "another crop order": ({"frame_crop": "never"}, "frame_crop must be one of after-resizing"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), REFUSED.values(), ids=REFUSED)
+def test_processing_that_makes_no_sense_is_refused(values, message, tmp_path):
+    save_theirs(MODEL, tmp_path)
+    (tmp_path / PROCESSING_FILE).write_text(json.dumps(values))
+    with annotations_unchecked(), pytest.raises(ValueError, match=message) as caught:
+        from_huggingface(tmp_path)
+    assert str(tmp_path / PROCESSING_FILE) in str(caught.value)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = sorted({*describe_processing(CONFIG), *PROCESSING, *PROCESSING_OURS})
+
+
+@given(values=st.dictionaries(st.sampled_from(NAMES), anything, max_size=4))
+def test_any_processing_gives_a_configuration_or_a_value_error(values):
+    with annotations_unchecked():
+        try:
+            assert isinstance(parse_processing(values, CONFIG)[0], Config)
+        except ValueError as error:
+            assert str(error)
+
+
+def test_the_processors_of_transformers_make_the_same_clip_of_what_is_written(tmp_path):
+    """Square frames and a short waveform: values from the one file, which their own files equal."""
+    config = CONFIG.replace(
+        image_size=32, num_frames=3, spectrogram_length=64, frequency_length=129, audio_padding_value=-1.0
+    )
+    with pytest.warns(UserWarning, match="num_frames|spectrogram_length"):
+        params = replace(make_ours(MODEL, image_size=32, frequency_length=129), config=config)
+        to_huggingface(params, tmp_path / "folder")
+    processor, rng = transformers.TvltProcessor.from_pretrained(tmp_path / "folder"), np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 40, 56, 3), dtype=np.uint8)
+    waveform = rng.standard_normal(9000).astype(np.float32) / 9
+    theirs = processor(images=list(frames), audio=waveform, sampling_rate=44100, return_tensors="np")
+    video, _ = prepare_video([frames], config)
+    audio, _ = prepare_audio([waveform], 44100, config)
+    np.testing.assert_allclose(video / 2, theirs["pixel_values"] / 2, atol=1.01 / 255)
+    np.testing.assert_allclose(audio, theirs["audio_values"][:, :, : audio.shape[2]], atol=1e-4)
+    for made in (transformers.TvltImageProcessor(), transformers.TvltFeatureExtractor()):
+        assert parse_processing(made.to_dict(), Config()) == (Config(), [])
+
+
+# --------------------------------------------------------------------------- a folder, whole or not at all
+
+
+def test_an_empty_folder_is_filled_and_another_left_alone(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    assert to_huggingface(make_ours(), tmp_path / "empty") == tmp_path / "empty"
     monkeypatch.chdir(tmp_path)
-    assert to_huggingface(make_ours(), "deep/er") == Path("deep/er")
-    for folder in (tmp_path / "empty", tmp_path / "deep" / "er"):
-        assert_same(from_huggingface(folder), make_ours())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
-def test_whoever_can_read_one_file_can_read_them_all(tmp_path):
-    (tmp_path / "ordinary").touch()
-    files = [tmp_path / "ordinary", *to_huggingface(make_ours(), tmp_path / "folder").iterdir()]
-    assert len({file.stat().st_mode for file in files}) == 1
-
-
-def test_what_lies_in_a_folder_is_left_alone(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    for place in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match="choose a new or an empty place"):
+    for folder in (tmp_path / "empty", "deep/er"):
+        assert_same(from_huggingface(to_huggingface(make_ours(), folder)), make_ours())
+    modes = {file.stat().st_mode for file in Path("deep/er").iterdir()}
+    assert len(modes) == 1, "whoever can read one file can read them all"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    for place in (tmp_path / "mine", tmp_path / "mine" / "notes.txt"):
+        with pytest.raises(ValueError, match="nothing is overwritten"):
             to_huggingface(make_ours(), place)
-    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()], ids=["disk", "keyboard"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=str)
 def test_an_interrupted_write_leaves_nothing(error, tmp_path, monkeypatch):
     def fail(*_: object) -> None:
         raise error
@@ -476,50 +398,39 @@ def test_an_interrupted_write_leaves_nothing(error, tmp_path, monkeypatch):
     for place in ("new", "empty"):
         with pytest.raises(type(error)):
             to_huggingface(make_ours(), tmp_path / place)
-    assert [each.name for each in tmp_path.iterdir()] == ["empty"]
-    assert not list((tmp_path / "empty").iterdir())
+    assert [each.name for each in tmp_path.rglob("*")] == ["empty"]
 
 
-def test_writing_and_reading_take_no_torch(tmp_path):
+def test_writing_and_reading_need_no_torch(tmp_path):
     to_huggingface(make_ours(), tmp_path / "one")
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface\n"
-        "to_huggingface(from_huggingface('one'), 'two')"
-    )
+    code = "import sys; sys.modules['torch'] = None; import minitvlt as mt\n"
+    code += "mt.to_huggingface(mt.from_huggingface('one'), 'two')"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    for file in (tmp_path / "one").iterdir():
-        assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
+    files = ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two")) == files
+    for name in files:
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
 # ---------------------------------------------------------------------------------------------------- the hub
 
 
 def install_hub(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
-    """Put a library in place of huggingface_hub that downloads by `download`."""
+    """Replace huggingface_hub by a library that downloads with `download`."""
     hub = types.ModuleType("huggingface_hub")
     hub.snapshot_download = download
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
 
 
-def test_a_name_of_the_hub_is_downloaded(tmp_path, monkeypatch):
-    save_theirs("TvltModel", tmp_path)
+def test_a_name_of_the_hub_is_downloaded_unless_a_folder_has_it(tmp_path, monkeypatch):
+    save_theirs(MODEL, tmp_path / "downloaded")
     asked = []
-
-    def download(name: str, allow_patterns: list[str]) -> str:
-        asked.append((name, allow_patterns))
-        return str(tmp_path)
-
-    install_hub(monkeypatch, download)
+    install_hub(monkeypatch, lambda name, **_: asked.append(name) or str(tmp_path / "downloaded"))
     monkeypatch.chdir(tmp_path)
-    assert_same(from_huggingface("some_body/tvlt-1.0"), from_huggingface(tmp_path))
-    files = ["config.json", "preprocessor_config.json"]
-    assert asked == [("some_body/tvlt-1.0", [*files, "model.safetensors"])]
-
-    save_theirs("TvltModel", tmp_path, is_safe=False)
-    (tmp_path / "model.safetensors").unlink()
-    from_huggingface("some_body/tvlt-1.0")
-    assert asked[1:] == [("some_body/tvlt-1.0", [*files, name]) for name in WEIGHT_FILES]
+    assert_same(from_huggingface("some_body/tvlt-1.0"), from_huggingface(tmp_path / "downloaded"))
+    save_theirs(MODEL, tmp_path / "somebody" / "model")
+    assert from_huggingface("somebody/model").config == CONFIG
+    assert asked == ["some_body/tvlt-1.0"]
 
 
 def test_the_hubs_own_library_finds_what_it_keeps(tmp_path):
@@ -527,215 +438,84 @@ def test_the_hubs_own_library_finds_what_it_keeps(tmp_path):
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: no peer")
     revision = "0123456789abcdef0123456789abcdef01234567"
     kept = tmp_path / "models--somebody--tvlt"
-    save_theirs("TvltModel", kept / "snapshots" / revision)
+    save_theirs(MODEL, kept / "snapshots" / revision)
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text(revision)
-    code = (
-        "from minitvlt import from_huggingface; print(from_huggingface('somebody/tvlt').config.hidden_size)"
-    )
+    code = "import minitvlt as mt; print(mt.from_huggingface('somebody/tvlt').config.hidden_size)"
+    offline = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=tmp_path, env=offline, capture_output=True, text=True
     )
     assert ran.stdout == "10\n", ran.stderr
 
 
-def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
-    save_theirs("TvltModel", tmp_path / "somebody" / "model")
-    install_hub(monkeypatch, lambda *_, **__: pytest.fail("the network was asked"))
-    monkeypatch.chdir(tmp_path)
-    assert from_huggingface("somebody/model").config == Config(**SMALL)
+PATHS = [
+    "./model",
+    "../model",
+    "/somebody/model",
+    "~/model",
+    "model",
+    "a/b/c",
+    "somebody/",
+    "some body/model",
+]
+PATHS += ["runs/model.safetensors", "runs/there", Path("somebody/model"), "https://somewhere/model", ""]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "./model",
-        "../model",
-        "/somebody/model",
-        "~/model",
-        "~me/model",
-        "model",
-        "a/b/c",
-        "somebody/",
-        "some body/model",
-        "runs/model.safetensors",
-        "runs/there",
-        Path("somebody/model"),
-        "https://somewhere/model",
-        "C:\\somebody/model",
-        "",
-    ],
-    ids=str,
-)
-def test_what_looks_like_a_path_never_asks_the_network(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PATHS, ids=str)
+def test_what_looks_like_a_path_is_never_downloaded(name, tmp_path, monkeypatch):
     install_hub(monkeypatch, lambda *_, **__: pytest.fail("the network was asked"))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "there").touch()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"that is a file|there is no folder|config\.json"):
+    with pytest.raises(ValueError, match=r"Expected .*config\.json"):
         from_huggingface(name)
 
 
-def test_without_the_hubs_library_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ValueError, match=r"no folder somebody.some-model.*pip install huggingface_hub"):
-        from_huggingface("somebody/some-model")
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (OSError("no\n  network"), "somebody.*could not be downloaded from the hub: no network"),
-        (KeyError("repository"), "could not be downloaded"),
-        (RuntimeError(), "could not be downloaded from the hub: RuntimeError"),
-    ],
-    ids=["network", "key", "silent"],
-)
-def test_a_failed_download_is_one_clear_error(error, message, monkeypatch):
+@pytest.mark.parametrize("error", [OSError("no\n  network"), KeyError("repository"), RuntimeError()], ids=str)
+def test_a_failed_download_is_one_clear_error(error, monkeypatch):
     def download(*_: object, **__: object) -> str:
         raise error
 
+    reason = {"OSError": "no network"}.get(type(error).__name__, "")
     install_hub(monkeypatch, download)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"could not be downloaded from the Hugging Face Hub.*: .*{reason}"):
+        from_huggingface("somebody/some-model")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError, match=r"got somebody.some-model.*pip install huggingface_hub"):
         from_huggingface("somebody/some-model")
 
 
 # -------------------------------------------------------------------------------------------- what is refused
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "dropout": ({"hidden_dropout_prob": 0.1}, "hidden_dropout_prob must be 0.0"),
     "another activation": ({"hidden_act": "relu"}, "hidden_act must be gelu"),
-    "three numbers as patch": ({"image_patch_size": [2, 2, 2]}, "image_patch_size must be a"),
-    "another model": ({"model_type": "vit"}, 'type "tvlt"'),
+    "another model": ({"model_type": "vit"}, 'model_type "tvlt", got .vit'),
     "more layers": ({"num_hidden_layers": 3}, r"lacks tvlt.encoder.layer.2.layernorm_before.weight"),
-    "another width": (
-        {"intermediate_size": 8},
-        r"layer.0.intermediate.dense.weight has the shape \(7, 10\), .* \(8, 10\)",
-    ),
-    "another frame": ({"image_size": 8}, r"pos_embed_v has the shape \(1, 6, 10\), .* \(1, 16, 10\)"),
-    "another loss": ({"loss_type": "hinge"}, "loss_type must be one of"),
+    "width": ({"intermediate_size": 8}, r"dense.weight has the shape \(7, 10\), .* \(8, 10\)"),
+    "another frame": ({"image_size": 8}, r"pos_embed_v has the shape \(1, 9, 10\), .* \(1, 16, 10\)"),
     "NaN": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be between 0 and 1"),
-    "endless layers": ({"num_hidden_layers": 10**12}, "too few for"),
-    "an endless decoder": ({"decoder_num_hidden_layers": 10**12}, "too few for"),
-    "a wide decoder": ({"decoder_hidden_size": 3 * 10**15}, "too few for"),
-    "a huge frame": ({"image_size": 2 * 10**15}, "cannot hold what its configuration asks|has the shape"),
-    "an endless width": ({"hidden_size": 10**400}, "too few for"),
 }
 
 
 @pytest.mark.parametrize(("changes", "message"), SETTINGS.values(), ids=SETTINGS)
 def test_settings_that_do_not_fit_are_named(changes, message, tmp_path):
-    save_theirs("TvltForPreTraining", tmp_path)
+    save_theirs(PRETRAINING, tmp_path)
     edit_json(tmp_path / "config.json", **changes)
     with annotations_unchecked(), pytest.raises(ValueError, match=message) as caught:
         from_huggingface(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
-KEY = "encoder.layer.0.attention.attention.key.weight"
-ARRAYS = {
-    "another shape": (np.ones((10, 9), np.float32), rf"tvlt\.{KEY} has the shape \(10, 9\), .* \(10, 10\)"),
-    "a number": (np.float32(1.5), rf"tvlt\.{KEY} has the shape \(\), .* \(10, 10\)"),
-    "nothing": (np.ones((0, 10), np.float32), rf"tvlt\.{KEY} has the shape \(0, 10\)"),
-    "whole numbers": (np.ones((10, 10), np.int64), rf"tvlt\.{KEY} is int64: expected floating-point"),
-    "words": (np.ones((10, 10), bool), rf"tvlt\.{KEY} is bool: expected floating-point"),
-    "NaN": (np.full((10, 10), np.nan, np.float32), rf"tvlt\.{KEY}: 100 of 100 values are NaN"),
-    "infinity": (np.diag(np.full(10, np.inf)), rf"tvlt\.{KEY}, in float32: 10 of 100 values are NaN or inf"),
-    "too large": (np.full((10, 10), 1e300), rf"tvlt\.{KEY}, in float32: 100 of 100 values are NaN or inf"),
-}
-
-
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
-@pytest.mark.parametrize(("array", "message"), ARRAYS.values(), ids=ARRAYS)
-def test_arrays_that_do_not_fit_are_named(array, message, file, tmp_path):
-    save_theirs("TvltModel", tmp_path)
-    arrays, _ = load_arrays(tmp_path / "model.safetensors")
-    arrays[KEY] = np.asarray(array)
-    (tmp_path / "model.safetensors").unlink()
-    if file == "model.safetensors":
-        save_arrays(arrays, tmp_path / file)
-    else:
-        torch.save({name: torch.from_numpy(np.array(each)) for name, each in arrays.items()}, tmp_path / file)
-    with pytest.raises(ValueError, match=message) as caught:
+def test_arrays_without_a_place_are_named_and_missing_files_too(tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json"):
         from_huggingface(tmp_path)
-    assert str(tmp_path / file) in str(caught.value)
-
-
-@given(data=st.data())
-def test_any_missing_array_is_named(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("missing")
-    save_theirs("TvltForPreTraining", folder)
-    arrays, _ = load_arrays(folder / "model.safetensors")
-    name = data.draw(st.sampled_from(sorted(arrays)))
-    del arrays[name]
-    save_arrays(arrays, folder / "model.safetensors")
-    with pytest.raises(ValueError, match=rf"model\.safetensors lacks {name}"):
-        from_huggingface(folder)
-
-
-def test_arrays_without_a_place_are_named_in_a_warning(tmp_path):
-    save_theirs("TvltModel", tmp_path)
+    save_theirs(MODEL, tmp_path)
     arrays, _ = load_arrays(tmp_path / "model.safetensors")
     save_arrays(arrays | {"adapter.weight": np.ones(3)}, tmp_path / "model.safetensors")
     with pytest.warns(UserWarning, match=r"holds more than is read: adapter\.weight"):
         from_huggingface(tmp_path)
-
-
-def test_a_folder_without_its_files_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder"):
-        from_huggingface(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"config\.json"):
-        from_huggingface(tmp_path)
-    save_theirs("TvltModel", tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="found neither"):
-        from_huggingface(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"{",
-        b"",
-        b"3",
-        b"[]",
-        b"\xff\xfe",
-        b'{"num_frames": 9' + b"9" * 5000 + b"}",
-    ],
-    ids=["deep list", "deep object", "half", "empty", "number", "list", "bytes", "digits"],
-)
-@pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
-def test_damaged_settings_are_named(file, content, tmp_path):
-    save_theirs("TvltModel", tmp_path)
-    (tmp_path / file).write_bytes(content)
-    with pytest.raises(ValueError, match=file.replace(".", r"\.")):
-        from_huggingface(tmp_path)
-
-
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
-@given(data=st.data())
-def test_a_damaged_file_of_arrays_is_named(file, data, tmp_path_factory):
-    """Whatever is cut off, or changed at the beginning, where the format says what follows."""
-    folder = tmp_path_factory.mktemp("damaged")
-    save_theirs("TvltModel", folder, is_safe=file == "model.safetensors")
-    whole = (folder / file).read_bytes()
-    length = data.draw(st.integers(0, len(whole) - 1))
-    start = data.draw(st.binary(min_size=8, max_size=40).filter(lambda start: not whole.startswith(start)))
-    damaged = whole[:length] if data.draw(st.booleans()) else start + whole[len(start) :]
-    (folder / file).write_bytes(damaged)
-    with pytest.raises(ValueError, match=file.replace(".", r"\.")), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from_huggingface(folder)
-
-
-def test_without_torch_a_pickle_says_what_to_install(tmp_path, monkeypatch):
-    save_theirs("TvltModel", tmp_path, is_safe=False)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ValueError, match=r'pip install "minitvlt\[torch\]"'):
+    with pytest.raises(ValueError, match=r"Expected a file of named arrays, but .* is not there"):
         from_huggingface(tmp_path)

@@ -12,8 +12,8 @@ from minitvlt.__main__ import main
 from minitvlt.backends import flatten, unflatten
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.huggingface import to_huggingface
-from minitvlt.checkpoints.mae import from_mae
 from minitvlt.checkpoints.native import load, save, save_arrays
+from minitvlt.checkpoints.released import from_mae
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
 from tests.helpers.backends import assert_trees_close
@@ -151,7 +151,7 @@ def test_heads_that_the_target_cannot_say_are_named_and_can_be_given(capsys):
 def test_what_transformers_does_otherwise_is_said_once(capsys):
     assert main(["convert", str(write_original(Path("source"))), "target"]) == 0
     _, err = capsys.readouterr()
-    assert err.count("\n") == 1 and err.startswith("minitvlt: transformers will not do all with target as")
+    assert err.count("\n") == 1 and err.startswith("minitvlt: transformers does some things otherwise with target: ")
 
 
 def test_what_is_left_over_is_named(capsys):
@@ -229,23 +229,23 @@ def test_there_is_no_way_back_to_mae(capsys):
 
 def test_a_model_that_transformers_cannot_hold(capsys):
     save(add_ranking(make_ours()), "source.safetensors")
-    assert_refused(capsys, "it has a ranking head; drop it with", "source.safetensors", "target")
+    assert_refused(capsys, "No class of transformers has all of", "source.safetensors", "target")
 
 
 def test_a_model_that_the_released_code_cannot_compute(capsys):
     save(add_classifier(make_ours()), "source.safetensors")
-    assert_refused(capsys, "its classifier begins with a pooler", "source.safetensors", "target.ckpt")
+    assert_refused(capsys, "classifier_pooler=True there, False here", "source.safetensors", "target.ckpt")
 
 
 def test_heads_of_a_checkpoint_that_says_them(capsys):
     source = str(write_ours(Path("source")))
-    message = "holds its own settings, as checkpoints of minitvlt do: leave out num_attention_heads"
+    message = "holds its own settings (minitvlt): leave out num_attention_heads"
     assert_refused(capsys, message, source, "target.ckpt", "--heads", "2")
 
 
 def test_heads_that_nobody_can_guess(capsys):
     torch.save(draw_tensors(list_released(PRETRAINING)), "source.ckpt")
-    message = "num_attention_heads cannot be guessed for the width 10"
+    message = "num_attention_heads, decoder_num_attention_heads cannot be guessed"
     assert_refused(capsys, message, "source.ckpt", "target.safetensors")
     heads = [str(HEADS[name]) for name in ("num_attention_heads", "decoder_num_attention_heads")]
     options = ["--heads", heads[0], "--decoder-heads", heads[1]]

@@ -9,8 +9,7 @@ import torch
 
 from minitvlt.__main__ import main
 from minitvlt.backends import flatten
-from minitvlt.checkpoints.native import save, save_arrays
-from minitvlt.checkpoints.tensor_files import write_tensors
+from minitvlt.checkpoints.native import save, save_arrays, write_tensors
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
 from tests.helpers.released import draw_tensors, list_mae, list_released
@@ -69,7 +68,7 @@ def test_a_folder_of_transformers(capsys):
 def test_a_file_of_the_released_code(capsys):
     torch.save({"state_dict": draw_tensors(list_released(labels=6))}, "TVLT.ckpt")
     assert main(["info", "TVLT.ckpt"]) == 2
-    assert "give it (--heads)" in capsys.readouterr().err
+    assert "(--heads, --decoder-heads)" in capsys.readouterr().err
     assert main(["info", "TVLT.ckpt", "--heads", "2", "--decoder-heads", "4"]) == 0
     out = capsys.readouterr().out
     assert "TVLT.ckpt: a checkpoint of the released TVLT code\n" in out

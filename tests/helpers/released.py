@@ -1,6 +1,6 @@
-"""The released TVLT code and ViT MAE, said a second time: their names and shapes, and what they compute.
+"""The released TVLT code and ViT MAE, written a second time: their names and shapes, and what they compute.
 
-Nothing here comes from the package, so that a wrong name there finds no echo.
+Only the configuration comes from the package, so that a wrong name there is found.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from minitvlt.config import Config
 from tests.helpers.models import draw_values
 
 # A model in which no two sizes are equal that could be mistaken for each other.
@@ -30,6 +31,21 @@ SIZES: dict[str, Any] = {
 }
 HEADS = {"num_attention_heads": 2, "decoder_num_attention_heads": 4}  # which no shape says
 PARTS = ("decoder", "matching_score", "rank_output", "classifier")
+CONFIG = Config(
+    image_size=6,
+    image_patch_size=(2, 2),
+    num_frames=5,
+    spectrogram_length=14,
+    frequency_length=12,
+    audio_patch_size=(2, 3),
+    hidden_size=10,
+    num_hidden_layers=2,
+    intermediate_size=7,
+    decoder_hidden_size=8,
+    decoder_num_hidden_layers=1,
+    decoder_intermediate_size=5,
+    **HEADS,
+)
 
 
 def list_blocks(name: str, layers: int, D: int, mlp: int) -> dict[str, tuple[int, ...]]:
