@@ -21,15 +21,13 @@ from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.batches import World
-from minitvlt.training.evaluation import BATCH
+from minitvlt.training.evaluation import BATCH, draw_held_out, predict
 from minitvlt.training.finetuning import (
     EMBEDDED_TASKS,
     FINETUNING,
     Task,
-    answer,
-    draw_held_out,
     make_objective,
-    prepare_params,
+    replace_head,
 )
 from minitvlt.training.processes import is_first
 from minitvlt.training.runs import TaskSettings, change_settings, check_unused, claim_folder, resume_settings
@@ -78,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings, params = resume_run(arguments) if arguments.resume else begin_run(arguments)
     recipe = settings.recipe
     task, table = find_task(settings)
-    params = prepare_params(params, task, recipe.seed, settings.pooling)
+    params = replace_head(params, task, recipe.seed, settings.pooling)
     params, execution = choose_execution(params, settings, arguments)
     training, names, held_out = make_clips(table, params)
     objective = make_objective(task)
@@ -89,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     if is_first():
         save(params, folder / "model.safetensors", {"label_names": list(task.names)})
         print("Scoring the model on clips that it has not learnt from ...", flush=True)
-        finish(folder, settings, params.config, Answers(task, *answer(params, task, held_out), names))
+        finish(folder, settings, params.config, Answers(task, *predict(params, task, held_out), names))
 
 
 def finish(folder: Path, settings: TaskSettings, config: Config, answers: Answers) -> None:
@@ -166,7 +164,7 @@ def make_clips(table: LabelTable | None, params: Params) -> tuple[World, list[st
     config = params.config
     if table is None:
         names = [f"clip {number + 1}" for number in range(CLIPS_SCORED)]
-        return ShapesWorld(config), names, draw_held_out(ShapesWorld(config, "held_out"), CLIPS_SCORED)
+        return ShapesWorld(config), names, draw_held_out(ShapesWorld(config, "held_out").sample, CLIPS_SCORED)
     training, test = (LabelledWorld(*table.select(is_test), config) for is_test in (False, True))
     if next(test.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in test.skipped.items())

@@ -16,7 +16,7 @@ from minitvlt.commands.computing import add_computing_arguments, choose_executio
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, init
 from minitvlt.training.batches import World
-from minitvlt.training.evaluation import evaluate, measure_baseline
+from minitvlt.training.evaluation import evaluate
 from minitvlt.training.optimizer import Recipe
 from minitvlt.training.processes import is_first
 from minitvlt.training.runs import Settings, change_settings, check_unused, claim_folder, resume_settings
@@ -74,17 +74,14 @@ def run(arguments: argparse.Namespace) -> None:
         claim_folder(folder, settings)
     params = train(params, training, recipe, folder, execution=execution)
     if is_first():
-        finish(params, settings, folder, training, held_out, measured_on)
+        finish(params, settings, folder, held_out, measured_on)
 
 
-def finish(
-    params: Params, settings: Settings, folder: Path, training: World, held_out: World, measured_on: str
-) -> None:
+def finish(params: Params, settings: Settings, folder: Path, held_out: World, measured_on: str) -> None:
     """Write the model, score it, and show in the folder and on the screen what it has learnt."""
     save(params, folder / "model.safetensors")
     print(f"Scoring the model on {measured_on} ...", flush=True)
-    baseline = measure_baseline(training, settings.config, 4 * CLIPS_SCORED)
-    measures = list_measures(evaluate(params, held_out, baseline, CLIPS_SCORED), settings.is_standard)
+    measures = list_measures(evaluate(params, held_out, clips=CLIPS_SCORED), settings.is_standard)
     report = show_results(folder, params, held_out, measures, measured_on, settings.command)
     print_measures(measures)
     print(f"\nOpen {report} in a browser.")

@@ -25,10 +25,10 @@ from minitvlt.config import Config
 from minitvlt.files import write_atomically
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.metrics import rank_relevant
+from minitvlt.training.evaluation import score_retrieval
+from minitvlt.training.metrics import compute_ranks
 from minitvlt.training.retrieval import find_head, score_all_pairs
 from minitvlt.training.runs import check_unused
-from minitvlt.training.scoring import score_ranks
 from minitvlt.views.plotting import plot_matching, save_figure
 from minitvlt.views.report import Measure
 from minitvlt.views.results import print_measures
@@ -107,17 +107,21 @@ def measure(params: Params, source: Path, folder: Path) -> None:
     if labels is not None:
         is_right = np.array([[labels[i] == labels[j] for j in numbers] for i in numbers])
     figures = {
-        "sound to video": score_ranks(scores, is_right),
-        "video to sound": score_ranks(scores.T, is_right.T),
+        "sound to video": score_retrieval(scores, is_right),
+        "video to sound": score_retrieval(scores.T, is_right.T),
     }
     write_scores(folder / "scores.csv", scores, names)
     write_lines(folder / "ranks.jsonl", describe_ranks(scores, is_right, names))
-    values = {way: {figure.name: figure.value for figure in found} for way, found in figures.items()}
+    values = {way: {name: metric.value for name, metric in found.items()} for way, found in figures.items()}
     write_text(folder / "recall.json", json.dumps(values, indent=2) + "\n")
     save_figure(draw_scores(scores, examples), folder / "matching.png")
     print(f"{len(names)} clips, {scores.size:,} pairs")
     print_measures(
-        [Measure(f"{way}, {f.name}", f.value, f.chance) for way, found in figures.items() for f in found]
+        [
+            Measure(f"{way}, {name}", *found)
+            for way, metrics in figures.items()
+            for name, found in metrics.items()
+        ]
     )
     print(f"\nWrote all scores, the rank of each clip and a picture into {folder}.")
 
@@ -152,7 +156,7 @@ def describe_ranks(
     scores: Float[np.ndarray, "n n"], is_right: Bool[np.ndarray, "n n"], names: list[str]
 ) -> list[dict[str, Any]]:
     """Say for each clip on which place the right video and the right sound come, and which comes first."""
-    places = rank_relevant(scores, is_right) + 1, rank_relevant(scores.T, is_right.T) + 1
+    places = compute_ranks(scores, is_right), compute_ranks(scores.T, is_right.T)
     best = scores.argmax(axis=1), scores.argmax(axis=0)
     return [
         {

@@ -1,6 +1,7 @@
 """What a finished run shows: pictures of training, reconstruction and matching, sounds, and a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_au
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, paste_visible
 from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.waveforms import write_wav
-from minitvlt.training.batches import World
+from minitvlt.training.batches import World, draw_batch
 from minitvlt.training.engine import move_beside
-from minitvlt.training.evaluation import GROUP, Scores, cut_groups, draw_evaluation_batch
+from minitvlt.training.evaluation import GROUP, Metric, cut_groups, draw_held_out
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.training.trainer import METRICS, read_metrics
 from minitvlt.views.plotting import plot_curves, plot_matching, plot_reconstruction, save_figure, spread_mask
@@ -77,7 +78,7 @@ def show_results(
 def draw_illustrations(folder: Path, params: Params, world: World) -> tuple[list[Illustration], list[Sound]]:
     """Draw one picture for each task that the model has, and write the sounds that go with them."""
     config = params.config
-    batch = draw_evaluation_batch(world, config, GROUP)
+    batch = next(draw_held_out(partial(draw_batch, world, config), GROUP))
     illustrations, sounds = [], []
     if config.task_mae:
         shown = cut_groups(batch, CLIPS_SHOWN)[0]
@@ -91,19 +92,19 @@ def draw_illustrations(folder: Path, params: Params, world: World) -> tuple[list
     return illustrations, sounds
 
 
-def list_measures(scores: Scores, has_goals: bool) -> list[Measure]:
-    """Name the final figures, beside what guessing gives and the goals that the default run has."""
-    listed = (
-        ("matching accuracy", scores.match_accuracy, 0.5, 0.93),
-        ("sound to video, recall@1 of 16", scores.recall_at_1, 1 / 16, 0.75),
-        ("hidden video, error against the mean", scores.video_error, 1.0, 0.55),
-        ("hidden sound, error against the mean", scores.audio_error, 1.0, 0.35),
-    )
-    return [
-        Measure(name, value, chance, goal if has_goals else None)
-        for name, value, chance, goal in listed
-        if value is not None
-    ]
+# What the default run is to reach
+GOALS = {
+    "matching accuracy": 0.93,
+    "audio to video, recall@1 of 16": 0.75,
+    "hidden video, relative error": 0.55,
+    "hidden audio, relative error": 0.35,
+}
+
+
+def list_measures(metrics: Mapping[str, Metric], has_goals: bool) -> list[Measure]:
+    """List the metrics, beside their chance levels and the goals that the default run has."""
+    goals = GOALS if has_goals else {}
+    return [Measure(name, *metric, goals.get(name)) for name, metric in metrics.items()]
 
 
 def print_measures(measures: list[Measure]) -> None:

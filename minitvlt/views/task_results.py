@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
+from minitvlt.training.evaluation import describe_predictions, score_predictions
 from minitvlt.training.finetuning import LOGGED, Task
 from minitvlt.training.runs import TaskSettings
-from minitvlt.training.scoring import describe_predictions, score_task
 from minitvlt.training.trainer import METRICS, read_metrics
 from minitvlt.views.plotting import plot_curves, plot_matching, save_figure
 from minitvlt.views.report import Illustration, Measure, Summary, write_report
@@ -62,7 +62,7 @@ ANSWERS_TEXTS = {
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model answered for clips, and the truth; see `minitvlt.training.finetuning.answer`"""
+    """What a model answered for clips, and the truth; see `minitvlt.training.evaluation.predict`"""
 
     task: Task
     predictions: Float[np.ndarray, "clips outputs"]
@@ -74,20 +74,14 @@ def list_task_measures(answers: Answers, settings: TaskSettings) -> list[Measure
     """Name the figures, beside what guessing gives and the goals that the standard runs have."""
     task = answers.task
     named, goal = GOALS.get(settings.task, ("", None)) if settings.is_standard else ("", None)
-    figures = score_task(task.loss_type, answers.predictions, answers.labels, task.names)
-    return [
-        Measure(figure.name, figure.value, figure.chance, goal if figure.name == named else None)
-        for figure in figures
-    ]
+    metrics = score_predictions(task, answers.predictions, answers.labels)
+    return [Measure(name, *metric, goal if name == named else None) for name, metric in metrics.items()]
 
 
 def write_answers(folder: Path, answers: Answers, measures: Sequence[Measure]) -> None:
     """Write `scores.json`, the figures, and `predictions.jsonl`, a line for each clip."""
     figures = {measure.name: measure.value for measure in measures}
-    task = answers.task
-    lines = describe_predictions(
-        task.loss_type, answers.predictions, answers.labels, task.names, answers.clips
-    )
+    lines = describe_predictions(answers.task, answers.predictions, answers.labels, answers.clips)
     texts = {
         "scores.json": json.dumps(figures, indent=2) + "\n",
         "predictions.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
@@ -101,7 +95,7 @@ def show_answers(
 ) -> Path:
     """Draw training and answers into the folder of a run, and write its `report.html`; returns its path."""
     task, metrics = answers.task, read_metrics(folder / METRICS)
-    panels = list_task_curves(LOGGED[task.loss_type][0])
+    panels = list_task_curves(LOGGED[task.loss_type])
     illustrations = [
         Illustration(save_figure(plot_curves(metrics, panels), folder / "curves.png"), *CURVES_TEXT)
     ]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from minitvlt.__main__ import main
-from minitvlt.checkpoints.native import load, save
+from minitvlt.checkpoints.native import load, load_arrays, save
 from minitvlt.commands import finetune
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
 from minitvlt.signals.clips import Clip, write_clip, write_wav
-from minitvlt.training.finetuning import FINETUNING, read_label_names
+from minitvlt.training.finetuning import FINETUNING
 from minitvlt.training.runs import TaskSettings, read_settings
 from minitvlt.training.trainer import read_metrics
 from minitvlt.views.task_results import GOALS
@@ -116,7 +116,8 @@ def test_the_checkpoint_holds_encoder_and_head_and_the_names_of_its_labels(undra
     assert start("shape") == 0
     tuned = load("finetuned/model.safetensors")
     assert tuned.decoder is tuned.matching is None and tuned.config.loss_type == "classification"
-    assert read_label_names("finetuned/model.safetensors") == ("circle", "square", "triangle", "cross")
+    names = load_arrays("finetuned/model.safetensors")[1]["label_names"]
+    assert names == ["circle", "square", "triangle", "cross"]
     assert start("motion", "--out", "again") == 0
     words = ["--checkpoint", "finetuned/model.safetensors", "--steps", "2", "--batch", "3", "--out", "third"]
     assert main(["finetune", "colour", *words]) == 0
@@ -262,7 +263,7 @@ def test_every_task_is_learnt_from_a_label_file(undrawn, clips, capsys, task, la
         "labels": ("bright", "odd"),
         "soft-labels": ("bright", "dark"),
     }
-    assert read_label_names("finetuned/model.safetensors") == names.get(task, ())
+    assert load_arrays("finetuned/model.safetensors")[1]["label_names"] == list(names.get(task, ()))
 
 
 @needs_av
@@ -302,7 +303,7 @@ def test_ranking_refuses_sounds_without_pictures(clips, capsys):
     rows = [{"audio": "tone.wav", "split": split} for split in ("test", "train", "train")]
     Path("clips/sounds.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     words = ("ranking", "--data", "clips/sounds.jsonl", "--checkpoint", "model.safetensors")
-    assert "Ranking takes pictures and sound" in refuse(capsys, *words)
+    assert "Ranking needs video and audio" in refuse(capsys, *words)
 
 
 # Requests that cannot be met

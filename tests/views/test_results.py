@@ -13,7 +13,8 @@ from minitvlt.model.parameters import init
 from minitvlt.model.pretraining import autoencode
 from minitvlt.signals.prepare import Examples
 from minitvlt.signals.waveforms import read_wav
-from minitvlt.training.evaluation import Scores, draw_evaluation_batch
+from minitvlt.training.batches import draw_batch
+from minitvlt.training.evaluation import Metric
 from minitvlt.views import results
 from minitvlt.views.results import complete, count_real_steps, list_measures, make_audible, show_results
 
@@ -35,7 +36,11 @@ CONFIG = Config.tiny(
     decoder_num_attention_heads=2,
     decoder_intermediate_size=7,
 )
-SCORES = Scores(0.91, 0.5, 0.75, None, clips=80)
+METRICS = {
+    "matching accuracy": Metric(0.91, 0.5),
+    "audio to video, recall@1 of 16": Metric(0.5, 1 / 16),
+    "hidden video, relative error": Metric(0.75, 1.0),
+}
 
 
 class NoiseWorld:
@@ -53,7 +58,7 @@ class NoiseWorld:
 
 def test_completing_keeps_what_was_shown_and_predicts_what_was_hidden():
     params = init(CONFIG, seed=1)
-    batch = draw_evaluation_batch(NoiseWorld(), CONFIG, 2)
+    batch = draw_batch(NoiseWorld(), CONFIG, np.random.default_rng(0), 2)
     video, audio = complete(params, batch)
     video_rows, audio_rows = autoencode(params, batch)
     for b in range(2):
@@ -77,7 +82,7 @@ def test_completing_keeps_what_was_shown_and_predicts_what_was_hidden():
 
 
 def test_torch_completes_the_same():
-    params, batch = init(CONFIG, seed=1), draw_evaluation_batch(NoiseWorld(), CONFIG, 2)
+    params, batch = init(CONFIG, seed=1), draw_batch(NoiseWorld(), CONFIG, np.random.default_rng(0), 2)
     for ours, theirs in zip(
         complete(params, batch), complete(to_backend(params, "torch"), batch), strict=True
     ):
@@ -85,14 +90,15 @@ def test_torch_completes_the_same():
 
 
 def test_padding_is_not_heard():
-    full, padded = (draw_evaluation_batch(NoiseWorld(is_padded), CONFIG, 2) for is_padded in (False, True))
+    worlds = NoiseWorld(False), NoiseWorld(True)
+    full, padded = (draw_batch(world, CONFIG, np.random.default_rng(0), 2) for world in worlds)
     assert count_real_steps(CONFIG, full) == 12
     assert count_real_steps(CONFIG, padded) == 4
     assert make_audible(CONFIG, padded.audio[0, 0, :4]).shape == (4 * 32,)
 
 
 def test_measures_that_the_model_lacks_are_left_out_and_goals_are_only_the_standard_runs():
-    with_goals, without = list_measures(SCORES, True), list_measures(SCORES, False)
+    with_goals, without = list_measures(METRICS, True), list_measures(METRICS, False)
     assert [measure.value for measure in with_goals] == [0.91, 0.5, 0.75]
     assert [measure.goal for measure in with_goals] == [0.93, 0.75, 0.55]
     assert without == [replace(measure, goal=None) for measure in with_goals]
@@ -107,7 +113,7 @@ def run(tmp_path) -> Path:
 
 def test_everything_is_shown(run):
     report = show_results(
-        run, init(CONFIG), NoiseWorld(True), list_measures(SCORES, True), "7 clips", "a <b>"
+        run, init(CONFIG), NoiseWorld(True), list_measures(METRICS, True), "7 clips", "a <b>"
     )
     assert report == run / "report.html"
     assert {path.name for path in run.iterdir()} == {
@@ -126,7 +132,7 @@ def test_everything_is_shown(run):
 
 
 def test_the_same_run_gives_the_same_files(run):
-    arguments = (init(CONFIG), NoiseWorld(), list_measures(SCORES, False), "7 clips", "command")
+    arguments = (init(CONFIG), NoiseWorld(), list_measures(METRICS, False), "7 clips", "command")
     show_results(run, *arguments)
     first = {path.name: path.read_bytes() for path in run.iterdir()}
     show_results(run, *arguments)

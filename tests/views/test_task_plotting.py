@@ -99,7 +99,7 @@ def test_of_a_long_video_six_frames_are_shown_the_first_and_the_last_among_them(
 
 @pytest.mark.parametrize("loss_type", LOGGED)
 def test_every_task_has_curves(loss_type):
-    logged = LOGGED[loss_type][0]
+    logged = LOGGED[loss_type]
     metrics = [{"step": 1, "loss": 2.0, logged: 0.5, "learning_rate": 0.1, "gradient_norm": 1.0}] * 3
     panels = plot_curves(metrics, list_task_curves(logged)).axes
     assert len(panels) == 4 and all(axes.lines for axes in panels)
