@@ -92,7 +92,7 @@ def test_a_run_leaves_a_folder_with_everything(capsys):
     assert {path.name for path in Path("run").iterdir()} == ALL
     assert set(Path().iterdir()) == {Path("run"), Path("small.json")}
     out, err = capsys.readouterr()
-    for figure in ("matching accuracy", "recall@1", "hidden video", "hidden sound", "chance"):
+    for figure in ("matching accuracy", "recall@1", "hidden video", "hidden audio", "chance"):
         assert figure in out
     assert "16 held-out clips" in out and "run/report.html" in out
     assert "4/4" in err
