@@ -39,21 +39,10 @@ from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
 from minitvlt.training.batches import draw_batch, make_batch
 from minitvlt.training.engine import Execution
-from minitvlt.training.evaluation import evaluate, measure_baseline
-from minitvlt.training.finetuning import (
-    EMBEDDED_TASKS,
-    FINETUNING,
-    Task,
-    answer,
-    evaluate_task,
-    finetune,
-    make_objective,
-    prepare_params,
-    read_label_names,
-)
+from minitvlt.training.evaluation import evaluate
+from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, finetune
 from minitvlt.training.optimizer import Recipe
 from minitvlt.training.retrieval import score_all_pairs
-from minitvlt.training.scoring import Figure, score_ranks, score_task
 from minitvlt.training.trainer import train
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.label_files import read_labels
@@ -68,7 +57,6 @@ __all__ = [
     "Config",
     "Examples",
     "Execution",
-    "Figure",
     "FolderWorld",
     "LabelledClip",
     "LabelledWorld",
@@ -84,13 +72,11 @@ __all__ = [
     "TaskOutput",
     "add_classifier",
     "add_ranking",
-    "answer",
     "autoencode",
     "classify",
     "draw_batch",
     "encode",
     "evaluate",
-    "evaluate_task",
     "find_speech",
     "finetune",
     "flatten",
@@ -105,21 +91,17 @@ __all__ = [
     "load_any",
     "log_mel_spectrogram",
     "make_batch",
-    "make_objective",
     "map_tree",
-    "measure_baseline",
     "paste_visible",
     "patchify_audio",
     "patchify_video",
     "prepare",
     "prepare_audio",
-    "prepare_params",
     "prepare_video",
     "pretraining_loss",
     "random_masking",
     "rank_videos",
     "read_clip",
-    "read_label_names",
     "read_labels",
     "reconstruct_waveform",
     "register_backend",
@@ -127,8 +109,6 @@ __all__ = [
     "save",
     "score_all_pairs",
     "score_matches",
-    "score_ranks",
-    "score_task",
     "span_masking",
     "task_loss",
     "to_backend",

@@ -224,13 +224,13 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 # diagonal stands out. The titles count the sounds that rank their own video first, of sixteen; luck is one.
 
 # %% tags=["volatile"]
-from minitvlt.training.evaluation import rank_own
+from minitvlt.training.metrics import compute_ranks
 
 figure, axes = new_axes(1, 5, (11, 2.8), x="video")
 for one, (step, model) in zip(axes, kept.items(), strict=True):
     scores = mt.score_all_pairs(model, shown)
     one.imshow(scores, cmap="Greys")
-    one.set(title=f"{step} steps: {(rank_own(scores) == 0).sum()}", xticks=[], yticks=[])
+    one.set(title=f"{step} steps: {(compute_ranks(scores) == 1).sum()}", xticks=[], yticks=[])
 axes[0].set_ylabel("sound")
 show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal.")
 
@@ -242,16 +242,14 @@ show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal."
 # each place, so 1 is what one gets without looking.
 
 # %% tags=["volatile"]
-baseline = mt.measure_baseline(world, config, 512)
 for step in (0, 900):
-    scores = mt.evaluate(kept[step], exam, baseline, clips=256)
-    print(f"after {step:3} steps: matching {scores.match_accuracy:.2f} (chance 0.50), "
-          f"first of 16 {scores.recall_at_1:.2f} (chance 0.06), "
-          f"error of video {scores.video_error:.2f}, of sound {scores.audio_error:.2f}")  # fmt: skip
+    metrics = mt.evaluate(kept[step], exam, clips=256)
+    for name, metric in metrics.items():
+        print(f"after {step:3} steps: {name:<32}{metric.value:.2f} (chance {metric.chance:.2f})")
 
 # %%
-print("matching well above chance:", scores.match_accuracy > 0.75)
-print("hidden sound much better than the average:", scores.audio_error < 0.7)
+print("matching well above chance:", metrics["matching accuracy"].value > 0.75)
+print("hidden sound much better than the average:", metrics["hidden audio, relative error"].value < 0.7)
 
 # %% [markdown]
 # The default run of the package, `minitvlt pretrain`, does the same for 1800 steps of 64 clips with up to two

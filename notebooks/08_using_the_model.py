@@ -111,12 +111,12 @@ show(figure, "Three frames of videos, each with the four best sounds beside it."
 
 # %% tags=["volatile"]
 from minitvlt.training.evaluation import cut_groups
-from minitvlt.training.metrics import rank_own
+from minitvlt.training.metrics import compute_ranks
 
 all_clips = mt.make_batch(exam, config, np.random.default_rng(0))
 groups = [mt.score_all_pairs(params, group) for group in cut_groups(all_clips, 16)[:16]]
-to_video = np.mean([rank_own(square) == 0 for square in groups])
-to_sound = np.mean([rank_own(square.T) == 0 for square in groups])
+to_video = np.mean([compute_ranks(square) == 1 for square in groups])
+to_sound = np.mean([compute_ranks(square.T) == 1 for square in groups])
 print(f"sound to video {to_video:.2f}, video to sound {to_sound:.2f}")
 
 # %%
@@ -126,11 +126,11 @@ print("both above 0.8:", bool(min(to_video, to_sound) > 0.8))
 # ## A new head
 #
 # For other questions the model gets a new head: a small network that reads `cls` and gives one number $z_k$
-# for each of $K$ possible answers. `prepare_params` throws the decoder and the matching head away and puts
+# for each of $K$ possible answers. `replace_head` throws the decoder and the matching head away and puts
 # the new one in, with random numbers. The encoder stays, and is trained on together with the head.
 
 # %%
-from minitvlt.training.finetuning import EMBEDDED_TASKS, make_objective, prepare_params
+from minitvlt.training.finetuning import EMBEDDED_TASKS, make_objective, replace_head
 
 for name in ("shape", "valence", "attributes"):
     task = EMBEDDED_TASKS[name]
@@ -160,7 +160,7 @@ from minitvlt.training.trainer import METRICS, read_metrics
 def tune(name, start, steps):
     task, folder = EMBEDDED_TASKS[name], Path(tempfile.mkdtemp())
     recipe = mt.Recipe(steps=steps, batch_size=32, learning_rate=2e-3, warmup_steps=20)
-    begin, objective = prepare_params(start, task), make_objective(task)
+    begin, objective = replace_head(start, task), make_objective(task)
     with threadpool_limits(1):
         tuned = mt.train(begin, world, recipe, folder, show_progress=False, objective=objective)
     return tuned, read_metrics(folder / METRICS)

@@ -1,142 +1,259 @@
-"""How good a pre-trained model is: on clips that training never showed, in numbers that mean something."""
+"""Evaluation on clips that training has not seen: each metric beside its chance level."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from math import comb
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import map_tree, to_backend
-from minitvlt.config import Config
-from minitvlt.model.parameters import Params, count_patch_values
+from minitvlt.model.parameters import Params
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
+from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import World, draw_batch
+from minitvlt.training import metrics
+from minitvlt.training.batches import World, draw_batch, join_examples
 from minitvlt.training.engine import move_beside
-from minitvlt.training.metrics import rank_own
+from minitvlt.training.finetuning import Task, get_labels
 from minitvlt.training.retrieval import score_all_pairs
 
-BATCH = 64  # clips; keeps the memory small
-GROUP = 16  # clips among which each sound looks for its video
-EVALUATION = 1  # third number of the seeds, so that no draw is one of training's
+BATCH = 64  # clips in memory at a time
+GROUP = 16  # clips among which the video of each audio is searched
+EVALUATION = 1  # third number of the seeds: those of training have two, so no draw is one of training's
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Held-out results; None where the model lacks the task or nothing was hidden"""
+class Metric(NamedTuple):
+    """The value of a metric, and its value for the best prediction that is the same for all clips"""
 
-    match_accuracy: float | None  # share of pairs, half of them swapped, that are told right; chance 0.5
-    recall_at_1: float | None  # share of sounds that rank their own video first in a group of 16; chance 1/16
-    video_error: float | None  # squared error of hidden patches, relative to predicting each position's mean
-    audio_error: float | None
-    clips: int
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """The mean of every patch position over training clips: what one can predict without looking"""
-
-    video: Float[np.ndarray, "Nv video_values"]
-    audio: Float[np.ndarray, "Na audio_values"]
+    value: float
+    chance: float
 
 
 def evaluate(
-    params: Params,
-    world: World,
-    baseline: Baseline,
-    clips: int = 512,
-    seed: int = 0,
-) -> Scores:
-    """Score a model on clips of a held-out world.
+    params: Params, world: World, task: Task | None = None, clips: int = 512, seed: int = 0
+) -> dict[str, Metric]:
+    """Measure a model on clips of a held-out world: for a task, or by the objectives of pre-training.
 
     Args:
-        params: the model; where its parameters live, the work is done.
+        params: a pre-trained model, or with a task a fine-tuned one, on any backend.
         world: where the clips come from.
-        baseline: what reconstruction is compared with.
-        clips: how many; retrieval uses whole groups of 16, or one smaller group where there are fewer clips.
-        seed: which clips, which of them are swapped and what is hidden.
+        task: what the model was fine-tuned for; None: matching and masked autoencoding, those that it has.
+        clips: how many to draw.
+        seed: decides which clips are drawn, which pairs are mixed and which patches are hidden.
+
+    Returns:
+        Metrics under their names; see `score_predictions`, `measure_matching` and `measure_autoencoding`.
+
+    Raises:
+        ValueError: no clips, a head that is missing, clips or labels that do not fit, predictions that are
+            not finite.
     """
-    config, right, ranks, errors = params.config, 0, [], np.zeros((2, 2))
+    if clips < 1:
+        raise ValueError(f"Expected at least 1 clip to evaluate on, got {clips}.")
+    if task is not None:
+        return score_predictions(task, *predict(params, task, draw_held_out(world.sample, clips, seed)))
+    measured, draw = {}, partial(draw_batch, world, params.config)
+    if params.config.task_matching:
+        measured |= measure_matching(params, draw_held_out(draw, clips, seed), min(clips, GROUP))
+    if params.config.task_mae:
+        measured |= measure_autoencoding(params, draw_held_out(draw, clips, seed))
+    return measured
+
+
+def draw_held_out(draw: Callable[..., Any], clips: int, seed: int = 0) -> Iterator[Any]:
+    """Draw clips by `draw(rng, count)`, at most 64 at a time; never those of training, even in one world."""
     for number, start in enumerate(range(0, clips, BATCH)):
-        batch = draw_evaluation_batch(world, config, min(BATCH, clips - start), seed, number)
-        if config.task_matching:
-            right += count_right(params, batch)
-            groups = cut_groups(batch, min(clips, GROUP))
-            ranks += [rank_own(score_all_pairs(params, group)) for group in groups]
-        if config.task_mae:
-            predictions = to_backend(autoencode(params, move_beside(params, batch)), "numpy")
-            errors += measure_errors(config, batch, predictions, baseline)
-    error, reference = errors
-    relative = [float(e / r) if r else None for e, r in zip(error, reference, strict=True)]
-    return Scores(
-        match_accuracy=right / clips if config.task_matching else None,
-        recall_at_1=float(np.mean(np.concatenate(ranks) == 0)) if ranks else None,
-        video_error=relative[0],
-        audio_error=relative[1],
-        clips=clips,
-    )
+        yield draw(np.random.default_rng([seed, number, EVALUATION]), min(BATCH, clips - start))
 
 
-def draw_evaluation_batch(
-    world: World, config: Config, count: int, seed: int = 0, number: int = 0
-) -> PretrainingBatch:
-    """Draw the batch of a number, never one that training draws, even where both share one world."""
-    return draw_batch(world, config, np.random.default_rng([seed, number, EVALUATION]), count)
+# ---- pre-training
 
 
-def measure_baseline(world: World, config: Config, clips: int = 2048, seed: int = 1) -> Baseline:
-    """Average the real patches of every position over clips of the training world."""
-    sizes = (config.num_frames * math.prod(config.image_grid), math.prod(config.audio_grid))
-    sums = [np.zeros((N, values)) for N, values in zip(sizes, count_patch_values(config), strict=True)]
-    counts = [np.full((N, 1), 1e-9) for N in sizes]  # a position that no clip reaches has the mean 0
-    for number, start in enumerate(range(0, clips, BATCH)):
-        rng = np.random.default_rng([seed, number, EVALUATION])
-        examples = world.sample(rng, min(BATCH, clips - start))
-        masks = (examples.video_mask, examples.audio_mask)
-        for m, (rows, mask) in enumerate(zip(_cut_patches(examples, config), masks, strict=True)):
-            N = rows.shape[1]
-            is_real = np.ones(rows.shape[:2], bool) if mask is None else mask
-            sums[m][:N] += np.sum(rows * is_real[:, :, None], axis=0)
-            counts[m][:N] += np.sum(is_real, axis=0)[:, None]
-    return Baseline(*((total / count).astype(np.float32) for total, count in zip(sums, counts, strict=True)))
+def measure_matching(
+    params: Params, batches: Iterable[PretrainingBatch], group: int = GROUP
+) -> dict[str, Metric]:
+    """Measure vision-audio matching (TVLT, section 4.1).
 
-
-def measure_errors(
-    config: Config,
-    batch: PretrainingBatch,
-    predictions: tuple[Float[np.ndarray, "B Nv video_values"], Float[np.ndarray, "B Na audio_values"]],
-    baseline: Baseline,
-) -> Float[np.ndarray, "2 2"]:
-    """Sum the squared error over hidden patches: of the predictions and (second row) of the baseline.
-
-    The first column is the video's, the second the sound's.
+    The accuracy is over pairs, half of which are mixed. Recall@1 is the fraction of audio clips whose own
+    video has the highest score of a group of so many clips; an incomplete group is left out.
     """
-    errors = np.zeros((2, 2))
-    hidden = (batch.video_masking.is_hidden, batch.audio_masking.is_hidden)
-    means = (baseline.video, baseline.audio)
-    for m, rows in enumerate(_cut_patches(batch, config)):
-        errors[0, m] = np.sum((predictions[m] - rows)[hidden[m]] ** 2)
-        errors[1, m] = np.sum((means[m][: rows.shape[1]] - rows)[hidden[m]] ** 2)
-    return errors
-
-
-def _cut_patches(clips: Examples | PretrainingBatch, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    video = patchify_video(clips.video, config.image_patch_size)
-    return video, patchify_audio(clips.audio, config.audio_patch_size)
-
-
-def count_right(params: Params, batch: PretrainingBatch) -> int:
-    """Count the pairs, half of them swapped, of which the model tells rightly whether they match."""
-    pairs = (batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
-    logits = to_backend(score_matches(params, *move_beside(params, pairs)), "numpy")
-    return int(np.sum((logits > 0) == batch.is_match))
+    is_correct, ranks = [], []
+    for batch in batches:
+        pairs = (batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
+        logits = to_backend(score_matches(params, *move_beside(params, pairs)), "numpy")
+        is_correct.append((logits > 0) == batch.is_match)
+        ranks += [metrics.compute_ranks(score_all_pairs(params, clips)) for clips in cut_groups(batch, group)]
+    accuracy, recall = float(np.mean(np.concatenate(is_correct))), float(np.mean(np.concatenate(ranks) == 1))
+    return {
+        "matching accuracy": Metric(accuracy, 0.5),
+        f"audio to video, recall@1 of {group}": Metric(recall, 1 / group),
+    }
 
 
 def cut_groups(batch: PretrainingBatch, size: int) -> list[PretrainingBatch]:
-    """Cut a batch into groups of so many clips; the rest is left out."""
-    B = len(batch.audio)
-    return [
-        map_tree(lambda array, start=start: array[start : start + size], batch)
-        for start in range(0, B - size + 1, size)
-    ]
+    """Cut a batch into groups of `size` clips; an incomplete last group is left out."""
+    starts = range(0, len(batch.audio) - size + 1, size)
+    return [map_tree(lambda array, start=start: array[start : start + size], batch) for start in starts]
+
+
+def measure_autoencoding(params: Params, batches: Iterable[PretrainingBatch]) -> dict[str, Metric]:
+    """Measure masked autoencoding (TVLT, section 4.2): the relative squared error of hidden patches.
+
+    It is Σ (prediction - patch)² / Σ (mean - patch)², with the mean of the hidden patches of each position
+    over the clips of a batch: 1 is what a model reaches that does not look at the clip. Where nothing is
+    hidden, or all clips are the same, it is left out.
+    """
+    config, errors = params.config, np.zeros((2, 2))
+    for batch in batches:
+        predictions = to_backend(autoencode(params, move_beside(params, batch)), "numpy")
+        video = patchify_video(batch.video, config.image_patch_size)
+        audio = patchify_audio(batch.audio, config.audio_patch_size)
+        errors[0] += sum_squared_errors(video, predictions[0], batch.video_masking.is_hidden)
+        errors[1] += sum_squared_errors(audio, predictions[1], batch.audio_masking.is_hidden)
+    return {
+        f"hidden {name}, relative error": Metric(float(error / reference), 1.0)
+        for name, (error, reference) in zip(("video", "audio"), errors, strict=True)
+        if reference > 0
+    }
+
+
+def sum_squared_errors(
+    patches: Float[np.ndarray, "B N values"],
+    predictions: Float[np.ndarray, "B N values"],
+    is_hidden: Bool[np.ndarray, "B N"],
+) -> Float[np.ndarray, "2"]:
+    """Sum the squared errors of hidden patches: of the predictions, and of the mean of each position."""
+    hidden = is_hidden[:, :, None]  # (*is_hidden.shape, 1)
+    count = np.maximum(np.sum(hidden, axis=0), 1)  # (patches.shape[1], 1)
+    mean = np.sum(patches, axis=0, where=hidden, dtype=np.float64) / count  # (*patches.shape[1:],)
+    errors = (predictions - patches, mean - patches)
+    return np.array([np.sum(error**2, where=hidden, dtype=np.float64) for error in errors])  # (2,)
+
+
+# ---- tasks
+
+
+def predict(
+    params: Params, task: Task, batches: Iterable[Examples]
+) -> tuple[Float[np.ndarray, "clips outputs"], Shaped[np.ndarray, "clips *labels"] | None]:
+    """Compute the outputs of a fine-tuned model's head, a row for each clip, and collect the labels.
+
+    For ranking the rows are the scores of each audio with all videos; the labels are None, because the video
+    of audio i is video i.
+    """
+    if task.loss_type == "ranking":
+        return score_all_pairs(params, join_examples(list(batches), params.config)), None
+    outputs, labels = [], []
+    for clips in batches:
+        arrays = move_beside(params, (clips.video, clips.audio, clips.video_mask, clips.audio_mask))
+        outputs.append(to_backend(classify(params, *arrays), "numpy", dtype="float32"))
+        labels.append(get_labels(clips, task))
+    return np.concatenate(outputs), np.concatenate(labels)
+
+
+def score_predictions(
+    task: Task,
+    outputs: Float[np.ndarray, "clips outputs"],
+    labels: Shaped[np.ndarray, "clips *labels"] | None,
+) -> dict[str, Metric]:
+    """Compute the metrics of a task from what `predict` returns.
+
+    Chance is what the best constant prediction reaches: the most frequent class, the mean, every label for
+    every clip, the answer with the highest mean score; for ranking, a random order.
+
+    Raises:
+        ValueError: outputs that are not finite, or an unknown task.
+    """
+    if task.loss_type == "ranking":
+        return score_retrieval(outputs)
+    if not np.isfinite(outputs).all():
+        raise ValueError("Expected finite outputs, got NaN or infinity: the model has diverged.")
+    best = np.argmax(outputs, axis=1)
+    match task.loss_type:
+        case "classification":
+            accuracy = metrics.compute_accuracy(best, labels)
+            return {"accuracy": Metric(accuracy, float(np.bincount(labels).max() / len(labels)))}
+        case "soft-labels":
+            accuracy = metrics.compute_vqa_accuracy(best, labels)
+            return {"VQA accuracy": Metric(accuracy, float(np.mean(labels, axis=0).max()))}
+        case "regression":
+            return score_regression(outputs[:, 0], labels.reshape(len(outputs)))
+        case "labels":
+            return score_labels(outputs > 0, labels.astype(bool), task.names)
+    raise ValueError(f"There are no metrics for {task.loss_type!r}.")
+
+
+def score_regression(outputs: Float[np.ndarray, " B"], targets: Float[np.ndarray, " B"]) -> dict[str, Metric]:
+    """Pearson correlation, and mean absolute error beside that of the mean."""
+    error = metrics.compute_mean_absolute_error(outputs, targets)
+    chance = float(np.mean(np.abs(targets - targets.mean())))
+    correlation = metrics.compute_pearson(outputs, targets)
+    return {"Pearson correlation": Metric(correlation, 0.0), "mean absolute error": Metric(error, chance)}
+
+
+def score_labels(
+    predictions: Bool[np.ndarray, "clips k"], targets: Bool[np.ndarray, "clips k"], names: Sequence[str]
+) -> dict[str, Metric]:
+    """F1 and weighted accuracy, as means over the labels (macro averages), and F1 of each label."""
+    f1, chance = (metrics.compute_f1(p, targets) for p in (predictions, np.ones_like(predictions)))
+    accuracy = metrics.compute_weighted_accuracy(predictions, targets)
+    return {
+        "mean F1": Metric(float(np.mean(f1)), float(np.mean(chance))),
+        "mean weighted accuracy": Metric(float(np.mean(accuracy)), 0.5),
+        **{f"F1 of {name}": Metric(float(f1[i]), float(chance[i])) for i, name in enumerate(names)},
+    }
+
+
+def score_retrieval(
+    scores: Float[np.ndarray, "queries items"], is_relevant: Bool[np.ndarray, "queries items"] | None = None
+) -> dict[str, Metric]:
+    """Recall among the first 1, 5 and 10 items, and the median rank of the first relevant item.
+
+    Chance is the mean over all orders of the items: with r of n relevant, C(n - r, k) / C(n, k) of the orders
+    have none among the first k, and the first relevant one has the mean rank (n + 1) / (r + 1).
+    """
+    ranks, n = metrics.compute_ranks(scores, is_relevant), scores.shape[1]
+    relevant = np.ones(n, int) if is_relevant is None else np.sum(is_relevant, axis=1)
+    scored = {}
+    for k in (1, 5, 10):
+        misses = [comb(n - int(r), k) / comb(n, min(k, n)) for r in relevant]
+        scored[f"recall@{k} of {n}"] = Metric(metrics.compute_recall(ranks, k), 1 - float(np.mean(misses)))
+    chance = float(np.mean((n + 1) / (relevant + 1)))
+    return {**scored, "median rank": Metric(float(np.median(ranks)), chance)}
+
+
+def describe_predictions(
+    task: Task,
+    outputs: Float[np.ndarray, "clips outputs"],
+    labels: Shaped[np.ndarray, "clips *labels"] | None,
+    clips: Sequence[str],
+) -> list[dict[str, Any]]:
+    """List the label, the prediction and the outputs of each clip, for a JSON file.
+
+    Classes and answers are given by their names; of independent labels, and of the answers that annotators
+    gave, those that hold. For ranking, the prediction is the clip whose video has the highest score, and the
+    rank of the clip's own video comes in place of the label.
+    """
+    best = np.argmax(outputs, axis=1)
+    if task.loss_type == "ranking":
+        ranks = metrics.compute_ranks(outputs).tolist()
+        lines = [{"rank": rank, "prediction": clips[b]} for rank, b in zip(ranks, best, strict=True)]
+    else:
+        predictions = best if task.loss_type in ("classification", "soft-labels") else outputs
+        pairs = zip(labels, predictions, strict=True)
+        lines = [{"label": name_values(task, a), "prediction": name_values(task, b)} for a, b in pairs]
+    rounded = np.round(outputs.astype(np.float64), 6).tolist()
+    described = zip(clips, lines, rounded, strict=True)
+    return [{"clip": clip, **line, "outputs": row} for clip, line, row in described]
+
+
+def name_values(task: Task, values: Shaped[np.ndarray, "*labels"] | np.generic) -> str | float | list[str]:
+    """Return the name of a class, the number of a regression, or the names with values above 0."""
+    if task.loss_type == "regression":
+        return round(float(np.reshape(values, ())), 6)
+    if np.ndim(values) == 0:
+        return task.names[int(values)]
+    return [name for name, value in zip(task.names, values, strict=True) if value > 0]

@@ -306,7 +306,7 @@ def test_bad_requests_are_refused(capsys, words, expected):
 def test_a_model_without_a_head_for_pairs_is_refused(capsys):
     write_films(2)
     save(init(CONFIG.replace(task_mae=True, task_matching=False)), "model.safetensors")
-    assert "no head for pairs" in refuse(capsys, "clips")
+    assert "no matching head" in refuse(capsys, "clips")
 
 
 def test_a_folder_in_which_nothing_can_be_used_is_refused(capsys):

@@ -16,7 +16,7 @@ from minitvlt.model.parameters import add_ranking, init
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import engine as engines
 from minitvlt.training.engine import Execution, check_execution, start_engine
-from minitvlt.training.finetuning import EMBEDDED_TASKS, make_objective, prepare_params
+from minitvlt.training.finetuning import EMBEDDED_TASKS, make_objective, replace_head
 from minitvlt.training.objectives import PRETRAINING
 from minitvlt.training.optimizer import count_decaying, from_vector, start_adamw, to_vector, update_adamw
 from minitvlt.training.trainer import draw_ahead, read_metrics, train
@@ -167,7 +167,7 @@ def test_bfloat16_rounds_products_and_no_loss_and_nothing_that_is_logged(name):
     pytest.importorskip("torch")
     params, objective = init(CONFIG, 5), PRETRAINING
     if name is not None:
-        params, objective = prepare_params(params, EMBEDDED_TASKS[name]), make_objective(EMBEDDED_TASKS[name])
+        params, objective = replace_head(params, EMBEDDED_TASKS[name]), make_objective(EMBEDDED_TASKS[name])
     numbers, gradient = compute(make_engine("torch", params, Execution("bfloat16")), objective=objective)
     assert {str(x.dtype) for x in (*numbers.values(), *gradient)} == {"torch.float32"}
 
@@ -203,13 +203,13 @@ assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
 # Each objective is traced, and then computed as it is: to trace takes a moment, and to compile half a minute.
 TRACED = """
 from tests.training.test_engine import CONFIG, EMBEDDED_TASKS, PRETRAINING, compute, init, make_engine
-from tests.training.test_engine import make_objective, prepare_params
+from tests.training.test_engine import make_objective, replace_head
 import torch
 
 torch._dynamo.config.error_on_recompile = True
 params = init(CONFIG, 5)
 works = {"pre-training": (params, PRETRAINING)}
-works |= {name: (prepare_params(params, task), make_objective(task)) for name, task in EMBEDDED_TASKS.items()}
+works |= {name: (replace_head(params, task), make_objective(task)) for name, task in EMBEDDED_TASKS.items()}
 for name, (params, objective) in works.items():
     torch.compiler.reset()
     engine = make_engine("torch", params)

@@ -1,227 +1,217 @@
-"""Figures mean what their names say: each is computed anew here, by loops, from scores that are known."""
+"""Metrics of whole models: each is computed again from its definition, and stands beside its chance level."""
+
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minitvlt.backends import to_backend
 from minitvlt.config import Config
-from minitvlt.model.parameters import init
+from minitvlt.model.parameters import add_classifier, init
+from minitvlt.model.patches import patchify_audio, patchify_video
+from minitvlt.model.pretraining import autoencode, score_matches
+from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import evaluation
-from minitvlt.training.batches import draw_batch
+from minitvlt.training.batches import draw_batch, join_examples
 from minitvlt.training.evaluation import (
-    Baseline,
-    cut_groups,
-    draw_evaluation_batch,
+    Metric,
+    describe_predictions,
+    draw_held_out,
     evaluate,
-    measure_baseline,
-    measure_errors,
+    predict,
+    score_predictions,
+    score_retrieval,
 )
+from minitvlt.training.finetuning import EMBEDDED_TASKS, Task
+from minitvlt.training.metrics import compute_f1
+from minitvlt.training.retrieval import score_all_pairs
+from minitvlt.worlds.shapes import ShapesWorld
+from tests.helpers.annotations import annotations_unchecked
+from tests.helpers.models import draw_clips, draw_mask
 
-CONFIG = Config.tiny(
-    image_size=(4, 6),
-    image_patch_size=(2, 3),
-    num_frames=3,
-    spectrogram_length=10,
-    frequency_length=4,
-    audio_patch_size=(2, 4),
-    hidden_size=6,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=5,
-    decoder_hidden_size=6,
-    decoder_num_hidden_layers=1,
-    decoder_num_attention_heads=2,
-    decoder_intermediate_size=7,
-    pixel_mask_ratio=0.5,
-)
-NV, NA = 3 * 2 * 2, 5  # tokens
-RNG = np.random.default_rng(3)
-KNOWN = np.rint(
-    RNG.normal(size=(64, 64)) * 2 + 3 * np.eye(64)
-)  # sound × video; whole numbers: there are ties
-NOTHING = Baseline(np.zeros((NV, 18), np.float32), np.zeros((NA, 8), np.float32))
-
-
-class NumberedWorld:
-    """Clip i of a batch is constant: its video and its sound have the value i / 64."""
-
-    def sample(self, rng: np.random.Generator, count: int) -> Examples:
-        number = (np.arange(count) / 64).astype(np.float32)
-        video = np.broadcast_to(number[:, None, None, None, None], (count, 3, 3, 4, 6))
-        return Examples(video, np.broadcast_to(number[:, None, None, None], (count, 1, 10, 4)))
+CONFIG = Config.tiny(num_hidden_layers=1, decoder_num_hidden_layers=1)
+RNG = np.random.default_rng(4)
 
 
 class PaddedWorld:
-    """Noise around a level, in clips of unequal length; the padding is full of rubbish."""
+    """Noise of unequal length whose padding holds large numbers."""
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
-        video = rng.normal(0.3, 1, (count, 3, 3, 4, 6)).astype(np.float32)
-        audio = rng.normal(-0.2, 1, (count, 1, 10, 4)).astype(np.float32)
-        frames, steps = rng.integers(1, 4, count), rng.integers(1, 6, count)
-        video_mask = np.repeat(np.arange(3) < frames[:, None], 4, axis=1)
-        audio_mask = np.arange(5) < steps[:, None]
-        video[np.arange(3) >= frames[:, None]] = 77
-        audio[:, 0][np.repeat(np.arange(5) >= steps[:, None], 2, axis=1)] = 99
+        video, audio = (clips.astype(np.float32) for clips in draw_clips(CONFIG, rng, count, 3, 3))
+        video_mask, audio_mask = draw_mask(rng, count, 3, 4), draw_mask(rng, count, 3, 2)
+        video[~video_mask[:, ::4]] = 77
+        audio[:, 0][np.repeat(~audio_mask[:, ::2], 8, axis=1)] = 99
         return Examples(video, audio, video_mask, audio_mask)
 
 
-@pytest.fixture
-def known_scores(monkeypatch):
-    """A model that looks clips up in a table."""
-
-    def read_numbers(clips: np.ndarray) -> np.ndarray:
-        return np.rint(to_backend(clips, "numpy").reshape(len(clips), -1)[:, 0] * 64).astype(int)
-
-    def look_up(params, video, audio, video_mask=None, audio_mask=None):
-        return KNOWN[read_numbers(audio), read_numbers(video)]
-
-    def look_up_all(params, clips):
-        return KNOWN[np.ix_(read_numbers(clips.audio), read_numbers(clips.video))]
-
-    monkeypatch.setattr(evaluation, "score_matches", look_up)
-    monkeypatch.setattr(evaluation, "score_all_pairs", look_up_all)
+# Pre-training
 
 
-def cut_video(clip: np.ndarray) -> list[np.ndarray]:
-    """Patches of 2 × 3 pixels, frame by frame, row by row; channels fastest."""
-    return [
-        np.array([clip[t, c, y + a, x + b] for a in range(2) for b in range(3) for c in range(3)])
-        for t in range(3)
-        for y in (0, 2)
-        for x in (0, 3)
-    ]
+@pytest.mark.parametrize("clips", [5, 41, 80])
+def test_matching_is_counted_by_loops(clips):
+    params = init(CONFIG.replace(task_mae=False), seed=3)
+    found = evaluate(params, PaddedWorld(), clips=clips, seed=7)
+    correct, first, searched, group = 0, 0, 0, min(clips, 16)
+    for number, start in enumerate(range(0, clips, 64)):
+        count = min(64, clips - start)
+        batch = draw_batch(PaddedWorld(), CONFIG, np.random.default_rng([7, number, 1]), count)
+        pairs = (batch.mixed_video, batch.audio, batch.mixed_video_mask, batch.audio_mask)
+        correct += np.sum((score_matches(params, *pairs) > 0) == batch.is_match)
+        scores = score_all_pairs(params, batch)
+        for i in range(count // group * group):
+            others = [j for j in range(i // group * group, (i // group + 1) * group) if j != i]
+            first += all(scores[i, i] > scores[i, j] for j in others)
+            searched += 1
+    assert found == {
+        "matching accuracy": (pytest.approx(correct / clips), 0.5),
+        f"audio to video, recall@1 of {group}": (pytest.approx(first / searched), 1 / group),
+    }
 
 
-def cut_audio(clip: np.ndarray) -> list[np.ndarray]:
-    return [clip[0, s : s + 2].reshape(-1) for s in range(0, 10, 2)]
+@pytest.mark.parametrize("ratio", [0.5, 0.0])
+def test_the_error_of_hidden_patches_is_relative_to_the_mean_of_each_position(ratio):
+    config = CONFIG.replace(task_matching=False, pixel_mask_ratio=ratio)
+    params, batch = init(config), draw_batch(PaddedWorld(), config, np.random.default_rng([0, 0, 1]), 30)
+    expected, predictions = {}, autoencode(params, batch)
+    for name, patches, predicted, masking in (
+        ("video", patchify_video(batch.video, (12, 12)), predictions[0], batch.video_masking),
+        ("audio", patchify_audio(batch.audio, (8, 8)), predictions[1], batch.audio_masking),
+    ):
+        error, reference = 0.0, 0.0
+        for i in range(patches.shape[1]):
+            hidden = masking.is_hidden[:, i]
+            error += np.sum((predicted[hidden, i] - patches[hidden, i]) ** 2)
+            reference += np.sum(np.var(patches[hidden, i], axis=0)) * hidden.sum() if hidden.any() else 0.0
+        if reference:
+            expected[f"hidden {name}, relative error"] = (pytest.approx(error / reference, rel=1e-4), 1.0)
+    assert evaluate(params, PaddedWorld(), clips=30) == expected
+    assert len(expected) == 1 + (ratio > 0)
 
 
-# Matching and retrieval
+def test_torch_measures_the_same_as_numpy():
+    params = init(CONFIG, seed=1)
+    ours, theirs = (
+        evaluate(model, PaddedWorld(), clips=21) for model in (params, to_backend(params, "torch"))
+    )
+    assert list(ours) == list(theirs) and len(ours) == 4
+    np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=1e-4)
 
 
-@pytest.mark.parametrize("clips", [5, 16, 41, 80])
-def test_accuracy_and_recall_equal_those_counted_by_loops(known_scores, clips):
-    scores = evaluate(init(CONFIG.replace(task_mae=False)), NumberedWorld(), NOTHING, clips, seed=7)
-    right = found = asked = 0
-    for number in range((clips + 63) // 64):
-        count = min(64, clips - 64 * number)
-        batch = draw_evaluation_batch(NumberedWorld(), CONFIG, count, 7, number)
-        for i in range(count):
-            video = round(float(batch.mixed_video[i, 0, 0, 0, 0]) * 64)
-            assert batch.is_match[i] == (video == i)
-            right += (KNOWN[i, video] > 0) == (video == i)
-        size = min(clips, 16)
-        for start in range(0, count - size + 1, size):
-            for i in range(start, start + size):
-                asked += 1
-                found += all(KNOWN[i, i] > KNOWN[i, j] for j in range(start, start + size) if j != i)
-    assert scores.match_accuracy == right / clips
-    assert scores.recall_at_1 == pytest.approx(found / asked)
-    assert 0 < found < asked
-    assert scores.video_error is scores.audio_error is None
-    assert scores.clips == clips
+def test_the_seed_decides_the_clips_and_they_are_never_those_of_training():
+    first, again, other = (list(draw_held_out(PaddedWorld().sample, 70, seed)) for seed in (0, 0, 1))
+    assert [len(clips.audio) for clips in first] == [64, 6]
+    np.testing.assert_array_equal(first[1].audio, again[1].audio)
+    training = PaddedWorld().sample(np.random.default_rng([0, 0]), 64)
+    for clips in (other[0], training):
+        assert not np.array_equal(first[0].audio, clips.audio)
 
 
-def test_groups_are_whole():
-    batch = draw_evaluation_batch(PaddedWorld(), CONFIG, 7)
-    first, second = cut_groups(batch, 3)
-    np.testing.assert_array_equal(second.audio, batch.audio[3:6])
-    np.testing.assert_array_equal(first.video_masking.is_hidden, batch.video_masking.is_hidden[:3])
-    assert cut_groups(batch, 8) == []
+# Tasks
 
 
-# Reconstruction
+def test_predictions_of_a_classifier_and_their_labels():
+    task = EMBEDDED_TASKS["count"]
+    params = add_classifier(init(CONFIG), num_labels=2, loss_type="classification")
+    batches = [ShapesWorld(CONFIG).sample(np.random.default_rng(i), n) for i, n in enumerate((5, 3))]
+    outputs, labels = predict(params, task, iter(batches))
+    expected = [classify(params, clips.video, clips.audio) for clips in batches]
+    np.testing.assert_allclose(outputs, np.concatenate(expected), rtol=1e-6)
+    np.testing.assert_array_equal(labels, np.concatenate([clips.labels["count"] for clips in batches]) - 1)
 
 
-def test_the_baseline_is_the_mean_of_the_real_patches_of_each_position():
-    baseline = measure_baseline(PaddedWorld(), CONFIG, clips=70, seed=4)
-    values = [[[] for _ in range(NV)], [[] for _ in range(NA)]]
-    for number, count in enumerate((64, 6)):
-        rng = np.random.default_rng([4, number, evaluation.EVALUATION])
-        clips = PaddedWorld().sample(rng, count)
-        for b in range(count):
-            for i, patch in enumerate(cut_video(clips.video[b])):
-                values[0][i] += [patch] if clips.video_mask[b, i] else []
-            for i, patch in enumerate(cut_audio(clips.audio[b])):
-                values[1][i] += [patch] if clips.audio_mask[b, i] else []
-    for found, expected in zip((baseline.video, baseline.audio), values, strict=True):
-        means = [np.mean(np.array(patches, np.float64), axis=0) for patches in expected]
-        np.testing.assert_allclose(found, means, rtol=1e-5, atol=1e-6)
+def test_ranking_is_evaluated_over_all_clips():
+    params, world = init(CONFIG), ShapesWorld(CONFIG)
+    found = evaluate(params, world, Task("ranking"), clips=9, seed=3)
+    clips = join_examples(list(draw_held_out(world.sample, 9, 3)), CONFIG)
+    assert found == score_retrieval(score_all_pairs(params, clips))
 
 
-def test_without_padding_the_baseline_is_the_plain_mean():
-    baseline = measure_baseline(NumberedWorld(), CONFIG, clips=9)
-    np.testing.assert_allclose(baseline.video, np.full((NV, 18), 4 / 64), rtol=1e-6)
-    np.testing.assert_allclose(baseline.audio, np.full((NA, 8), 4 / 64), rtol=1e-6)
+LOGITS, TRUE = RNG.normal(size=(13, 2)), RNG.random((13, 2)) < 0.4
+F1, ALWAYS = compute_f1(LOGITS > 0, TRUE), compute_f1(np.ones((13, 2), bool), TRUE)
 
 
-def test_errors_of_hidden_patches_equal_those_summed_by_loops():
-    batch = draw_batch(PaddedWorld(), CONFIG, np.random.default_rng(8), 5)
-    predictions = RNG.normal(size=(5, NV, 18)), RNG.normal(size=(5, NA, 8))
-    baseline = Baseline(RNG.normal(size=(NV, 18)), RNG.normal(size=(NA, 8)))
-    expected = np.zeros((2, 2))
-    for b in range(5):
-        for m, (patches, masking, mean) in enumerate(
-            (
-                (cut_video(batch.video[b]), batch.video_masking, baseline.video),
-                (cut_audio(batch.audio[b]), batch.audio_masking, baseline.audio),
-            )
-        ):
-            for i, patch in enumerate(patches):
-                if masking.is_hidden[b, i]:
-                    expected[0, m] += sum((predictions[m][b, i] - patch) ** 2)
-                    expected[1, m] += sum((mean[i] - patch) ** 2)
-    found = measure_errors(CONFIG, batch, predictions, baseline)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert expected.max() < 1e4, "padding counts"
+@pytest.mark.parametrize(
+    ("task", "outputs", "labels", "expected"),
+    [
+        (
+            Task("classification"),
+            np.eye(3)[[0, 1, 2, 0, 0]],
+            np.array([0, 1, 1, 1, 2]),
+            {"accuracy": (0.4, 0.6)},
+        ),
+        (
+            Task("regression"),
+            np.array([[1.0], [2.0], [4.0]]),
+            np.array([1.0, 3.0, 8.0]),
+            {"Pearson correlation": (0.9986254289, 0.0), "mean absolute error": (5 / 3, 8 / 3)},
+        ),
+        (
+            Task("labels", names=("warm", "large")),
+            LOGITS,
+            TRUE,
+            {"mean F1": (F1.mean(), ALWAYS.mean()), "F1 of warm": (F1[0], ALWAYS[0])},
+        ),
+        (Task("soft-labels"), np.eye(2), np.array([[0.6, 1.0], [0.3, 0.9]]), {"VQA accuracy": (0.75, 0.95)}),
+        (
+            Task("ranking"),
+            np.eye(20) - 2 * np.eye(20)[:1].T * np.eye(20)[:1],  # the first comes last
+            None,
+            {"recall@1 of 20": (0.95, 0.05), "recall@10 of 20": (0.95, 0.5), "median rank": (1.0, 10.5)},
+        ),
+    ],
+)
+def test_each_task_has_its_metrics_beside_the_best_constant_prediction(task, outputs, labels, expected):
+    found = score_predictions(task, outputs, labels)
+    assert {name: found[name] for name in expected} == {
+        name: Metric(*map(pytest.approx, values)) for name, values in expected.items()
+    }
 
 
-def test_who_predicts_the_baseline_has_the_error_1_and_who_knows_the_truth_0(monkeypatch):
-    config = CONFIG.replace(task_matching=False)
-    baseline = Baseline(RNG.normal(size=(NV, 18)), RNG.normal(size=(NA, 8)))
-
-    def predict_baseline(params, batch):
-        B = len(batch.audio)
-        return np.tile(baseline.video, (B, 1, 1)), np.tile(baseline.audio, (B, 1, 1))
-
-    def predict_truth(params, batch):
-        video = np.array([cut_video(clip) for clip in batch.video])
-        return video, np.array([cut_audio(clip) for clip in batch.audio])
-
-    for predict, expected in ((predict_baseline, 1.0), (predict_truth, 0.0)):
-        monkeypatch.setattr(evaluation, "autoencode", predict)
-        scores = evaluate(init(config), PaddedWorld(), baseline, clips=70)
-        assert (scores.video_error, scores.audio_error) == pytest.approx((expected, expected))
-        assert scores.match_accuracy is scores.recall_at_1 is None
+@given(n=st.integers(1, 6), seed=st.integers(0, 999))
+def test_chance_of_retrieval_is_the_mean_over_all_orders(n, seed):
+    rng = np.random.default_rng(seed)
+    is_relevant = rng.random((2, n)) < 0.4
+    is_relevant[:, rng.integers(n)] = True
+    found = score_retrieval(rng.normal(size=(2, n)), is_relevant)
+    orders = list(itertools.permutations(range(n)))
+    first = np.array(
+        [[1 + min(order[i] for i in np.flatnonzero(row)) for order in orders] for row in is_relevant]
+    )
+    for k in (1, 5, 10):
+        assert found[f"recall@{k} of {n}"].chance == pytest.approx(np.mean(first <= k))
+    assert found["median rank"].chance == pytest.approx(first.mean())
 
 
-def test_where_nothing_is_hidden_there_is_no_error():
-    config = CONFIG.replace(task_matching=False, pixel_mask_ratio=0.0)
-    scores = evaluate(init(config), NumberedWorld(), NOTHING, clips=3)
-    assert scores.video_error is None and scores.audio_error > 0
+@pytest.mark.parametrize(
+    ("loss_type", "outputs", "labels", "expected"),
+    [
+        ("classification", [[0.1, 2.0]], np.array([0]), {"label": "cat", "prediction": "dog"}),
+        ("regression", [[0.12345678]], np.array([[0.5]]), {"label": 0.5, "prediction": 0.123457}),
+        ("labels", [[0.1, -2.0]], np.array([[0, 1]]), {"label": ["dog"], "prediction": ["cat"]}),
+        ("soft-labels", [[0.1, 2.0]], np.array([[0.3, 0.0]]), {"label": ["cat"], "prediction": "dog"}),
+        ("ranking", [[1.0]], None, {"rank": 1, "prediction": "a.mp4"}),
+    ],
+)
+def test_a_line_for_each_clip(loss_type, outputs, labels, expected):
+    task = Task(loss_type, names=("cat", "dog"))
+    (line,) = describe_predictions(task, np.array(outputs), labels, ["a.mp4"])
+    assert line == {"clip": "a.mp4", **expected, "outputs": np.round(outputs[0], 6).tolist()}
 
 
-# Both
-
-
-def test_torch_and_numpy_give_the_same_scores():
-    params, baseline = init(CONFIG, seed=1), measure_baseline(PaddedWorld(), CONFIG, clips=6)
-    ours = evaluate(params, PaddedWorld(), baseline, clips=21)
-    theirs = evaluate(to_backend(params, "torch"), PaddedWorld(), baseline, clips=21)
-    assert ours.match_accuracy == theirs.match_accuracy and ours.clips == theirs.clips == 21
-    errors = [(scores.video_error, scores.audio_error) for scores in (ours, theirs)]
-    np.testing.assert_allclose(*errors, rtol=1e-4)
-
-
-def test_scores_depend_on_the_seed_alone():
-    params = init(CONFIG)
-    first, again, other = (evaluate(params, PaddedWorld(), NOTHING, clips=11, seed=s) for s in (0, 0, 1))
-    assert first == again != other
-
-
-def test_no_clip_of_training_is_drawn_again_where_both_use_one_world():
-    scored = draw_evaluation_batch(PaddedWorld(), CONFIG, 4, seed=0, number=0)
-    for step in range(5):
-        trained = draw_batch(PaddedWorld(), CONFIG, np.random.default_rng([0, step]), 4)
-        assert not np.array_equal(scored.audio, trained.audio)
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"clips": 0}, "at least 1 clip to evaluate on, got 0"),
+        ({"task": Task("classification", "taste")}, "labels named 'taste', got shape, "),
+        ({"task": Task("guessing", "shape")}, "no metrics for 'guessing'"),
+        ({"task": Task("regression", "valence")}, "finite outputs, got NaN"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(monkeypatch, arguments, expected):
+    value = np.nan if "NaN" in expected else 0.0
+    monkeypatch.setattr(evaluation, "classify", lambda *_: np.full((3, 4), value))
+    with annotations_unchecked(), pytest.raises(ValueError, match=expected):
+        evaluate(init(CONFIG), ShapesWorld(CONFIG), **{"clips": 3, **arguments})
