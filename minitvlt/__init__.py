@@ -39,7 +39,6 @@ from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_v
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
 from minitvlt.training.batches import draw_batch, make_batch
-from minitvlt.training.engine import Execution
 from minitvlt.training.evaluation import evaluate, measure_baseline
 from minitvlt.training.finetuning import (
     EMBEDDED_TASKS,
@@ -68,7 +67,6 @@ __all__ = [
     "Clip",
     "Config",
     "Examples",
-    "Execution",
     "Figure",
     "FolderWorld",
     "LabelledClip",

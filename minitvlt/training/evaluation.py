@@ -12,8 +12,7 @@ from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import World, draw_batch
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import World, draw_batch, move_beside
 from minitvlt.training.metrics import rank_own
 from minitvlt.training.retrieval import score_all_pairs
 

@@ -14,8 +14,7 @@ from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, check_task_batch, classify, compute_task_loss
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import World, join_examples
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import World, join_examples, move_beside
 from minitvlt.training.evaluation import BATCH, EVALUATION
 from minitvlt.training.objectives import Objective, Sums
 from minitvlt.training.optimizer import Recipe

@@ -20,7 +20,7 @@ from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.transformer import join_heads, run_mlp, run_norm, split_heads
 from minitvlt.model.tvlt import embed_audio, embed_video, match
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import move_beside
 
 # Numbers in the widest array of a group of pairs that are scored together. NumPy works on a group in each
 # core and is fastest while they are small; other libraries spread one over all cores, or a graphics card.
