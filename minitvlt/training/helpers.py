@@ -12,7 +12,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from minitvlt.backends import kernels_in_use, map_tree
@@ -52,20 +52,20 @@ class HelperTrainer(Trainer):
         """Start helpers; none if they cannot load the function, or what it is called with."""
         try:
             message = pickle.dumps(example)
-        except (pickle.PicklingError, AttributeError, TypeError):
+            helpers = [Helper(self.stack) for _ in range(self.processes - 1)]
+            for helper in helpers:
+                helper.send(message)
+            has_loaded = [helper.receive() for helper in helpers]
+        except (pickle.PicklingError, AttributeError, TypeError, OSError):
             return []
-        helpers = [Helper() for _ in range(self.processes - 1)]
-        for helper in helpers:
-            self.stack.callback(helper.end)
-            helper.send(message)
-        has_loaded = [helper.receive() for helper in helpers]
         return helpers if all(has_loaded) else []
 
 
 class Helper:
     """A process that computes gradients"""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: ExitStack) -> None:
+        """Start the process; it ends with `stack`."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "minitvlt.training.helpers"],
             stdin=subprocess.PIPE,
@@ -73,6 +73,7 @@ class Helper:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MINITVLT_KERNELS": kernels_in_use()},
             start_new_session=True,  # Ctrl-C is for the trainer alone
         )
+        stack.callback(self.end)
 
     def send(self, message: Any) -> None:
         """Send a message; where the process has ended, `receive` says so."""
@@ -111,7 +112,7 @@ def serve() -> None:
     messages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the function prints must not get between the answers
 
-    def send(message: Any) -> None:
+    def answer(message: Any) -> None:
         pickle.dump(message, answers, protocol=5)
         answers.flush()
 
@@ -119,16 +120,14 @@ def serve() -> None:
         try:
             function = pickle.loads(pickle.load(messages))[0]
         except Exception:  # importing a module can end in any
-            send(False)
-            return
-        send(True)
+            return answer(False)
+        answer(True)
         while True:
             inputs = pickle.load(messages)
             try:
-                answer = sum_gradients(function, *inputs)
+                answer(sum_gradients(function, *inputs))
             except Exception as error:
-                answer = error
-            send(answer)
+                answer(error)
 
 
 if __name__ == "__main__":

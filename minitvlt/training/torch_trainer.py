@@ -7,7 +7,6 @@ the processes while the backward pass still runs.
 import os
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -35,23 +34,22 @@ class TorchTrainer(Trainer):
         self.module = TreeModule(self.params)  # its parameters share the memory of the tensors
         self.parameters = dict(self.module.named_parameters())
         self.optimizer = self.start_optimizer()
-        self.call: nn.Module | None = None  # the module, wrapped
-        if self.device.type == "cuda":
-            self.steps, self.loading = torch.cuda.current_stream(self.device), torch.cuda.Stream(self.device)
+        self.call: nn.Module | None = None  # the module, compiled and in DDP
+        if self.compile:
+            self.module.compile()
 
     def start_optimizer(self) -> torch.optim.AdamW:
         """Let torch's fused AdamW update the tensors of the state."""
-        recipe, named = self.recipe, self.parameters.items()
-        kinds = {True: recipe.weight_decay, False: 0.0}
-        groups = [
-            {"params": [x for name, x in named if decays(name, x) is kind], "weight_decay": decay}
-            for kind, decay in kinds.items()
-        ]
-        optimizer = torch.optim.AdamW(groups, betas=(recipe.beta1, recipe.beta2), eps=1e-8, fused=True)
-        moments = zip(walk(self.state.mean), walk(self.state.square), strict=True)
-        for (name, mean), (_, square) in moments:
-            step = torch.full((), float(self.steps_done), device=self.device)
-            optimizer.state[self.parameters[name]] = {"step": step, "exp_avg": mean, "exp_avg_sq": square}
+        recipe, moments, groups = self.recipe, {}, ([], [])
+        trees = (self.state.mean, self.state.square)
+        for (name, mean), (_, square) in zip(*map(walk, trees), strict=True):
+            x, step = self.parameters[name], torch.full((), float(self.steps_done), device=self.device)
+            moments[x] = {"step": step, "exp_avg": mean, "exp_avg_sq": square}
+            groups[decays(name, x)].append(x)
+        kinds = [{"params": groups[0], "weight_decay": 0.0}, {"params": groups[1]}]
+        betas, decay = (recipe.beta1, recipe.beta2), recipe.weight_decay
+        optimizer = torch.optim.AdamW(kinds, betas=betas, eps=1e-8, weight_decay=decay, fused=True)
+        optimizer.state.update(moments)
         return optimizer
 
     def join_processes(self) -> None:
@@ -74,18 +72,14 @@ class TorchTrainer(Trainer):
         if drawn is None:
             return None
         parts, counts = drawn[0][self.rank], drawn[1]
-        if self.device.type != "cuda":
-            return to_backend(parts, "torch", str(self.device)), counts
-        with torch.cuda.stream(self.loading):
+        if self.device.type == "cuda":
             parts = map_tree(lambda x: from_numpy(x).pin_memory().to(self.device, non_blocking=True), parts)
-        self.loading.synchronize()  # only this thread waits
-        map_tree(lambda x: x.record_stream(self.steps), parts)  # the memory is not free before the step ends
-        return parts, counts
+        return to_backend(parts, "torch", str(self.device)), counts
 
     def compute(self, parts: list[Any], counts: Any) -> tuple[float, dict[str, Any], float, list[Any]]:
         """Compute the loss, the numbers to log, the norm of the gradient and the gradients of a batch."""
         function, inputs, total = self.objective.compute, self.make_tensors(counts), None
-        self.call = self.call or self.wrap(parts[0], inputs)
+        self.call = self.call or self.share_gradients(parts[0], inputs)
         for part in parts:
             is_last = part is parts[-1] or self.processes == 1
             with nullcontext() if is_last else self.call.no_sync():  # DDP sums after the last part
@@ -114,18 +108,16 @@ class TorchTrainer(Trainer):
         """Compute matrix products in `dtype`."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
-    def wrap(self, part: Any, counts: Any) -> nn.Module:
-        """Compile the module, and let DDP sum its gradients over processes."""
-        if self.compile:
-            self.module.compile()
+    def share_gradients(self, part: Any, counts: Any) -> nn.Module:
+        """Let DDP sum gradients over processes, but for parameters that the loss does not depend on."""
         if self.processes == 1:
             return self.module
+        parameters = list(self.parameters.values())
         with self.autocast():
             loss, _ = self.module(self.objective.compute, part, counts)
-        parameters = list(self.parameters.values())
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
         for x, gradient in zip(parameters, found, strict=True):
-            x.requires_grad_(gradient is not None)  # DDP would wait for gradients that never come
+            x.requires_grad_(gradient is not None)  # DDP would wait for it
         return DistributedDataParallel(self.module, gradient_as_bucket_view=True)
 
     def apply_adamw(self, _: Any, gradients: list[Any], scale: float, step: int, recipe: Recipe) -> None:
@@ -142,15 +134,9 @@ def check_torch(device: str, dtype: str, compile: bool) -> None:
     is_able = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
     if dtype == "bfloat16" and not is_able:
         raise ValueError(f"The GPU {device} does not compute in bfloat16: leave dtype out.")
-    if compile:
-        check_compiler(device)
-
-
-@cache
-def check_compiler(device: str) -> None:
-    """Compile something small, so that a run does not start where torch.compile cannot work."""
     try:
-        torch.compile(torch.neg)(torch.ones(2, device=device))
+        if compile:
+            torch.compile(torch.neg)(torch.ones(2, device=device))
     except Exception as error:  # a compiler, Triton, Python's headers: many things may be missing
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"torch.compile does not work here: leave compile out. It says: {reason}") from None

@@ -199,12 +199,11 @@ def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compi
         torch_trainer.check_torch(str(params.encoder.cls.device), dtype, compile)
     elif dtype == "bfloat16" or compile or "WORLD_SIZE" in os.environ:
         raise ValueError("dtype, compile and torchrun need PyTorch: choose the backend torch.")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # that torchrun started
-    least = processes * recipe.micro_batches
+    least = int(os.environ.get("WORLD_SIZE", "1")) * recipe.micro_batches  # processes of torchrun
     if recipe.batch_size < least:
         raise ValueError(
-            f"batch_size {recipe.batch_size} is too small for {processes} processes with "
-            f"{recipe.micro_batches} micro-batches each: increase it to {least} at least."
+            f"Expected a batch_size of at least {least}, the micro-batches of all processes, "
+            f"got {recipe.batch_size}."
         )
 
 
@@ -251,14 +250,12 @@ def load_state(path: Path, params: Params, run: str) -> tuple[int, AdamWState]:
     if not path.exists():
         return 0, start
     arrays, metadata = load_arrays(path)
-    if metadata.get("run") != run:
-        raise ValueError(
-            f"{path} belongs to a run with another configuration or recipe, or of an earlier version: "
-            "resume it with those, or start again in another folder."
-        )
     shapes, expected = ({name: x.shape for name, x in tree.items()} for tree in (arrays, dict(walk(start))))
-    if shapes != expected:
-        raise ValueError(f"{path} is damaged: it lacks arrays. Start again in another folder.")
+    if metadata.get("run") != run or shapes != expected:
+        raise ValueError(
+            f"{path} belongs to a run with another configuration or recipe or of an earlier version, or is "
+            "damaged: resume with the same configuration and recipe, or start again in another folder."
+        )
     if is_numpy and metadata["kernels"] != kernels_in_use():
         warnings.warn(
             f"{path} was computed with {metadata['kernels']} kernels, and the run is resumed with "

@@ -59,7 +59,7 @@ def main() -> None:
 
     from minitvlt.training import torch_trainer
 
-    torch_trainer.check_compiler = lambda device: None
+    torch_trainer.check_torch = lambda *_: None
     torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend="eager")
     dist.init_process_group("gloo")
     for name, values in json.loads(sys.argv[2]).items():

@@ -385,7 +385,7 @@ def test_a_damaged_state_is_refused(halfway):
     arrays, metadata = load_arrays(halfway / STATE)
     del arrays["mean.encoder.cls"]
     save_arrays(arrays, halfway / STATE, metadata)
-    with pytest.raises(ValueError, match=r"is damaged.*Start again"):
+    with pytest.raises(ValueError, match=r"is damaged.*start again"):
         run_training(halfway)
 
 
