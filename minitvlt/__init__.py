@@ -38,7 +38,6 @@ from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_v
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import resample
 from minitvlt.training.batches import draw_batch, make_batch
-from minitvlt.training.engine import Execution
 from minitvlt.training.evaluation import evaluate
 from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, finetune
 from minitvlt.training.optimizer import Recipe
@@ -56,7 +55,6 @@ __all__ = [
     "Clip",
     "Config",
     "Examples",
-    "Execution",
     "FolderWorld",
     "LabelledClip",
     "LabelledWorld",

@@ -104,7 +104,7 @@ print("video by the formula:", np.isclose((error[hidden] ** 2).mean(), out.video
 #
 # $$\theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}$$
 #
-# In the source, all parameters lie end to end in one vector.
+# In the source, `apply_adamw` does this for every array of the parameters, in place.
 
 # %%
 from minitvlt.training.optimizer import compute_learning_rate, update_adamw
@@ -128,28 +128,27 @@ show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a
 # %% [markdown]
 # ## The loop
 #
-# `mt.train` does all of this, keeps a log, and can be stopped and taken up again. To look on while it
-# happens, we write its loop ourselves. What it uses is an engine, which holds the parameters and AdamW's two
-# memories: `compute` gives the loss and its gradient, by the tape (on Linux each core works on some clips of
-# the batch); `update` shortens a gradient that is too long, and lets AdamW move the parameters; `close` ends
-# what the engine started.
+# `mt.train` does all of this, writes a log, and can be interrupted and resumed. To watch the training, we
+# write the loop ourselves: draw a batch, compute the loss and its gradient by the tape, scale a gradient down
+# that is too long, and let AdamW update the parameters and its two moments, which `start_adamw` makes.
 
 # %%
-from minitvlt.training.engine import start_engine
 from minitvlt.training.objectives import PRETRAINING
-from minitvlt.training.optimizer import start_adamw
-from minitvlt.training.trainer import make_line
+from minitvlt.training.optimizer import apply_adamw, start_adamw
 
-engine, log = start_engine(params, start_adamw(params)), []
+state, log = start_adamw(params), []
+compute = mt.value_and_grad(PRETRAINING.compute, has_aux=True)
 
 
 def learn(step):
     rng = np.random.default_rng([recipe.seed, step])  # a step always sees the same batch
     batch = mt.make_batch(world.sample(rng, recipe.batch_size), config, rng)
     counts = PRETRAINING.count(batch)
-    numbers, gradient = engine.compute(PRETRAINING.compute, [batch], counts)
-    engine.update(gradient, numbers, step, recipe)
-    log.append(make_line(step, engine.read_later(numbers), counts, recipe, PRETRAINING))
+    (loss, numbers), gradients = compute(state.parameters, batch, counts)
+    norm = float(np.sqrt(sum(np.sum(g * g) for g in mt.flatten(gradients).values())))
+    apply_adamw(state, gradients, min(1.0, recipe.clip_norm / norm), step, recipe)
+    line = {"step": step + 1, "loss": loss, **PRETRAINING.describe(numbers, counts), "gradient_norm": norm}
+    log.append({**line, "learning_rate": compute_learning_rate(step, recipe)})
 
 
 # %% [markdown]
@@ -165,12 +164,11 @@ moments, kept = (0, 50, 200, 450, 900), {}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
 for step in range(recipe.steps + 1):
     if step in moments:
-        kept[step] = mt.map_tree(np.copy, engine.finish())
+        kept[step] = mt.map_tree(np.copy, state.parameters)
     if step % 100 == 0 and log:
         handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
     if step < recipe.steps:
         learn(step)
-engine.close()
 
 # %% [markdown]
 # Read the curves from the left. The reconstruction losses fall at once: to paint the dark ground and the mean
@@ -326,5 +324,5 @@ print("hidden sound much better than the average:", metrics["hidden audio, relat
 # ## Where to go on
 #
 # [08](08_using_the_model.ipynb) puts a trained model to use; all notebooks are in the [overview](README.md).
-# The code is in [trainer.py](../minitvlt/training/trainer.py), [engine.py](../minitvlt/training/engine.py),
+# The code is in [trainer.py](../minitvlt/training/trainer.py), [helpers.py](../minitvlt/training/helpers.py),
 # [optimizer.py](../minitvlt/training/optimizer.py) and [pretraining.py](../minitvlt/model/pretraining.py).

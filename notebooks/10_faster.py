@@ -502,9 +502,9 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # ```
 
 # %% [markdown]
-# The package's own training does this too. On NumPy, where the model is small and the system is Linux, each
-# core gets a process with a part of the batch
-# ([numpy_engine.py](../minitvlt/training/numpy_engine.py)). With PyTorch, `torchrun` starts the processes:
+# The package's own training does this too. On NumPy, where the model is small, each core computes a part of
+# the batch in a process of its own ([helpers.py](../minitvlt/training/helpers.py)). With PyTorch, `torchrun`
+# starts the processes:
 #
 # ```bash
 # torchrun --nproc-per-node 2 -m minitvlt pretrain --backend torch --out run

@@ -4,9 +4,9 @@ import argparse
 
 from minitvlt.backends import to_backend
 from minitvlt.model.parameters import Params
-from minitvlt.training.engine import Execution, check_execution
 from minitvlt.training.processes import find_device
 from minitvlt.training.runs import Settings
+from minitvlt.training.trainer import check_training
 
 
 def add_computing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +18,8 @@ def add_computing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", default=None, help="let torch.compile make each step faster")
 
 
-def choose_execution(
-    params: Params, settings: Settings, arguments: argparse.Namespace
-) -> tuple[Params, Execution]:
-    """Bring parameters to where the run computes, and settle how; refuse what cannot be had here."""
-    execution = Execution(settings.dtype, settings.compile)
+def place_params(params: Params, settings: Settings) -> Params:
+    """Bring parameters to where the run computes; refuse what cannot be had here."""
     params = to_backend(params, settings.backend, find_device(settings.device))
-    check_execution(params, execution, settings.recipe)
-    return params, execution
+    check_training(params, settings.recipe, settings.dtype, settings.compile)
+    return params

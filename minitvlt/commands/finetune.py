@@ -17,7 +17,7 @@ import numpy as np
 
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.native import save
-from minitvlt.commands.computing import add_computing_arguments, choose_execution
+from minitvlt.commands.computing import add_computing_arguments, place_params
 from minitvlt.files import write_atomically
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
@@ -80,13 +80,14 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = settings.recipe
     task, table = find_task(settings)
     params = prepare_params(params, task, recipe.seed, settings.pooling)
-    params, execution = choose_execution(params, settings, arguments)
+    params = place_params(params, settings)
     training, names, held_out = make_clips(table, params)
     objective = make_objective(task)
     objective.draw(training, params.config, np.random.default_rng(0), min(2, recipe.batch_size))
     if is_first() and not arguments.resume:
         claim_folder(folder, settings)
-    params = train(params, training, recipe, folder, objective=objective, execution=execution)
+    kinds = {"dtype": settings.dtype, "compile": settings.compile}
+    params = train(params, training, recipe, folder, objective=objective, **kinds)
     if is_first():
         save(params, folder / "model.safetensors", {"label_names": list(task.names)})
         print("Scoring the model on clips that it has not learnt from ...", flush=True)

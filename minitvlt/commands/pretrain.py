@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minitvlt.checkpoints.native import save
-from minitvlt.commands.computing import add_computing_arguments, choose_execution
+from minitvlt.commands.computing import add_computing_arguments, place_params
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, init
 from minitvlt.training.batches import World
@@ -67,12 +67,12 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         settings = choose_settings(arguments)
     config, recipe = settings.config, settings.recipe
-    params, execution = choose_execution(init(config, recipe.seed), settings, arguments)
+    params = place_params(init(config, recipe.seed), settings)
     training, held_out, measured_on = make_worlds(settings.data, config)
     training.sample(np.random.default_rng(0), 1)  # fails where the world cannot serve this configuration
     if is_first() and not arguments.resume:
         claim_folder(folder, settings)
-    params = train(params, training, recipe, folder, execution=execution)
+    params = train(params, training, recipe, folder, dtype=settings.dtype, compile=settings.compile)
     if is_first():
         finish(params, settings, folder, training, held_out, measured_on)
 

@@ -1,41 +1,59 @@
-"""Batches: clips of a world, and for pre-training what is hidden of them and videos that were swapped.
+"""Batches: clips of a world, and for pre-training what is masked of them and which videos are mixed.
 
-Everything is drawn on the host from one generator, so each backend trains on the same numbers.
+Everything is drawn on the host from one generator, so all backends train on the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Shaped
 
-from minitvlt.backends import map_tree, walk
+from minitvlt.backends import map_tree, namespace, to_backend, walk
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import count_patch_values
+from minitvlt.model.parameters import Params, count_patch_values
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.signals.prepare import Examples
+
+MaskFunction = Callable[[Examples, Config, np.random.Generator], Masking]
 
 
 @runtime_checkable
 class World(Protocol):
-    """Where clips come from."""
+    """A source of clips"""
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
-        """Draw so many clips, ready for the model, by nothing but the given generator."""
+        """Draw `count` clips, ready for the model; the generator alone decides which."""
 
 
 def draw_batch(world: World, config: Config, rng: np.random.Generator, batch_size: int) -> PretrainingBatch:
-    """Draw clips, hide patches of both modalities and give half of the sounds another clip's video."""
-    clips = world.sample(rng, batch_size)
-    return make_batch(clips, config, rng)
+    """Draw clips from a world and make a batch of them."""
+    return make_batch(world.sample(rng, batch_size), config, rng)
 
 
-def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> PretrainingBatch:
-    """Turn clips into a batch for both objectives; videos that nobody mixed yet are mixed by chance."""
-    clips = clips if clips.is_match is not None else mix_videos(clips, rng)
+def make_batch(
+    clips: Examples,
+    config: Config,
+    rng: np.random.Generator,
+    mask_video: MaskFunction | None = None,
+    mask_audio: MaskFunction | None = None,
+) -> PretrainingBatch:
+    """Make a batch for pre-training: draw what is masked, and give half of the clips another clip's video.
+
+    Args:
+        clips: with both modalities; where they have a mixed video already, it is kept.
+        config: the ratios of masked tokens, and the kind of audio masking.
+        rng: decides everything.
+        mask_video: `mask_video(clips, config, rng)` returns a `Masking`; None masks random patches.
+        mask_audio: the same for audio; None looks up `config.audio_mask_type`.
+    """
+    if clips.is_match is None:
+        source, is_match = draw_mixing(rng, len(clips.audio))
+        mask = None if clips.video_mask is None else clips.video_mask[source]
+        clips = replace(clips, mixed_video=clips.video[source], mixed_video_mask=mask, is_match=is_match)
     return PretrainingBatch(
         video=clips.video,
         audio=clips.audio,
@@ -44,22 +62,15 @@ def make_batch(clips: Examples, config: Config, rng: np.random.Generator) -> Pre
         mixed_video=clips.mixed_video,
         mixed_video_mask=clips.mixed_video_mask,
         is_match=clips.is_match,
-        video_masking=draw_video_masking(rng, config, clips),
-        audio_masking=draw_audio_masking(rng, config, clips),
+        video_masking=(mask_video or mask_video_patches)(clips, config, rng),
+        audio_masking=(mask_audio or AUDIO_MASKS[config.audio_mask_type])(clips, config, rng),
     )
-
-
-def mix_videos(clips: Examples, rng: np.random.Generator) -> Examples:
-    """Give half of the sounds another clip's video."""
-    source, is_match = draw_mixing(rng, len(clips.audio))
-    mask = None if clips.video_mask is None else clips.video_mask[source]
-    return replace(clips, mixed_video=clips.video[source], mixed_video_mask=mask, is_match=is_match)
 
 
 def draw_mixing(
     rng: np.random.Generator, count: int
 ) -> tuple[Int[np.ndarray, "{count}"], Bool[np.ndarray, "{count}"]]:
-    """Choose half of the clips at random and hand each of them another clip's video.
+    """Choose half of the clips at random, and for each of them another one whose video it gets.
 
     Returns:
         For every row the row that its video comes from, and whether that is the same. A single clip keeps
@@ -72,75 +83,84 @@ def draw_mixing(
     return source, source == np.arange(count)
 
 
-def draw_video_masking(rng: np.random.Generator, config: Config, clips: Examples) -> Masking:
-    """Hide random patches of the frames."""
+def mask_video_patches(clips: Examples, config: Config, rng: np.random.Generator) -> Masking:
+    """Mask random patches of the frames."""
     p, q = config.image_patch_size
     B, T, _, H, W = clips.video.shape
     noise = rng.random((B, T * (H // p) * (W // q)))
     return random_masking(noise, config.pixel_mask_ratio, clips.video_mask)
 
 
-def draw_audio_masking(rng: np.random.Generator, config: Config, clips: Examples) -> Masking:
-    """Hide patches of the spectrogram: any, whole time steps, or speech first, as the configuration says."""
-    p, q = config.audio_patch_size
-    B, _, S, F = clips.audio.shape
-    steps, bands = S // p, F // q
-    if config.audio_mask_type == "frame-level":
-        return frame_masking(rng.random((B, steps)), config.audio_mask_ratio, bands, clips.audio_mask)
-    noise: Float[np.ndarray, "B N"] = rng.random((B, steps * bands))
-    if config.audio_mask_type == "patch-level":
-        return random_masking(noise, config.audio_mask_ratio, clips.audio_mask)
-    return span_masking(
-        noise, config.audio_mask_ratio, find_speech(clips.audio, (p, q), clips.audio_mask), clips.audio_mask
-    )
+def mask_audio_patches(clips: Examples, config: Config, rng: np.random.Generator) -> Masking:
+    """Mask random patches of the spectrogram."""
+    B, steps, bands = count_audio_patches(clips, config)
+    return random_masking(rng.random((B, steps * bands)), config.audio_mask_ratio, clips.audio_mask)
 
 
-def count_clips(batch: Any) -> int:
-    """Count the rows that all arrays of a batch have."""
-    return next(len(array) for _, array in walk(batch))
+def mask_audio_frames(clips: Examples, config: Config, rng: np.random.Generator) -> Masking:
+    """Mask random time steps of the spectrogram."""
+    B, steps, bands = count_audio_patches(clips, config)
+    return frame_masking(rng.random((B, steps)), config.audio_mask_ratio, bands, clips.audio_mask)
+
+
+def mask_audio_speech(clips: Examples, config: Config, rng: np.random.Generator) -> Masking:
+    """Mask random patches of speech before any others."""
+    B, steps, bands = count_audio_patches(clips, config)
+    is_speech = find_speech(clips.audio, config.audio_patch_size, clips.audio_mask)
+    noise = rng.random((B, steps * bands))
+    return span_masking(noise, config.audio_mask_ratio, is_speech, clips.audio_mask)
+
+
+AUDIO_MASKS: dict[str, MaskFunction] = {  # by the names of `Config.audio_mask_type`
+    "patch-level": mask_audio_patches,
+    "frame-level": mask_audio_frames,
+    "speech-span": mask_audio_speech,
+}
+
+
+def count_audio_patches(clips: Examples, config: Config) -> tuple[int, int, int]:
+    """Count clips, and the patches of each along time and frequency."""
+    (B, _, S, F), (p, q) = clips.audio.shape, config.audio_patch_size
+    return B, S // p, F // q
+
+
+def move_beside(params: Params, tree: Any) -> Any:
+    """Convert the arrays of a tree to the library and the device of the parameters."""
+    array = params.encoder.cls
+    return to_backend(tree, namespace(array).name, str(array.device))
 
 
 def split_batch(batch: Any, parts: int) -> list[Any]:
-    """Cut a batch, a tree of arrays with a row for each clip, into parts as equal as possible."""
-    B = count_clips(batch)
+    """Split a batch, a tree of arrays with one row for each clip, into parts as equal as possible."""
+    B = next(len(array) for _, array in walk(batch))
     edges = [B * part // parts for part in range(parts + 1)]
-    return [
-        map_tree(lambda array, start=start, stop=stop: array[start:stop], batch)
-        for start, stop in pairwise(edges)
-    ]
+    return [map_tree(lambda x, rows=slice(*pair): x[rows], batch) for pair in pairwise(edges)]
 
 
 def join_examples(parts: Sequence[Examples], config: Config) -> Examples:
-    """Put batches of clips together, in their order; shorter ones are padded, and masked, to the longest.
+    """Concatenate batches of clips in order; shorter ones are padded to the longest, and padding is masked.
 
     Raises:
-        ValueError: no batch, or some have pictures, or sound, that others lack.
+        ValueError: no batch, or some have video, or audio, and others have not.
     """
     if len({(part.video is None, part.audio is None) for part in parts}) != 1:
-        raise ValueError("Expected batches that all have pictures, or none, and the same for sound.")
-    video_values, audio_values = count_patch_values(config)
-    video = _join_padded([(part.video, part.video_mask) for part in parts], 1, video_values)
-    audio = _join_padded([(part.audio, part.audio_mask) for part in parts], 2, audio_values)
-    labels = None
+        raise ValueError("Expected batches that all have video, or none, and the same for audio.")
+    fields: dict[str, Any] = {"video": None, "audio": None}
+    for name, axis, values in zip(("video", "audio"), (1, 2), count_patch_values(config), strict=True):
+        pairs = [(getattr(part, name), getattr(part, f"{name}_mask")) for part in parts]
+        if pairs[0][0] is None:
+            continue
+        masks = [np.ones((len(x), x[0].size // values), bool) if mask is None else mask for x, mask in pairs]
+        fields[name], is_real = _join_padded([x for x, _ in pairs], axis), _join_padded(masks, 1)
+        fields[f"{name}_mask"] = None if is_real.all() else is_real
     if all(part.labels for part in parts):
-        labels = {name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels}
-    return Examples(video[0], audio[0], video[1], audio[1], labels)
+        names = parts[0].labels
+        fields["labels"] = {name: np.concatenate([part.labels[name] for part in parts]) for name in names}
+    return Examples(**fields)
 
 
-def _join_padded(
-    parts: Sequence[tuple[np.ndarray | None, np.ndarray | None]], axis: int, values: int
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Join clips that run along an axis, and their masks; a patch, and so a token, holds so many values."""
-    if parts[0][0] is None:
-        return None, None
-    longest = max(clips.shape[axis] for clips, _ in parts)
-    tokens = max(clips[0].size // values for clips, _ in parts)
-    padded, masks = [], []
-    for clips, mask in parts:
-        room = [(0, 0)] * clips.ndim
-        room[axis] = (0, longest - clips.shape[axis])
-        padded.append(np.pad(clips, room))
-        own = np.ones((len(clips), clips[0].size // values), bool) if mask is None else mask
-        masks.append(np.pad(own, ((0, 0), (0, tokens - own.shape[1]))))
-    is_real = np.concatenate(masks)
-    return np.concatenate(padded), None if is_real.all() else is_real
+def _join_padded(arrays: Sequence[Shaped[np.ndarray, "..."]], axis: int) -> Shaped[np.ndarray, "..."]:
+    """Concatenate arrays whose lengths along an axis differ; the ends of shorter ones are filled with 0."""
+    longest = max(x.shape[axis] for x in arrays)
+    widths = [[(0, longest - x.shape[axis] if i == axis else 0) for i in range(x.ndim)] for x in arrays]
+    return np.concatenate([np.pad(x, width) for x, width in zip(arrays, widths, strict=True)])

@@ -15,8 +15,7 @@ from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_match
 from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import metrics
-from minitvlt.training.batches import World, draw_batch, join_examples
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import World, draw_batch, join_examples, move_beside
 from minitvlt.training.finetuning import Task, get_labels
 from minitvlt.training.retrieval import score_all_pairs
 

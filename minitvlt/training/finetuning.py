@@ -13,8 +13,7 @@ from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, check_task_batch, compute_task_loss
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import World
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import World, move_beside
 from minitvlt.training.objectives import Objective
 from minitvlt.training.optimizer import Recipe
 from minitvlt.training.trainer import train

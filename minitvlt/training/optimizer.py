@@ -1,24 +1,21 @@
-"""AdamW, its learning rate and gradient clipping, on one flat vector that holds all parameters.
-
-Matrices of linear maps come first in the vector: weight decay applies to them alone, not to biases, norms,
-tables and tokens. The formulas are the same text on every backend and change nothing in place. They treat
-each number by itself, so the trainer applies them slice by slice (see `slice_evenly`): what is computed on
-the way then stays in the processor's cache, and no vector is ever made anew.
-"""
+"""AdamW, its learning rate, and the recipe of a training run."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 
-from minitvlt.backends import Array, namespace, unflatten, walk
+from minitvlt.backends import Array, map_tree, namespace, walk
+
+SLICE = 1 << 15  # numbers: the dozen arrays of an update then fit the processor's cache
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained: what decides the numbers that come out, beside its configuration and data.
+    """Everything that decides the result of a training run, beside the configuration and the data.
 
     Raises:
         ValueError: a value outside its range.
@@ -26,7 +23,9 @@ class Recipe:
 
     steps: int = 1800
     batch_size: int = 64
-    micro_batches: int = 1  # a batch is worked through in so many parts; the gradients are those of the whole
+    micro_batches: int = (
+        1  # each batch is computed in this many parts, to save memory; gradients are the same
+    )
     learning_rate: float | int = 3e-3  # the highest, reached after the warm-up
     warmup_steps: int = 100
     weight_decay: float | int = 0.001
@@ -36,123 +35,94 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "micro_batches"):
-            _check_number(self, name, int, lambda value: value >= 1, "a whole number of at least 1")
-        for name in ("warmup_steps", "seed"):
-            _check_number(self, name, int, lambda value: value >= 0, "a whole number of at least 0")
-        for name in ("learning_rate", "clip_norm"):
-            _check_number(self, name, float, lambda value: 0 < value < math.inf, "a finite number above 0")
-        for name in ("beta1", "beta2"):
-            _check_number(self, name, float, lambda value: 0 <= value < 1, "at least 0 and below 1")
-        wanted = "a finite number of at least 0"
-        _check_number(self, "weight_decay", float, lambda value: 0 <= value < math.inf, wanted)
+        for names, kinds, is_valid, expected in RANGES:
+            for name in names.split():
+                value = getattr(self, name)
+                if isinstance(value, bool) or not isinstance(value, kinds) or not is_valid(value):
+                    raise ValueError(f"{name} must be {expected}, not {value!r}.")
         if self.micro_batches > self.batch_size:
             raise ValueError(
                 f"micro_batches {self.micro_batches} is larger than batch_size {self.batch_size}: "
-                "each part needs at least one clip."
+                "each micro-batch needs at least one clip."
             )
 
 
-def _check_number(
-    recipe: Recipe, name: str, kind: type, is_valid: Callable[[float | int], bool], wanted: str
-) -> None:
-    value = getattr(recipe, name)
-    kinds = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not is_valid(value):  # NaN is never valid
-        raise ValueError(f"{name} must be {wanted}, not {value!r}.")
+RANGES = (  # NaN is never valid
+    ("steps batch_size micro_batches", int, lambda x: x >= 1, "an integer of at least 1"),
+    ("warmup_steps seed", int, lambda x: x >= 0, "an integer of at least 0"),
+    ("learning_rate clip_norm", (int, float), lambda x: 0 < x < math.inf, "a finite number above 0"),
+    ("weight_decay", (int, float), lambda x: 0 <= x < math.inf, "a finite number of at least 0"),
+    ("beta1 beta2", (int, float), lambda x: 0 <= x < 1, "at least 0 and below 1"),
+)
 
 
 @dataclass(frozen=True)
 class AdamWState:
-    """The parameters and what AdamW remembers of their gradients"""
+    """Parameters and the moments that AdamW estimates: three arrays of one shape, or trees of arrays"""
 
-    parameters: Float[Array, "n"]
-    mean: Float[Array, "n"]  # running mean of the gradient
-    square: Float[Array, "n"]  # running mean of its square
+    parameters: Any
+    mean: Any  # running mean of the gradient
+    square: Any  # running mean of its square
 
 
 def start_adamw(params: Any) -> AdamWState:
-    """Begin with no memory of any gradient."""
-    vector = to_vector(params)
-    return AdamWState(vector, *(namespace(vector).zeros(vector.shape, vector) for _ in range(2)))
+    """Copy NumPy parameters, and begin with moments of zero."""
+    values = map_tree(partial(np.array, order="C"), params)
+    return AdamWState(values, map_tree(np.zeros_like, values), map_tree(np.zeros_like, values))
 
 
 def update_adamw(
-    state: AdamWState, gradient: Float[Array, "n"], step: int, recipe: Recipe, decays: bool = True
+    state: AdamWState, gradient: Float[Array, "*shape"], step: int, recipe: Recipe, decays: bool = True
 ) -> AdamWState:
-    """Take one step of AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+    """Compute one step of AdamW for one array (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
-        state: the parameters and the memory, or a slice of each.
+        state: the array of parameters and its moments.
         gradient: of the loss, already clipped.
         step: counted from 0.
-        recipe: the rates.
+        recipe: learning rate, betas, weight decay.
         decays: whether weight decay applies.
     """
     xp = namespace(gradient)
     rate = compute_learning_rate(step, recipe)
     mean = recipe.beta1 * state.mean + (1 - recipe.beta1) * gradient
     square = recipe.beta2 * state.square + (1 - recipe.beta2) * gradient * gradient
-    # Both memories start at 0; dividing by these numbers undoes that bias.
+    # Both moments start at 0; dividing by these numbers undoes that bias.
     mean_bias, square_bias = 1 - recipe.beta1 ** (step + 1), 1 - recipe.beta2 ** (step + 1)
     deviation = xp.sqrt(square * (1 / square_bias)) + 1e-8
     kept = state.parameters * (1 - rate * recipe.weight_decay) if decays else state.parameters
     return AdamWState(kept - (rate / mean_bias) * mean / deviation, mean, square)
 
 
+def apply_adamw(state: AdamWState, gradients: Any, scale: float, step: int, recipe: Recipe) -> None:
+    """Compute one step of AdamW for all arrays of a state of NumPy trees, in place.
+
+    Args:
+        state: trees of contiguous arrays.
+        gradients: a tree like the parameters.
+        scale: what gradients are multiplied by: `clip_norm` divided by their norm, where that is below 1.
+        step: counted from 0.
+        recipe: learning rate, betas, weight decay.
+    """
+    trees = (state.parameters, state.mean, state.square, gradients)
+    for named in zip(*map(walk, trees), strict=True):
+        is_decaying = decays(*named[0])
+        flat = [array.reshape(-1) for _, array in named]
+        for start in range(0, flat[0].size, SLICE):
+            *old, gradient = (array[start : start + SLICE] for array in flat)
+            new = update_adamw(AdamWState(*old), gradient * scale, step, recipe, is_decaying)
+            for array, values in zip(old, (new.parameters, new.mean, new.square), strict=True):
+                array[...] = values
+
+
+def decays(name: str, array: Float[Array, "..."]) -> bool:
+    """Return whether weight decay applies: to matrices of linear maps, not to biases, norms and tables."""
+    return name.endswith("weight") and len(array.shape) == 2
+
+
 def compute_learning_rate(step: int, recipe: Recipe) -> float:
-    """Rise linearly over the warm-up, then fall along half a cosine to 0 after the last step."""
+    """Rise linearly during the warm-up, then fall along half a cosine to 0 after the last step."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
     progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def sum_squares(vector: Float[Array, "n"]) -> Float[Array, ""]:
-    """Add up the squares of a vector slice by slice: no vector of squares, and little is rounded off."""
-    xp = namespace(vector)
-    return sum(
-        (xp.matmul(vector[piece], vector[piece]) for piece in slice_evenly(vector)), xp.zeros((), vector)
-    )
-
-
-def find_scale(norm: Float[Array, ""], longest: float) -> Float[Array, ""]:
-    """What to multiply a gradient by so that it is no longer than `longest`: 1 where it is not."""
-    return namespace(norm).minimum(longest / (norm + 1e-12), 1.0)
-
-
-def slice_evenly(vector: Float[Array, "n"]) -> list[slice]:
-    """Cut the places of a vector into slices; on a processor so small that a dozen of them fit its cache."""
-    size, n = 2**15 if str(vector.device) == "cpu" else 2**24, vector.shape[0]
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def lay_out(tree: Any) -> list[tuple[str, Float[Array, "..."]]]:
-    """Name the arrays of a tree in the order of the vector: those that decay first, then the others."""
-    return sorted(walk(tree), key=lambda named: not _decays(*named))
-
-
-def count_decaying(tree: Any) -> int:
-    """Count the numbers at the beginning of the vector that weight decay applies to."""
-    return sum(math.prod(array.shape) for name, array in walk(tree) if _decays(name, array))
-
-
-def _decays(name: str, array: Array) -> bool:
-    return name.endswith("weight") and len(array.shape) == 2
-
-
-def to_vector(tree: Any) -> Float[Array, "n"]:
-    """Lay all arrays of a tree end to end."""
-    arrays = [array for _, array in lay_out(tree)]
-    xp = namespace(*arrays)
-    return xp.concat([xp.reshape(array, (-1,)) for array in arrays], axis=0)
-
-
-def from_vector(vector: Float[Array, "n"], like: Any) -> Any:
-    """Cut a vector into a tree of the structure and shapes of `like`; the way back from `to_vector`."""
-    xp, start, found = namespace(vector), 0, {}
-    for name, array in lay_out(like):
-        stop = start + math.prod(array.shape)
-        found[name] = xp.reshape(vector[start:stop], tuple(array.shape))
-        start = stop
-    return unflatten(like, found)

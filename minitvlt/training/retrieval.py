@@ -14,7 +14,7 @@ from minitvlt.model.parameters import MatchingHead, Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.model.tvlt import embed_audio, embed_video, match, run_encoder
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import move_beside
 
 # Numbers in the widest array of a group of pairs. NumPy scores a group on each core and is fastest while its
 # arrays are small; other libraries spread a group over all cores, or over a GPU.

@@ -1,37 +1,44 @@
-"""The training loop: the same text for NumPy and PyTorch, for pre-training and for every task after it.
+"""The training loop: draw, gradient, clip, AdamW, log, save.
 
-Step n draws everything it needs from the generator seeded with (seed, n). So the number of steps done is the
-position in the data and the state of the randomness at once, and a run that was killed goes on as if it never
-had been. Where several processes share the work, each draws the same batch and works through its rows.
+Step n draws everything it needs from the generator seeded with (seed, n). So the number of completed steps is
+also the position in the data and the state of the randomness, and a run can be interrupted at any point and
+resumed bit for bit. The same loop runs on NumPy and PyTorch, for pre-training and for fine-tuning.
 """
 
 import json
+import math
 import os
 import signal
+import sys
 import threading
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
-from minitvlt.backends import kernels_in_use, namespace, to_backend
+from minitvlt.backends import kernels_in_use, namespace, to_backend, unflatten, walk
+from minitvlt.backends.fast.threads import count_cores
 from minitvlt.checkpoints.native import load_arrays, save_arrays
+from minitvlt.files import write_atomically
 from minitvlt.model.parameters import Params
 from minitvlt.training.batches import World, split_batch
-from minitvlt.training.engine import PLAIN, Engine, Execution, check_execution, join_processes, start_engine
-from minitvlt.training.journal import Journal
-from minitvlt.training.objectives import PRETRAINING, Objective
-from minitvlt.training.optimizer import AdamWState, Recipe, compute_learning_rate, start_adamw
+from minitvlt.training.objectives import PRETRAINING, Objective, sum_gradients
+from minitvlt.training.optimizer import AdamWState, Recipe, apply_adamw, compute_learning_rate, start_adamw
 
 METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
 SAVE_EVERY = 200  # steps
+SMALL = 1 << 22  # parameters: larger models use all cores by the threads of their matrix products
+DIVERGED = (
+    "The loss at step {} is {}, the norm of its gradient {}: training has diverged. "
+    "Lower the learning rate, or look for values outside [-1, 1] in the data."
+)
 
 
 def train(
@@ -41,110 +48,168 @@ def train(
     folder: str | os.PathLike[str],
     show_progress: bool = True,
     objective: Objective = PRETRAINING,
-    execution: Execution = PLAIN,
+    dtype: str = "float32",
+    compile: bool = False,
 ) -> Params:
-    """Train a model, from its initial parameters or from where the folder's last saved state stands.
+    """Train a model, from its initial parameters or from the last state that was saved in the folder.
 
-    The folder receives `metrics.jsonl`, a line a step, and `training_state.safetensors`, written every 200
-    steps, after the last step and when an error or the keyboard ends the run. Both depend on nothing but the
-    arguments and, by rounding, the number of cores: a run that was killed and called again ends with the same
+    The folder receives `metrics.jsonl`, one line a step, and `training_state.safetensors`, written every 200
+    steps, after the last step, and when an error or Ctrl-C ends the run. Both depend on nothing but the
+    arguments and, by rounding, the number of cores: a run that was killed and resumed ends with the same
     bytes as one that was not.
 
     Args:
-        params: initial parameters; where they live, the training runs.
+        params: initial parameters; where they are, the training runs.
         world: where clips come from.
-        recipe: steps, batch, rates, seed.
-        folder: where to write; it is made if it is not there. Of several processes the first writes, and all
-            read: they must see the same folder.
-        show_progress: draw a progress bar.
+        recipe: steps, batch, learning rate, seed.
+        folder: where to write; it is created if it does not exist. Under torchrun the first process writes,
+            and all read: they must see the same folder.
+        show_progress: show a progress bar.
         objective: what the model is trained for.
-        execution: how PyTorch computes the steps.
+        dtype: of PyTorch's matrix products, "float32" or "bfloat16"; parameters stay in float32.
+        compile: whether to use torch.compile; it takes minutes at first, then less time and memory a step.
 
     Returns:
-        The trained parameters, in the same place.
+        The trained parameters, in the same library and on the same device.
 
     Raises:
-        ValueError: the folder holds another run, or damaged files; an execution that is not to be had here;
-            a loss or gradient that is not finite, in which case the state before that step is kept.
+        ValueError: the folder holds another run, or damaged files; arguments that `check_training` refuses; a
+            loss or gradient that is not finite, in which case the state before that step is saved.
+        ChildProcessError: a helper process has ended; the state before that step is saved.
     """
-    check_execution(params, execution, recipe)
-    with join_processes(params):
-        state_path = Path(folder) / STATE
-        steps_done, state = load_state(state_path, params, recipe)
-        with closing(start_engine(params, state, execution)) as engine:
-            del params, state  # the engine has taken them over
-            path = Path(folder) / METRICS if engine.rank == 0 else None
-            with closing(Journal(path, steps_done, recipe.steps, show_progress)) as journal:
-                save = partial(save_state, state_path, engine, journal, recipe)
-                run_steps(engine, journal, world, recipe, objective, save)
-            return engine.finish()
+    check_training(params, recipe, dtype, compile)
+    if namespace(params.encoder.cls).name == "torch":
+        kind = import_module("minitvlt.training.torch_trainer").TorchTrainer
+    elif count_cores() > 1 and sum(x.size for _, x in walk(params)) <= SMALL:
+        kind = import_module("minitvlt.training.helpers").HelperTrainer
+    else:
+        kind = Trainer
+    with ExitStack() as stack:
+        trainer = kind(params, world, recipe, objective, Path(folder), show_progress, dtype, compile, stack)
+        trainer.run_steps()
+        return trainer.params
 
 
-def run_steps(
-    engine: Engine, journal: Journal, world: World, recipe: Recipe, objective: Objective, save: Callable
-) -> None:
-    """Take the steps that are left, and save the state now and then, at the end, and when something ends it.
+@dataclass
+class Trainer:
+    """A training run on NumPy, in one process; `helpers` and `torch_trainer` have the other kinds."""
 
-    Nothing here waits for what computes: a step's numbers are read while the next one is under way.
+    params: Params  # updated in place, after a copy
+    world: World
+    recipe: Recipe
+    objective: Objective
+    folder: Path
+    show_progress: bool
+    dtype: str
+    compile: bool
+    stack: ExitStack  # what ends with the run
+
+    rank, processes = 0, 1  # of those that share each batch
+    sum_gradients = staticmethod(sum_gradients)
+    apply_adamw = staticmethod(apply_adamw)
+
+    def __post_init__(self) -> None:
+        """Load the saved state, or start a new one."""
+        self.config = self.params.config
+        self.run = json.dumps({"config": asdict(self.config), "recipe": asdict(self.recipe)})
+        self.steps_done, self.state = load_state(self.folder / STATE, self.params, self.run)
+        self.params = self.state.parameters
+        if self.rank == 0:
+            self.metrics = self.stack.enter_context(open_metrics(self.folder / METRICS, self.steps_done))
+        seconds = {} if sys.stderr.isatty() else {"mininterval": 30.0, "maxinterval": 30.0}
+        is_quiet = not self.show_progress or self.rank > 0
+        bar = tqdm(total=self.recipe.steps, initial=self.steps_done, disable=is_quiet, unit="step", **seconds)
+        self.bar = self.stack.enter_context(bar)
+
+    def run_steps(self) -> None:
+        """Take the steps that are left; save regularly, at the end, and after an error or Ctrl-C."""
+        recipe = self.recipe
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            drawn = pool.submit(self.draw, self.steps_done)
+            try:
+                for step in range(self.steps_done, recipe.steps):
+                    shares, counts = drawn.result()
+                    drawn = pool.submit(self.draw, step + 1)  # while this step is computed
+                    loss, numbers, norm, gradients = self.compute(shares, counts)
+                    if not (math.isfinite(loss) and math.isfinite(norm)):
+                        raise ValueError(DIVERGED.format(step + 1, loss, norm))
+                    line = self.objective.describe(numbers, counts)
+                    with uninterrupted():
+                        self.steps_done = None  # neither the old state nor the new one can be saved
+                        scale = min(1.0, recipe.clip_norm / (norm + 1e-12))
+                        self.apply_adamw(self.state, gradients, scale, step, recipe)
+                        del gradients  # the next step needs the memory
+                        self.log(step, loss, line, norm)
+                        self.steps_done = step + 1
+                        if self.steps_done % SAVE_EVERY == 0:
+                            self.save()
+            finally:
+                self.save()
+
+    def draw(self, step: int) -> tuple[list[list[Any]], Any] | None:
+        """Draw the batch of a step: the micro-batches of each process, and the counts of the whole batch.
+
+        Under torchrun every process draws the same batch. There is none after the last step.
+        """
+        if step == self.recipe.steps:
+            return None
+        rng, recipe = np.random.default_rng([self.recipe.seed, step]), self.recipe
+        batch = self.objective.draw(self.world, self.config, rng, recipe.batch_size)
+        shares = split_batch(batch, self.processes)
+        return [split_batch(rows, recipe.micro_batches) for rows in shares], self.objective.count(batch)
+
+    def compute(self, shares: list[list[Any]], counts: Any) -> tuple[float, dict[str, Any], float, Any]:
+        """Compute the loss, the numbers to log, the norm of the gradient and the gradients of a batch."""
+        numbers, gradients = self.sum_gradients(self.objective.compute, self.params, shares, counts)
+        norm = math.sqrt(sum(float(np.sum(g * g)) for _, g in walk(gradients)))
+        numbers = {name: None if x is None else float(x) for name, x in numbers.items()}
+        return numbers.pop("loss"), numbers, norm, gradients
+
+    def log(self, step: int, loss: float, numbers: dict[str, Any], norm: float) -> None:
+        """Append a line of metrics and flush it, so that it survives if this process is killed."""
+        rate = compute_learning_rate(step, self.recipe)
+        line = {"step": step + 1, "loss": loss, **numbers, "learning_rate": rate, "gradient_norm": norm}
+        if self.rank == 0:
+            self.metrics.write(json.dumps(line).encode() + b"\n")
+            self.metrics.flush()
+        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        self.bar.update()
+
+    def save(self) -> None:
+        """Save parameters, moments and the number of steps, once the lines of these steps are on the disk."""
+        if self.rank == 0 and self.steps_done is not None:
+            os.fsync(self.metrics.fileno())
+            metadata = {"steps": self.steps_done, "run": self.run, "kernels": kernels_in_use()}
+            is_numpy = namespace(self.params.encoder.cls).name == "numpy"
+            state = self.state if is_numpy else to_backend(self.state, "numpy")
+            save_arrays(dict(walk(state)), self.folder / STATE, metadata)
+
+
+def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compile: bool = False) -> None:
+    """Check that this machine and the library of the parameters can train so, before anything is written.
+
+    Raises:
+        ValueError: an unknown dtype; what NumPy, this device or this machine cannot do; a batch with fewer
+            clips than micro-batches of all processes.
     """
-    draw = partial(draw_parts, engine, world, recipe, objective)
-    try:
-        for step, (parts, counts) in draw_ahead(draw, range(journal.steps, recipe.steps), engine.ahead):
-            numbers, gradient = engine.compute(objective.compute, parts, counts)
-            with uninterrupted():  # the state and the journal always belong to the same step
-                engine.update(gradient, numbers, step, recipe)
-                del gradient  # the next one needs the memory
-                read = engine.read_later(numbers)
-                journal.add(partial(make_line, step, read, counts, recipe, objective))
-                if (step + 1) % SAVE_EVERY == 0:
-                    save()
-    except BaseException:
-        if engine.is_whole:
-            save()
-        raise
-    save()
-
-
-def draw_parts(
-    engine: Engine, world: World, recipe: Recipe, objective: Objective, step: int
-) -> tuple[list[Any], Any]:
-    """Draw a step's batch, the same in every process; return this one's rows, in parts, and the counts."""
-    rng = np.random.default_rng([recipe.seed, step])
-    batch = objective.draw(world, engine.like.config, rng, recipe.batch_size)
-    rows = split_batch(batch, engine.processes)[engine.rank]
-    return engine.move(split_batch(rows, recipe.micro_batches)), objective.count(batch)
-
-
-def draw_ahead(draw: Callable[[int], Any], steps: range, ahead: int) -> Iterator[tuple[int, Any]]:
-    """Yield each step with what is drawn for it, in a thread that may be so many steps ahead."""
-    drawn: deque[tuple[int, Future]] = deque()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        for step in steps:
-            drawn.append((step, pool.submit(draw, step)))
-            if len(drawn) > ahead:
-                yield drawn[0][0], drawn.popleft()[1].result()
-        for step, batch in drawn:
-            yield step, batch.result()
-
-
-def make_line(
-    step: int, read: Callable[[], dict[str, float | None]], counts: Any, recipe: Recipe, objective: Objective
-) -> dict[str, Any]:
-    """What the metrics say of a step, once its numbers can be read."""
-    numbers = read()
-    loss, norm = numbers.pop("loss"), numbers.pop("gradient_norm")
-    return {
-        "step": step + 1,
-        "loss": loss,
-        **objective.describe(numbers, counts),
-        "learning_rate": compute_learning_rate(step, recipe),
-        "gradient_norm": norm,
-    }
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"Expected dtype to be float32 or bfloat16, got {dtype!r}.")
+    if namespace(params.encoder.cls).name == "torch":
+        torch_trainer = import_module("minitvlt.training.torch_trainer")
+        torch_trainer.check_torch(str(params.encoder.cls.device), dtype, compile)
+    elif dtype == "bfloat16" or compile or "WORLD_SIZE" in os.environ:
+        raise ValueError("dtype, compile and torchrun need PyTorch: choose the backend torch.")
+    least = int(os.environ.get("WORLD_SIZE", "1")) * recipe.micro_batches  # processes of torchrun
+    if recipe.batch_size < least:
+        raise ValueError(
+            f"Expected a batch_size of at least {least}, the micro-batches of all processes, "
+            f"got {recipe.batch_size}."
+        )
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let an interruption by the keyboard wait for the end of what is done here."""
+    """Delay an interruption by Ctrl-C to the end of the `with` block."""
     if threading.current_thread() is not threading.main_thread():  # others are not interrupted
         yield
         return
@@ -158,53 +223,46 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def save_state(path: Path, engine: Engine, journal: Journal, recipe: Recipe) -> None:
-    """Save parameters, AdamW's memory and the number of steps, once the lines of these are on the disk."""
-    try:
-        journal.flush()
-    finally:  # a line that cannot be written, because its loss is not finite, is of a step that was not taken
-        state = engine.gather()
-        if engine.rank == 0:
-            journal.sync()
-            run = describe_run(engine.like, recipe)
-            metadata = {"steps": journal.steps, "run": run, "kernels": kernels_in_use()}
-            save_arrays(vars(state), path, metadata)
-
-
-def load_state(path: Path, params: Params, recipe: Recipe) -> tuple[int, AdamWState]:
-    """Load what `save_state` saved; where there is nothing yet, begin with the initial parameters.
+def open_metrics(path: Path, steps_done: int) -> BinaryIO:
+    """Open the metrics file to append; lines that are newer than the saved state, or incomplete, are cut off.
 
     Raises:
-        ValueError: a damaged file, or one of a run with another configuration or recipe.
+        ValueError: lines of completed steps are missing.
     """
-    start = start_adamw(to_backend(params, "numpy"))
+    lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
+    if len(lines) < steps_done or not all(line.endswith(b"\n") for line in lines):
+        raise ValueError(
+            f"{path} lacks lines: the state beside it was saved after {steps_done} steps. "
+            "Restore the file, or start again in another folder."
+        )
+    write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
+    return path.open("ab")
+
+
+def load_state(path: Path, params: Params, run: str) -> tuple[int, AdamWState]:
+    """Load the steps done and the state that `Trainer.save` saved; without a file, start a new run.
+
+    Raises:
+        ValueError: a damaged file, or one of another run, or of an earlier version of minitvlt.
+    """
+    is_numpy = namespace(params.encoder.cls).name == "numpy"
+    start = start_adamw(params if is_numpy else to_backend(params, "numpy"))
     if not path.exists():
         return 0, start
     arrays, metadata = load_arrays(path)
-    if metadata.get("run") != json.loads(json.dumps(describe_run(params, recipe))):
+    shapes, expected = ({name: x.shape for name, x in tree.items()} for tree in (arrays, dict(walk(start))))
+    if metadata.get("run") != run or shapes != expected:
         raise ValueError(
-            f"{path} is of a run with another configuration or recipe: go on with those, "
-            "or choose another folder."
+            f"{path} belongs to a run with another configuration or recipe or of an earlier version, or is "
+            "damaged: resume with the same configuration and recipe, or start again in another folder."
         )
-    if {name: array.shape for name, array in arrays.items()} != {
-        name: array.shape for name, array in vars(start).items()
-    }:
-        raise ValueError(
-            f"{path} is damaged: its arrays are not those of {start.parameters.size} parameters."
-        )
-    kernels = metadata.get("kernels")
-    if namespace(params.encoder.cls).name == "numpy" and kernels != kernels_in_use():
+    if is_numpy and metadata["kernels"] != kernels_in_use():
         warnings.warn(
-            f"{path} was computed with the kernels {kernels!r}, the run goes on with {kernels_in_use()!r}: "
-            "the results differ by rounding.",
+            f"{path} was computed with {metadata['kernels']} kernels, and the run is resumed with "
+            f"{kernels_in_use()} ones: results differ by rounding.",
             stacklevel=2,
         )
-    return metadata["steps"], AdamWState(**arrays)
-
-
-def describe_run(params: Params, recipe: Recipe) -> dict[str, Any]:
-    """What has to be the same when a run goes on."""
-    return {"config": params.config.to_dict(), "recipe": asdict(recipe), "order": "matrices first"}
+    return metadata["steps"], unflatten(start, arrays)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -21,8 +21,7 @@ from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_au
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, paste_visible
 from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.waveforms import write_wav
-from minitvlt.training.batches import World, draw_batch
-from minitvlt.training.engine import move_beside
+from minitvlt.training.batches import World, draw_batch, move_beside
 from minitvlt.training.finetuning import Task
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.training.trainer import METRICS, read_metrics

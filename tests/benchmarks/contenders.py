@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 import minitvlt as mt
-from minitvlt.training.engine import Engine
-from minitvlt.training.objectives import PRETRAINING
-from minitvlt.training.optimizer import start_adamw
+from minitvlt.training.objectives import PRETRAINING, sum_gradients
+from minitvlt.training.optimizer import apply_adamw, start_adamw
 from tests.benchmarks.cases import Case, count_tokens, draw_clips, draw_waveform, list_pairs
 
 Run = Callable[[], Any]
@@ -38,12 +37,13 @@ def prepare_numpy(case: Case) -> Run:
     """This package on NumPy, in one process."""
     if case.work != "step":
         return prepare_ours(case, lambda tree: tree)
-    params, batch = mt.init(case.config), draw_batch(case)
-    counts, engine, recipe = PRETRAINING.count(batch), Engine(params, start_adamw(params)), mt.Recipe()
+    batch, state, recipe = draw_batch(case), start_adamw(mt.init(case.config)), mt.Recipe()
+    counts = PRETRAINING.count(batch)
 
     def run() -> Any:
-        numbers, gradient = engine.compute(PRETRAINING.compute, [batch], counts)
-        engine.update(gradient, numbers, 0, recipe)
+        numbers, gradients = sum_gradients(PRETRAINING.compute, state.parameters, [[batch]], counts)
+        norm = sum(float(np.sum(g * g)) for g in mt.flatten(gradients).values()) ** 0.5
+        apply_adamw(state, gradients, min(1.0, recipe.clip_norm / norm), 0, recipe)
         return numbers["loss"]
 
     return run

@@ -1,13 +1,13 @@
-"""A run that the keyboard interrupts while it computes a certain step."""
+"""A run that Ctrl-C interrupts while it computes a certain step."""
 
 import pytest
 
-from minitvlt.training.engine import Engine
+from minitvlt.training.trainer import Trainer
 
 
 def interrupt_at(patch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the engine be interrupted when it begins with this step, counted from 1."""
-    calls, compute = [], Engine.compute
+    """Let a run be interrupted when it starts to compute this step, counted from 1."""
+    calls, compute = [], Trainer.compute
 
     def counted(*arguments):
         calls.append(None)
@@ -15,4 +15,4 @@ def interrupt_at(patch: pytest.MonkeyPatch, step: int) -> None:
             raise KeyboardInterrupt
         return compute(*arguments)
 
-    patch.setattr(Engine, "compute", counted)
+    patch.setattr(Trainer, "compute", counted)

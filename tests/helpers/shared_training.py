@@ -1,11 +1,11 @@
-"""Trainings that several processes share; torchrun starts this file in each of them.
+"""Training runs that several processes share; torchrun starts this file in each of them.
 
     torchrun --nproc-per-node 2 -m tests.helpers.shared_training FOLDER '{"name": {"dtype": "bfloat16"}, ...}'
 
-Each entry is a training in a folder of its name. Beside the fields of `Execution` it may say other values of
-the recipe and the configuration, and `{"killed": [rank, call]}`: the process of that rank kills itself when
-it begins to compute for the so-manieth time. With `compile`, programs are traced and then run by PyTorch as
-they are, which is faster than to compile them and needs no compiler.
+Each entry is a run in a folder of its name. Beside `dtype` and `compile` it may have other values of the
+recipe and the configuration, and `{"killed": [rank, call]}`: the process of that rank kills itself when it
+starts to compute for that many times. With `compile`, programs are traced and then run by PyTorch as they
+are, which is faster than to compile them and needs no compiler.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import minitvlt as mt
-from minitvlt.training import engine, trainer
+from minitvlt.training import trainer
 from minitvlt.training.processes import is_first
 
 STEPS = 20
@@ -25,28 +25,23 @@ SAVE_EVERY = 4
 
 
 def run_training(
-    folder: Path, recipe: dict[str, Any] | None = None, config: dict[str, Any] | None = None, **execution: Any
+    folder: Path, recipe: dict[str, Any] | None = None, config: dict[str, Any] | None = None, **options: Any
 ) -> None:
     """Train the tiny model for 20 steps: alone or, where torchrun started this process, with others."""
     trainer.SAVE_EVERY = SAVE_EVERY
-    geometry = mt.Config.tiny(**(config or {}))
-    values = {"steps": STEPS, "batch_size": 16, "warmup_steps": 5, **(recipe or {})}
-    params = mt.to_backend(mt.init(geometry), "torch")
-    params = mt.train(
-        params,
-        mt.ShapesWorld(geometry),
-        mt.Recipe(**values),
-        folder,
-        show_progress=False,
-        execution=mt.Execution(**execution),
-    )
+    config = mt.Config.tiny(**(config or {}))
+    recipe = mt.Recipe(**{"steps": STEPS, "batch_size": 16, "warmup_steps": 5, **(recipe or {})})
+    params = mt.to_backend(mt.init(config), "torch")
+    params = mt.train(params, mt.ShapesWorld(config), recipe, folder, False, **options)
     if is_first():
         mt.save(params, folder / "model.safetensors")
 
 
 def kill_at(rank: int, call: int) -> None:
-    """Let one process die while the others are at work."""
-    compute, calls = engine.Engine.compute, []
+    """Let one process die while the others compute."""
+    from minitvlt.training.torch_trainer import TorchTrainer
+
+    compute, calls = TorchTrainer.compute, []
 
     def counted(*arguments: Any) -> Any:
         calls.append(None)
@@ -54,7 +49,7 @@ def kill_at(rank: int, call: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return compute(*arguments)
 
-    engine.Engine.compute = counted
+    TorchTrainer.compute = counted
 
 
 def main() -> None:
@@ -62,9 +57,9 @@ def main() -> None:
     import torch
     import torch.distributed as dist
 
-    from minitvlt.training import torch_processes
+    from minitvlt.training import torch_trainer
 
-    torch_processes.check_compiler = lambda device: None
+    torch_trainer.check_torch = lambda *_: None
     torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend="eager")
     dist.init_process_group("gloo")
     for name, values in json.loads(sys.argv[2]).items():

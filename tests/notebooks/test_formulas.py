@@ -24,7 +24,7 @@ from minitvlt.model.transformer import attention_weights, run_block, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video
 from minitvlt.signals import spectrogram
 from minitvlt.training.batches import split_batch
-from minitvlt.training.optimizer import AdamWState, compute_learning_rate, to_vector, update_adamw
+from minitvlt.training.optimizer import AdamWState, compute_learning_rate, update_adamw
 from minitvlt.worlds.shapes import draw_scenes
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))
@@ -808,5 +808,9 @@ def _():
     batch = mt.draw_batch(mt.ShapesWorld(config), config, np.random.default_rng(0), 5)
     counts = count_targets(batch)
     compute = mt.value_and_grad(lambda params, part: mt.pretraining_loss(params, part, counts).loss)
-    gradients = [to_vector(compute(PARAMS, part)[1]) for part in split_batch(batch, R)]
-    return to_vector(compute(PARAMS, batch)[1]), sum(gradients)
+    names = mt.flatten(PARAMS)
+    vectors = [
+        np.concatenate([mt.flatten(compute(PARAMS, part)[1])[name].reshape(-1) for name in names])
+        for part in (batch, *split_batch(batch, R))
+    ]
+    return vectors[0], sum(vectors[1:])
