@@ -36,8 +36,8 @@ from minitvlt.training.runs import TaskSettings, change_settings, check_unused, 
 from minitvlt.training.trainer import train
 from minitvlt.views.results import print_measures
 from minitvlt.views.task_results import Answers, list_task_measures, show_answers, write_answers
-from minitvlt.worlds.label_files import LABEL_READERS, LabelTable, read_labels
-from minitvlt.worlds.labelled import LabelledWorld
+from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.labels import LABELS, LabelTable, read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
 EXAMPLE = """examples:
@@ -142,7 +142,7 @@ def find_checkpoint(name: str) -> str:
 
 def list_tasks(has_data: bool) -> list[str]:
     """Name the tasks that there are for a label file, or for the embedded world."""
-    return [*LABEL_READERS, "ranking"] if has_data else list(EMBEDDED_TASKS)
+    return list(LABELS) if has_data else list(EMBEDDED_TASKS)
 
 
 def find_task(settings: TaskSettings) -> tuple[Task, LabelTable | None]:
@@ -167,7 +167,11 @@ def make_clips(table: LabelTable | None, params: Params) -> tuple[World, list[st
     if table is None:
         names = [f"clip {number + 1}" for number in range(CLIPS_SCORED)]
         return ShapesWorld(config), names, draw_held_out(ShapesWorld(config, "held_out"), CLIPS_SCORED)
-    training, test = (LabelledWorld(*table.select(is_test), config) for is_test in (False, True))
+    (clips, labels), (others, other_labels) = table.select(False), table.select(True)
+    training, test = (
+        FolderWorld(clips, config, labels=labels),
+        FolderWorld(others, config, labels=other_labels),
+    )
     if next(test.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in test.skipped.items())
         raise ValueError(f"No clip that is held out for the test can be used: {reasons}")
@@ -175,7 +179,7 @@ def make_clips(table: LabelTable | None, params: Params) -> tuple[World, list[st
     return training, names, read_held_out(test, names)
 
 
-def read_held_out(world: LabelledWorld, names: list[str]) -> Iterator[Examples]:
+def read_held_out(world: FolderWorld, names: list[str]) -> Iterator[Examples]:
     """Read all clips that can be used, and note their names."""
     for numbers, examples in world.read(BATCH):
         names += [world.clips[i].name for i in numbers]

@@ -12,7 +12,8 @@ from minitvlt.checkpoints.native import load, save
 from minitvlt.commands import finetune
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
-from minitvlt.signals.clips import Clip, write_clip, write_wav
+from minitvlt.signals.media import Clip, write_clip
+from minitvlt.signals.waveforms import write_wav
 from minitvlt.training.finetuning import FINETUNING, read_label_names
 from minitvlt.training.runs import TaskSettings, read_settings
 from minitvlt.training.trainer import read_metrics

@@ -11,8 +11,8 @@ from minitvlt.backends import to_backend
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
 from minitvlt.model.pretraining import autoencode
+from minitvlt.signals.media import read_clip
 from minitvlt.signals.prepare import Examples
-from minitvlt.signals.waveforms import read_wav
 from minitvlt.training.evaluation import Scores, draw_evaluation_batch
 from minitvlt.views import results
 from minitvlt.views.results import complete, count_real_steps, list_measures, make_audible, show_results
@@ -122,7 +122,7 @@ def test_everything_is_shown(run):
     page = report.read_text()
     assert "measured on 7 clips" in page and "a &lt;b&gt;" in page and "steps 3" in page and "0.3333" in page
     assert page.count("<img") == 3 and page.count("<audio") == 2
-    assert len(read_wav(run / "original.wav").samples) == 4 * 32
+    assert len(read_clip(run / "original.wav").waveform) == 4 * 32
 
 
 def test_the_same_run_gives_the_same_files(run):
