@@ -32,11 +32,11 @@ from minitvlt.model.pretraining import (
 )
 from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, rank_videos, task_loss
 from minitvlt.model.tvlt import Output, encode, forward
-from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
 from minitvlt.signals.inversion import reconstruct_waveform
+from minitvlt.signals.media import Clip, read_clip, write_clip
 from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
-from minitvlt.signals.waveforms import resample
+from minitvlt.signals.waveforms import resample, write_wav
 from minitvlt.training.batches import draw_batch, make_batch
 from minitvlt.training.evaluation import evaluate
 from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, finetune
@@ -44,8 +44,7 @@ from minitvlt.training.optimizer import Recipe
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.training.trainer import train
 from minitvlt.worlds.folder import FolderWorld
-from minitvlt.worlds.label_files import read_labels
-from minitvlt.worlds.labelled import LabelledClip, LabelledWorld
+from minitvlt.worlds.labels import read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
 __version__ = "0.1.0"
@@ -56,8 +55,6 @@ __all__ = [
     "Config",
     "Examples",
     "FolderWorld",
-    "LabelledClip",
-    "LabelledWorld",
     "Masking",
     "Output",
     "Params",

@@ -420,4 +420,4 @@ print("the same", len(again), "arrays, bit for bit:", same)
 # This is the end of the path. Take a film of your own and a checkpoint, set the two names at the top, and run
 # it again. The whole path is in the [overview](README.md), the readers of checkpoints are in
 # [training](../minitvlt/training), and what files become clips is in
-# [signals](../minitvlt/signals/clips.py).
+# [signals](../minitvlt/signals/media.py).

@@ -119,19 +119,12 @@ SIGNALS = {
     inversion.impose_magnitude: lambda s: ((z := draw_spectrum(s)), np.abs(s.array(*z.shape))),
     inversion.run_griffin_lim: lambda s: (*draw_magnitude(s), 0, 7),
     inversion.reconstruct_waveform: lambda s: (s.array(2, s.size(2, 5), 3), 8000, 32, s.size(8, 16), 0, 7),
-    frames.make_floating: lambda s: (draw_pixels(s),),
     frames.resize: lambda s: (
         draw_numbers_as_pixels(s),
-        s.size(1, 12),
-        s.size(1, 12),
+        (s.size(5, 12), s.size(5, 12)),
         draw_interpolation(s),
+        (s.size(1, 5), s.size(1, 5)),
     ),
-    frames.resize_shortest_edge: lambda s: (
-        draw_numbers_as_pixels(s),
-        s.size(1, 12),
-        draw_interpolation(s),
-    ),
-    frames.centre_crop: lambda s: (s.array(2, s.size(1, 3), s.size(5, 9), s.size(5, 9)), s.size(), s.size()),
     frames.scale_pixels: lambda s: (255 * s.rng.random((2, *s.pair())),),
     frames.transform_frames: draw_transform_arguments,
 }

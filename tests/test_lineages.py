@@ -17,7 +17,7 @@ from minitvlt.checkpoints.released import from_original
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import classify
-from minitvlt.signals.clips import Clip
+from minitvlt.signals.media import Clip
 from minitvlt.signals.prepare import Examples, prepare
 from tests.helpers.models import draw_values
 from tests.helpers.peers import make_pair, transformers

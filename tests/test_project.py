@@ -129,12 +129,12 @@ def test_every_shape_comment_can_be_read():
 
 
 def test_annotations_are_checked_in_this_very_process():
-    from minitvlt.signals.frames import resize_shortest_edge
+    from minitvlt.signals.frames import resize
 
     with pytest.raises(TypeCheckError):
-        resize_shortest_edge(np.zeros((2, 3), np.float32), 5)
+        resize(np.zeros((2, 3), np.float32), (5, 5))
     with annotations_unchecked(), pytest.raises(ValueError):
-        resize_shortest_edge(np.zeros((2, 3), np.float32), 5)
+        resize(np.zeros((2, 3), np.float32), (5, 5))
 
 
 def test_cuda_is_part_of_the_suite():

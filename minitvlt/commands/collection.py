@@ -14,25 +14,21 @@ from minitvlt.signals.media import inspect_media
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.batches import join_examples
 from minitvlt.training.evaluation import BATCH
-from minitvlt.worlds.label_files import read_clip_of_row
-from minitvlt.worlds.label_rows import Row, read_rows
-from minitvlt.worlds.labelled import STILL_PICTURES, LabelledClip, LabelledWorld
-from minitvlt.worlds.media_files import SOUNDS, find_media_files
-
-LABEL_FILES = (".csv", ".jsonl", ".ndjson")
+from minitvlt.worlds.folder import AUDIO, IMAGES, FolderWorld, find_media_files
+from minitvlt.worlds.labels import ROWS, MediaClip, Row, read_clip_of_row, read_rows
 
 
-def list_clips(source: Path) -> tuple[list[LabelledClip], list[Any] | None]:
+def list_clips(source: Path) -> tuple[list[MediaClip], list[Any] | None]:
     """List the clips of a folder or of a label file, and the labels if it has any."""
-    if source.is_dir() or source.suffix.lower() not in LABEL_FILES:
+    if source.is_dir() or source.suffix.lower() not in ROWS:
         files = find_media_files(source)
-        return [LabelledClip(file=file, name=file.relative_to(source).as_posix()) for file in files], None
+        return [MediaClip(file=file, name=file.relative_to(source).as_posix()) for file in files], None
     rows = read_rows(source)
     clips = [replace(read_clip_of_row(row), name=name_row(row)) for row in rows]
     labels = [row.values.get("label") for row in rows]
     for row, label in zip(rows, labels, strict=True):
         if label is None and any(other is not None for other in labels):
-            row.fail("label", "the label is missing, which other rows have")
+            row.fail("label", "a label, as other rows have")
     return clips, None if labels[0] is None else labels
 
 
@@ -44,7 +40,7 @@ def name_row(row: Row) -> str:
     return f"{files} from {row.values['start']} s" if "start" in row.values else files
 
 
-def list_clips_of_sense(source: Path, sense: str) -> list[LabelledClip]:
+def list_clips_of_sense(source: Path, sense: str) -> list[MediaClip]:
     """List the clips that have pictures, or sound; those of one file keep both, as they run together."""
     found = [take_sense(clip, sense) for clip in list_clips(source)[0]]
     found = [clip for clip in found if clip is not None]
@@ -53,22 +49,22 @@ def list_clips_of_sense(source: Path, sense: str) -> list[LabelledClip]:
     return found
 
 
-def take_sense(clip: LabelledClip, sense: str) -> LabelledClip | None:
+def take_sense(clip: MediaClip, sense: str) -> MediaClip | None:
     """Take the pictures, or the sound, of a clip; None if it cannot have any, as its file's name says.
 
     A film with sound stays whole: the span that is read is one in which both are there.
     """
     file = clip.file or getattr(clip, sense)
-    if file is None or file.suffix.lower() in (SOUNDS if sense == "video" else STILL_PICTURES):
+    if file is None or file.suffix.lower() in (AUDIO if sense == "video" else IMAGES):
         return None
     if clip.file is not None and has_both(file):
         return clip
-    return LabelledClip(**{sense: file}, start=clip.start, stop=clip.stop, name=clip.name)
+    return MediaClip(**{sense: file}, start=clip.start, stop=clip.stop, name=clip.name)
 
 
 def has_both(file: Path) -> bool:
     """Tell whether a file is a film with sound; one that cannot be looked into will be found out later."""
-    if file.suffix.lower() in (*SOUNDS, *STILL_PICTURES):  # whatever picture may be on the cover of a sound
+    if file.suffix.lower() in (*AUDIO, *IMAGES):  # whatever picture may be on the cover of a sound
         return False
     try:
         return all(inspect_media(file)[:2])
@@ -77,7 +73,7 @@ def has_both(file: Path) -> bool:
 
 
 def read_clips(
-    clips: list[LabelledClip], config: Config, sense: str | None = None
+    clips: list[MediaClip], config: Config, sense: str | None = None
 ) -> tuple[list[int], Examples]:
     """Decode all clips that can be used, in their order, and tell their numbers.
 
@@ -94,7 +90,7 @@ def read_clips(
     parts, skipped = [], {}
     for kind in dict.fromkeys(kinds):
         members = [i for i, other in enumerate(kinds) if other == kind]
-        world = LabelledWorld([clips[i] for i in members], None, config)
+        world = FolderWorld([clips[i] for i in members], config)
         for some, examples in world.read(BATCH):
             numbers += [members[i] for i in some]
             parts.append(leave_out(examples, sense))
@@ -115,7 +111,7 @@ def leave_out(clips: Examples, sense: str | None) -> Examples:
 
 def read_query(file: Path, sense: str, config: Config) -> Examples:
     """Decode the pictures, or the sound, of one file."""
-    clip = take_sense(LabelledClip(file=file, name=str(file)), sense)
+    clip = take_sense(MediaClip(file=file, name=str(file)), sense)
     if clip is None:
         raise ValueError(f"{file} is no {'video' if sense == 'video' else 'sound'}, as its name says.")
     with warnings.catch_warnings(action="ignore"):  # the error says it

@@ -8,8 +8,7 @@ seconds, and split: train or test. A run that was stopped goes on with --resume.
 """
 
 import argparse
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.native import save
-from minitvlt.commands.computing import add_computing_arguments, place_params
-from minitvlt.files import write_atomically
+from minitvlt.commands.computing import add_computing_arguments, choose_execution
+from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.batches import World
@@ -34,11 +33,11 @@ from minitvlt.training.finetuning import (
 )
 from minitvlt.training.processes import is_first
 from minitvlt.training.runs import TaskSettings, change_settings, check_unused, claim_folder, resume_settings
-from minitvlt.training.scoring import describe_predictions, score_task
 from minitvlt.training.trainer import train
-from minitvlt.views.report import report_finetuning
-from minitvlt.worlds.label_files import LABEL_READERS, LabelTable, read_labels
-from minitvlt.worlds.labelled import LabelledWorld
+from minitvlt.views.results import print_measures
+from minitvlt.views.task_results import Answers, list_task_measures, show_answers, write_answers
+from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.labels import LABELS, LabelTable, read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
 EXAMPLE = """examples:
@@ -80,40 +79,26 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = settings.recipe
     task, table = find_task(settings)
     params = prepare_params(params, task, recipe.seed, settings.pooling)
-    params = place_params(params, settings)
+    params, execution = choose_execution(params, settings, arguments)
     training, names, held_out = make_clips(table, params)
     objective = make_objective(task)
     objective.draw(training, params.config, np.random.default_rng(0), min(2, recipe.batch_size))
     if is_first() and not arguments.resume:
         claim_folder(folder, settings)
-    kinds = {"dtype": settings.dtype, "compile": settings.compile}
-    params = train(params, training, recipe, folder, objective=objective, **kinds)
+    params = train(params, training, recipe, folder, objective=objective, execution=execution)
     if is_first():
         save(params, folder / "model.safetensors", {"label_names": list(task.names)})
         print("Scoring the model on clips that it has not learnt from ...", flush=True)
-        finish(folder, settings, params, task, held_out, names)
+        finish(folder, settings, params.config, Answers(task, *answer(params, task, held_out), names))
 
 
-def finish(
-    folder: Path,
-    settings: TaskSettings,
-    params: Params,
-    task: Task,
-    held_out: Iterable[Examples],
-    names: list[str],
-) -> None:
-    """Write scores, predictions, figures and a report, and print the scores."""
-    outputs, labels = answer(params, task, held_out)
-    scored = score_task(task.loss_type, outputs, labels, task.names)
-    results = {figure.name: (figure.value, figure.chance) for figure in scored}
-    lines = describe_predictions(task.loss_type, outputs, labels, task.names, names)
-    texts = {
-        "scores.json": json.dumps({name: value for name, (value, _) in results.items()}, indent=2) + "\n",
-        "predictions.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-    }
-    for name, text in texts.items():
-        write_atomically(folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
-    report_finetuning(folder, settings.task, task, outputs, labels, results, params.config, settings.command)
+def finish(folder: Path, settings: TaskSettings, config: Config, answers: Answers) -> None:
+    """Show in the folder and on the screen how well the model answers."""
+    measures = list_task_measures(answers, settings)
+    write_answers(folder, answers, measures)
+    report = show_answers(folder, answers, measures, settings, config)
+    print_measures(measures)
+    print(f"\nOpen {report} in a browser.")
 
 
 def begin_run(arguments: argparse.Namespace) -> tuple[TaskSettings, Params]:
@@ -157,7 +142,7 @@ def find_checkpoint(name: str) -> str:
 
 def list_tasks(has_data: bool) -> list[str]:
     """Name the tasks that there are for a label file, or for the embedded world."""
-    return [*LABEL_READERS, "ranking"] if has_data else list(EMBEDDED_TASKS)
+    return list(LABELS) if has_data else list(EMBEDDED_TASKS)
 
 
 def find_task(settings: TaskSettings) -> tuple[Task, LabelTable | None]:
@@ -182,7 +167,11 @@ def make_clips(table: LabelTable | None, params: Params) -> tuple[World, list[st
     if table is None:
         names = [f"clip {number + 1}" for number in range(CLIPS_SCORED)]
         return ShapesWorld(config), names, draw_held_out(ShapesWorld(config, "held_out"), CLIPS_SCORED)
-    training, test = (LabelledWorld(*table.select(is_test), config) for is_test in (False, True))
+    (clips, labels), (others, other_labels) = table.select(False), table.select(True)
+    training, test = (
+        FolderWorld(clips, config, labels=labels),
+        FolderWorld(others, config, labels=other_labels),
+    )
     if next(test.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in test.skipped.items())
         raise ValueError(f"No clip that is held out for the test can be used: {reasons}")
@@ -190,7 +179,7 @@ def make_clips(table: LabelTable | None, params: Params) -> tuple[World, list[st
     return training, names, read_held_out(test, names)
 
 
-def read_held_out(world: LabelledWorld, names: list[str]) -> Iterator[Examples]:
+def read_held_out(world: FolderWorld, names: list[str]) -> Iterator[Examples]:
     """Read all clips that can be used, and note their names."""
     for numbers, examples in world.read(BATCH):
         names += [world.clips[i].name for i in numbers]

@@ -12,14 +12,16 @@ from jaxtyping import Float, UInt8
 from minitvlt.checkpoints.native import load
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
-from minitvlt.signals.clips import Clip, choose_frames_in_time, write_clip
-from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
-from minitvlt.signals.waveforms import write_wav
+from minitvlt.signals.frames import choose_frames_in_time
+from minitvlt.signals.media import Clip, write_clip
+from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
+from minitvlt.signals.waveforms import resample, write_wav
 from minitvlt.training.batches import make_batch
 from minitvlt.training.runs import check_unused
-from minitvlt.views.figures import plot_reconstruction, save_figure
-from minitvlt.views.report import invert_spectrogram, reconstruct
-from minitvlt.worlds.folder import Stretch, record_stretch
+from minitvlt.views.plotting import save_figure
+from minitvlt.views.results import complete, count_real_steps, draw_reconstruction, make_audible
+from minitvlt.worlds.folder import decode
+from minitvlt.worlds.labels import MediaClip
 
 EXAMPLE = (
     "example:\n  minitvlt reconstruct film.mp4 --checkpoint run/model.safetensors --out film_reconstructed"
@@ -54,10 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     batch = make_batch(
         read_example(arguments.clip, arguments.start, config), config, make_rng(arguments.seed)
     )
-    video, audio = reconstruct(params, batch)
-    figure = plot_reconstruction(config, batch, video, audio)
-    mask = None if batch.audio_mask is None else batch.audio_mask[0]
-    waveform = invert_spectrogram(config, audio[0, 0], mask)
+    video, audio = complete(params, batch)
+    figure = draw_reconstruction(config, batch, (video, audio))
+    waveform = make_audible(config, audio[0, 0, : count_real_steps(config, batch)])
     film = make_film(config, video[0], waveform)
     write_clip(folder / "reconstruction.mp4", film)
     write_wav(folder / "reconstruction.wav", waveform, config.sample_rate)
@@ -82,7 +83,7 @@ def make_rng(seed: int) -> np.random.Generator:
 
 def read_example(path: Path, start: float, config: Config) -> Examples:
     """Read a span of a media file as training does: as long as a full spectrogram, or as long as there is."""
-    recording = record_stretch(Stretch(path, start, start + config.clip_seconds, (0, 0)), config)
+    recording = decode(MediaClip(file=path, start=start, stop=start + config.clip_seconds), config)
     seconds = len(recording.waveform) / config.sample_rate
     chosen = choose_frames_in_time(recording.times, 0.0, seconds, config.num_frames)
     video, video_mask = prepare_video([recording.frames[chosen]], config)

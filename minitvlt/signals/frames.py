@@ -14,17 +14,22 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from minitvlt.backends import Array, namespace
 
 BLACK = 30  # of 255: codecs do not leave black at 0
+SAME_TIME = 1e-9  # seconds; two times nearer than this are one
 
 
-def choose_frames(count: int, total: int) -> Int[np.ndarray, " {count}"]:
-    """Choose `count` of `total` frames evenly: the middle one of each of `count` equal spans.
+def choose_frames_in_time(
+    times: Float[np.ndarray, " T"], start: float, stop: float, count: int
+) -> Int[np.ndarray, " {count}"]:
+    """Choose the frames that are shown in the middle of each of `count` equal parts of [start, stop).
 
-    >>> choose_frames(3, 10), choose_frames(4, 4)
-    (array([1, 5, 8]), array([0, 1, 2, 3]))
+    Even in time, whatever the frame rate does. A frame that
+    is shown for long is chosen several times; before the first frame there is only the first.
+
+    >>> choose_frames_in_time(np.array([0.0, 0.1, 0.2, 0.3, 4.0]), 0.0, 6.0, 3)
+    array([3, 3, 4])
     """
-    if count < 1 or total < 1:
-        raise ValueError(f"Expected at least one frame to choose and to choose from, got {count} of {total}.")
-    return (2 * np.arange(count) + 1) * total // (2 * count)
+    middles = start + (stop - start) * (np.arange(count) + 0.5) / count
+    return np.maximum(np.searchsorted(times, middles + SAME_TIME, side="right") - 1, 0)
 
 
 def weigh_linearly(distance: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
@@ -47,20 +52,21 @@ INTERPOLATIONS = {"bilinear": weigh_linearly, "bicubic": weigh_cubically}
 
 @lru_cache(maxsize=64)
 def make_resize_weights(
-    old: int, new: int, interpolation: str = "bilinear"
-) -> Float[np.ndarray, "{new} {old}"]:
+    old: int, new: int, count: int, interpolation: str = "bilinear"
+) -> Float[np.ndarray, "{count} {old}"]:
     """The matrix that resizes one axis: row i says how much each old pixel gives to new pixel i.
 
     A small curve over the old pixels, centred where the new pixel lies. Enlarging, it reaches to the
     neighbours (interpolation); shrinking, it is widened to all pixels that the new one stands for
-    (antialiasing).
+    (antialiasing). Of the new pixels only the `count` in the middle are computed; of an odd surplus the
+    larger half is cut at the end.
 
-    >>> make_resize_weights(4, 2)
+    >>> make_resize_weights(4, 2, 2)
     array([[0.42857143, 0.42857143, 0.14285714, 0.        ],
            [0.        , 0.14285714, 0.42857143, 0.42857143]])
     """
     scale = old / new
-    centre = (np.arange(new)[:, None] + 0.5) * scale
+    centre = ((new - count) // 2 + np.arange(count)[:, None] + 0.5) * scale
     distance = np.abs(np.arange(old) + 0.5 - centre) / max(scale, 1.0)
     weights = INTERPOLATIONS[interpolation](distance)
     weights /= weights.sum(axis=1, keepdims=True)
@@ -68,71 +74,60 @@ def make_resize_weights(
     return weights
 
 
-def check_frames(frames: Array, axes: str) -> None:
-    """Raise a ValueError if these are not frames with the given four axes, none of them empty."""
-    shape = tuple(frames.shape)
-    if len(shape) != 4 or 0 in shape:
-        raise ValueError(f"Expected frames of shape {axes} with no axis empty, got {shape}.")
-
-
-def make_floating(pixels: Shaped[Array, "*any"]) -> Float[Array, "*any"]:
-    """Turn pixels of uint8 into float32; floating-point ones stay as they are."""
-    xp = namespace(pixels)
-    float32 = xp.from_numpy(np.zeros(1, np.float32)).dtype
-    return pixels if "float" in str(pixels.dtype) else xp.astype(pixels, float32)
+def check_pixels(frames: np.ndarray, name: str) -> None:
+    """Raise a ValueError unless these are frames of RGB pixels in uint8, at least one of one pixel."""
+    shape = getattr(frames, "shape", None)
+    if not isinstance(frames, np.ndarray) or len(shape) != 4 or shape[-1] != 3:
+        what = type(frames).__name__ if shape is None else tuple(shape)
+        raise ValueError(f"Expected {name} as a NumPy array of shape (T, H, W, 3), got {what}.")
+    if frames.dtype != np.uint8:
+        raise ValueError(
+            f"Expected {name} with pixels of uint8, from 0 to 255, got {frames.dtype}: "
+            "bring floating-point ones to [0, 255], round and convert them."
+        )
+    if frames.size == 0:
+        raise ValueError(f"Expected {name} to be at least one frame of one pixel, got {shape}.")
 
 
 def resize(
-    frames: Shaped[Array, "T H W C"], height: int, width: int, interpolation: str = "bilinear"
-) -> Float[Array, "T C {height} {width}"]:
-    """Resize frames with antialiasing: one matrix mixes columns, another rows.
+    frames: Shaped[Array, "T H W C"],
+    size: tuple[int, int],
+    interpolation: str = "bilinear",
+    crop: tuple[int, int] | None = None,
+) -> Float[Array, "T C h w"]:
+    """Resize frames with antialiasing to `size` and crop their centre, with one matrix for each axis.
 
-    Channels move to the front on the way. Cubic interpolation overshoots at edges; what leaves [0, 255] is
-    clipped after each matrix, as Pillow does.
+    Only what remains after the crop is computed. Channels move to the front on the way. Cubic interpolation
+    overshoots at edges; what leaves [0, 255] is clipped after each matrix, as Pillow does.
+
+    Args:
+        frames: with pixels in [0, 255], integer or floating-point.
+        size: height and width of the whole resized frames.
+        interpolation: "bilinear" or "bicubic".
+        crop: height and width of the part in the middle that is wanted; all if None.
     """
-    check_frames(frames, "(T, H, W, C)")
+    if frames.ndim != 4 or 0 in frames.shape:
+        raise ValueError(f"Expected frames of shape (T, H, W, C) with no axis empty, got {frames.shape}.")
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}.")
-    if height < 1 or width < 1:
-        raise ValueError(f"Expected a size of at least one pixel, got ({height}, {width}).")
+    h, w = crop or size
+    if not 1 <= h <= size[0] or not 1 <= w <= size[1]:
+        raise ValueError(f"Expected a crop of one pixel or more, at most {size}, got ({h}, {w}).")
     xp = namespace(frames)
     T, H, W, C = frames.shape
-    mix_columns = make_resize_weights(W, width, interpolation)
-    mix_rows = make_resize_weights(H, height, interpolation)
+    mix_rows = make_resize_weights(H, size[0], h, interpolation)
+    mix_columns = make_resize_weights(W, size[1], w, interpolation)
     x = xp.reshape(xp.permute_dims(frames, (0, 3, 1, 2)), (T * C * H, W))  # (T * C * H, W)
-    x = make_floating(x)  # only here: to move bytes is cheaper
-    x = _clip_overshoot(xp.matmul(x, xp.as_like(mix_columns.T, x)), interpolation)
-    x = xp.reshape(x, (T * C, H, width))  # (T * C, H, width)
-    x = _clip_overshoot(xp.matmul(xp.as_like(mix_rows, x), x), interpolation)
-    return xp.reshape(x, (T, C, height, width))  # (T, C, height, width)
-
-
-def _clip_overshoot(pixels: Float[Array, "*any"], interpolation: str) -> Float[Array, "*any"]:
-    if interpolation == "bilinear":
-        return pixels  # never leaves the range of its input
-    xp = namespace(pixels)
-    return xp.minimum(xp.maximum(pixels, 0.0), 255.0)
-
-
-def resize_shortest_edge(
-    frames: Shaped[Array, "T H W C"], size: int, interpolation: str = "bilinear"
-) -> Float[Array, "T C h w"]:
-    """Resize frames so that the shorter edge has `size` pixels; the longer one follows, rounded down."""
-    check_frames(frames, "(T, H, W, C)")
-    _, H, W, _ = frames.shape
-    return resize(frames, size * H // min(H, W), size * W // min(H, W), interpolation)
-
-
-def centre_crop(
-    frames: Float[Array, "T C H W"], height: int, width: int
-) -> Float[Array, "T C {height} {width}"]:
-    """Cut out the middle; of an odd surplus the larger half is cut below and on the right."""
-    check_frames(frames, "(T, C, H, W)")
-    H, W = frames.shape[-2:]
-    if height > H or width > W:
-        raise ValueError(f"Cannot crop ({height}, {width}) from frames of ({H}, {W}): resize them first.")
-    top, left = (H - height) // 2, (W - width) // 2
-    return frames[:, :, top : top + height, left : left + width]
+    if "float" not in str(x.dtype):
+        x = xp.astype(x, xp.from_numpy(np.zeros(1, np.float32)).dtype)  # only here: to move bytes is cheaper
+    x = xp.matmul(x, xp.as_like(mix_columns.T, x))  # (T * C * H, w)
+    if interpolation == "bicubic":
+        x = xp.minimum(xp.maximum(x, 0.0), 255.0)
+    x = xp.reshape(x, (T * C, H, w))  # (T * C, H, w)
+    x = xp.matmul(xp.as_like(mix_rows, x), x)  # (T * C, h, w)
+    if interpolation == "bicubic":
+        x = xp.minimum(xp.maximum(x, 0.0), 255.0)
+    return xp.reshape(x, (T, C, h, w))  # (T, C, h, w)
 
 
 def scale_pixels(frames: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -180,12 +175,6 @@ def find_picture(frames: UInt8[np.ndarray, "T H W C"]) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def cut_black_borders(frames: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "T h w C"]:
-    """Cut off the rows and columns at the edges that are black in every frame."""
-    rows, columns = find_picture(frames)
-    return frames[:, rows, columns]
-
-
 def transform_frames(
     frames: Shaped[Array, "T H W 3"],
     height: int,
@@ -200,18 +189,18 @@ def transform_frames(
         height: of the result, in pixels.
         width: of the result, in pixels.
         crop: "after-resizing" covers (height, width) and crops the rest; "before-resizing" resizes the
-            largest centre part of that shape. Black borders are not looked for: `cut_black_borders` does it.
+            largest centre part of that shape. Black borders are not looked for: `find_picture` does it.
         interpolation: "bilinear" or "bicubic".
 
     >>> transform_frames(np.zeros((2, 48, 64, 3), np.uint8), 12, 14).shape
     (2, 3, 12, 14)
     """
-    check_frames(frames, "(T, H, W, 3)")
     _, H, W, _ = frames.shape
     if crop == "before-resizing":
         rows, columns = find_centre_part(H, W, height, width)
-        return scale_pixels(resize(frames[:, rows, columns, :], height, width, interpolation))
+        return scale_pixels(resize(frames[:, rows, columns, :], (height, width), interpolation))
     if crop != "after-resizing":
         raise ValueError(f"crop must be one of after-resizing, before-resizing, not {crop!r}.")
-    edge = find_covering_edge(H, W, height, width)
-    return scale_pixels(centre_crop(resize_shortest_edge(frames, edge, interpolation), height, width))
+    edge, short = find_covering_edge(H, W, height, width), min(H, W)
+    size = edge * H // short, edge * W // short
+    return scale_pixels(resize(frames, size, interpolation, (height, width)))

@@ -1,28 +1,126 @@
-"""The one module that knows PyAV: files decoded piece by piece, and clips encoded as H.264 and AAC in mp4."""
+"""Media files to clips and back, by PyAV (FFmpeg): frames with their times, and one channel of audio.
 
+Whatever FFmpeg decodes is read. Every frame and every sample is put at its time stamp; gaps in the audio are
+filled with silence. What is damaged or missing is left out and reported in one warning for each file. Lengths
+and sizes that a header claims decide nothing.
+"""
+
+import contextlib
+import os
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from minitvlt.signals.waveforms import Sound, mix_channels
+from minitvlt.files import write_atomically
+from minitvlt.signals.frames import SAME_TIME, check_pixels
+from minitvlt.signals.waveforms import check_channel, check_rates, find_samples, mix_channels
 
-LEAD = 1.0  # seconds decoded before a span: sound decoders need what came before to give the same samples
-SAME_TIME = 1e-9  # seconds; two times nearer than this are one
+# Formats that hold media and nothing else: playlists and image sequences would make FFmpeg open other files.
+FORMATS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,"
+    "tta,ape,h264,hevc,m4v,obu,ivf,mjpeg,dv,mxf,nut,rm,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,"
+    "tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,ppm_pipe,pgm_pipe,pbm_pipe,pam_pipe"
+)
+READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # O_BINARY on Windows
+LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf")  # in other formats FFmpeg estimates it
+LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
+SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
+LONGEST_SILENCE = 1800  # seconds of gaps in a clip that are filled
+MOST_PIXELS = 120_000_000  # of a frame
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
-LONGEST_CLIP = 20_000  # seconds: mp4 holds 2 ** 31 ticks between two frames
+LAST_TICK = 20_000 * TICKS  # mp4 holds 2 ** 31 ticks between two frames
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
-class Picture(NamedTuple):
-    """A decoded frame: its time in seconds, and what makes upright RGB pixels (H, W, 3) of it when wanted."""
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames, audio or both. Time 0 is where the span that was read begins.
 
-    time: float
-    convert: Callable[[], np.ndarray]
+    `frames` are upright, RGB, row by row; frame i is shown from `times[i]` (seconds) until the next one,
+    and no constant rate is promised. `frame_rate` is the mean rate, 0 if there are fewer than two frames.
+    `waveform` is the mean of all channels, in [-1, 1] unless the file exceeds that; its first sample is at
+    `sound_start` seconds. A track that begins late, or ends before the other, is not filled up. What a file
+    lacks is None. Without `times`, frames follow at `frame_rate` from 0 on. `damage` says what of the file
+    could not be decoded as it was meant; it is empty for a healthy file.
+    """
+
+    frames: UInt8[np.ndarray, "T H W 3"] | None
+    frame_rate: float | int
+    waveform: Float[np.ndarray, " samples"] | None
+    sample_rate: int
+    path: str = ""
+    times: Float[np.ndarray, " T"] | None = None
+    sound_start: float = 0.0
+    damage: str = ""
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and self.times is None:
+            T = len(self.frames)
+            if T > 1 and not self.frame_rate > 0:
+                raise ValueError(f"Expected a frame rate above 0 for {T} frames, got {self.frame_rate}.")
+            object.__setattr__(self, "times", np.arange(T) / (self.frame_rate or 1.0))
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    start: float | int = 0.0,
+    stop: float | int | None = None,
+    frame_gap: float = 0.0,
+    shrink: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "h w 3"]] | None = None,
+) -> Clip:
+    """Read a video with or without audio, audio alone or an image (one frame at time 0).
+
+    Frames with start <= time < stop (seconds) are returned, and the samples of the same span; only that part
+    of the file is decoded, from the last key frame at least a second before it. Time 0 of a file is where
+    its first stream begins. MKV and WebM round times to 1/1000 s, so there a cut in the audio is as exact
+    as that. Rotation and mirroring that the file asks for are carried out; pixels are taken to be square.
+    Channels are mixed by their mean. Of several streams the first of each kind is read.
+
+    A file that is damaged or cut off is read as far as FFmpeg decodes it; a UserWarning then counts what is
+    missing, and `Clip.damage` holds the same text.
+
+    A long video of large frames need not fit into memory: a frame less than `frame_gap` seconds after the
+    last one that was kept is dropped, and `shrink` makes a smaller one of each kept (H, W, 3) of uint8 at
+    once.
+
+    Raises:
+        ValueError: there is no such file; it is no media file; nothing of it can be decoded in the span.
+            Frames of more than 120 million pixels are not decoded.
+        ImportError: PyAV is missing.
+    """
+    file, begin, end = Path(path), float(start), inf if stop is None else float(stop)
+    check_request(file, begin, end)
+    lead, is_strict = LEAD, True
+    while True:
+        attempt = Attempt(file, begin, end, frame_gap, shrink, is_strict)
+        try:
+            clip = attempt.run(lead)
+        except LandedLateError:
+            lead = 20 * lead
+        except DamageError:
+            is_strict = False
+        else:
+            if clip.damage:
+                warnings.warn(f"{file}: {clip.damage}.", stacklevel=2)
+            return clip
+
+
+def check_request(file: Path, start: float, stop: float) -> None:
+    """Raise a ValueError unless [start, stop) is a span and there is a file to read it from."""
+    if not 0 <= start < min(stop, inf):
+        raise ValueError(f"{file}: expected seconds with 0 <= start < stop, got {start} and {stop}.")
+    if not file.is_file():
+        raise ValueError(f"{file}: there is no such file. Folders are read by FolderWorld.")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file} is empty (0 bytes): copy or download it again.")
 
 
 def import_av() -> Any:
@@ -30,156 +128,342 @@ def import_av() -> Any:
     try:
         import av
     except ImportError as error:
-        hint = 'pip install "minitvlt[media]" (WAV files can be read without it)'
-        raise ImportError(f"Media files need PyAV: {hint}.") from error
+        raise ImportError('Media files need PyAV: pip install "minitvlt[media]".') from error
     return av
 
 
-def inspect_media(path: Path) -> tuple[bool, bool, float]:
-    """Say whether a file holds pictures, whether it holds sound, and what length it claims in seconds.
+@contextlib.contextmanager
+def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
+    """Open a media file: the container, its first video and first audio stream, and when the first begins.
 
-    Nothing is decoded. The length is the header's, a hint that may lie; 0 if there is none.
+    Raises:
+        ValueError: no media file, or no stream of frames or audio.
+    """
+    av, options = import_av(), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    # FFmpeg gets an open file without a name: in a name, % or : would make it open others.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        with (
+            open(handle, "rb") as file,
+            av.open(file, options=options, metadata_errors="replace") as container,
+        ):
+            cover = av.stream.Disposition.attached_pic
+            videos = [stream for stream in container.streams.video if cover not in stream.disposition]
+            streams = [*videos[:1], *container.streams.audio[:1]]
+            if not streams:
+                raise ValueError(f"{path} holds neither a video stream nor an audio stream.")
+            starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
+            yield container, streams, min(starts, default=Fraction(0))
+    except av.FFmpegError as error:
+        why = f"{error.strerror}: it is damaged or no media file"
+        raise ValueError(f"{path} cannot be decoded ({why}).") from error
+
+
+def inspect_media(path: Path) -> tuple[bool, bool, float]:
+    """Tell whether a file holds frames, whether it holds audio, and its length in seconds.
+
+    The length is where its last packet begins, found by a seek to the end that the header claims. Nothing
+    is decoded.
 
     Raises:
         ValueError: no media file.
         ImportError: PyAV is missing.
     """
-    av = import_av()
-    with _name_errors(path, av), av.open(str(path.resolve()), metadata_errors="replace") as container:
-        kinds = [stream.type for stream in _choose_streams(path, container)]
-        return "video" in kinds, "audio" in kinds, (container.duration or 0) / av.time_base
+    with open_media(path) as (container, streams, origin):
+        kinds = [stream.type for stream in streams]
+        if (container.duration or 0) > 10_000_000:  # microseconds
+            container.seek(container.duration - 5_000_000 + (container.start_time or 0))
+        packets = [packet for packet in container.demux(*streams) if packet.pts is not None]
+        last = max((float(packet.pts * packet.time_base - origin) for packet in packets), default=0.0)
+    return "video" in kinds, "audio" in kinds, last
 
 
-def decode_media(path: Path, start: float, stop: float) -> Iterator[Picture | Sound]:
-    """Give the pieces of a media file in the order of their times, from some time before `start` to `stop`.
+class LandedLateError(Exception):
+    """A seek landed behind the beginning of the span."""
 
-    Time 0 is where the first of the streams begins. Decoded are the first video stream (cover pictures are
-    none) and the first sound stream, from the last key frame that lies `LEAD` before `start`.
+
+class DamageError(Exception):
+    """A strict decoder met damaged data."""
+
+
+class Attempt:
+    """One attempt to decode the span [start, stop) of a file.
+
+    The first attempt is strict: the decoders stop at damage instead of concealing it. If they do, the second
+    takes what they make of it, and says so.
+    """
+
+    def __init__(
+        self, file: Path, start: float, stop: float, frame_gap: float, shrink: Any, is_strict: bool
+    ) -> None:
+        self.file, self.start, self.stop = file, start, stop
+        self.frame_gap, self.shrink, self.is_strict = frame_gap, shrink, is_strict
+        self.pictures: list[tuple[float, np.ndarray]] = []  # time, pixels
+        self.audio: list[np.ndarray] = []  # pieces that follow each other without a gap
+        self.samples = self.silence = self.sample_rate = 0  # samples in all, and those of silence in gaps
+        self.audio_start = self.last = 0.0  # seconds; `last` is the end of what was decoded
+        self.ends: dict[int, float] = {}  # of the last frame of each stream: when the next is expected
+        self.faults: Counter[str] = Counter()
+
+    def run(self, lead: float) -> Clip:
+        """Decode from the last key frame `lead` seconds before the span, to its end.
+
+        Raises:
+            LandedLateError: a stream was first met after the beginning of the span: try a longer lead.
+            DamageError: the attempt is strict, and there is damage.
+            ValueError: no media file, or nothing can be decoded in the span.
+        """
+        with open_media(self.file) as (container, streams, self.origin):
+            self.format, self.has_sought = container.format.name.split(",")[0], self.start > lead
+            if self.has_sought:
+                target = (self.origin + Fraction(self.start - lead)) / streams[0].time_base
+                with contextlib.suppress(import_av().FFmpegError):  # then frames have no times
+                    container.seek(int(target), stream=streams[0])
+            for stream in streams:
+                is_strict = (
+                    self.is_strict and stream.codec_context.name != "tiff"
+                )  # which stops at unknown tags
+                options = {"err_detect": "explode"} if is_strict else {}
+                stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | options
+            self.reformatter = import_av().video.reformatter.VideoReformatter()
+            self.decode(container, streams)
+        return self.make_clip()
+
+    def decode(self, container: Any, streams: list[Any]) -> None:
+        """Decode packet by packet, to the end of the span or of the file."""
+        unfinished = {stream.index for stream in streams}
+        try:
+            for packet in container.demux(*streams):
+                for frame in self.decode_packet(packet) if packet.stream.index in unfinished else ():
+                    time = self.find_time(packet.stream, frame)
+                    if time > self.stop - SAME_TIME:
+                        unfinished.discard(packet.stream.index)
+                        break
+                    (self.add_picture if packet.stream.type == "video" else self.add_audio)(time, frame)
+                if not unfinished:
+                    return
+        except import_av().FFmpegError as error:
+            self.faults[f"the rest cannot be read ({error.strerror})"] += 1
+        if self.has_sought and len(self.ends) < len(streams):
+            raise LandedLateError
+        length = (container.duration or 0) / import_av().time_base if self.format in LENGTH_IS_STORED else 0
+        if self.last < min(length, self.stop) - 0.5:
+            self.faults[f"it ends at {self.last:.3f} s, but its header states {length:.3f} s"] += 1
+
+    def decode_packet(self, packet: Any) -> list[Any]:
+        """Decode a packet; one that cannot be decoded is counted, or ends a strict attempt."""
+        is_within = packet.pts is None or packet.pts * packet.time_base - self.origin >= self.start
+        is_cut = packet.is_corrupt and (self.format != "wav" or is_wav_cut_off(self.file))
+        self.faults["a packet is incomplete"] += is_cut and is_within
+        try:
+            return packet.decode()
+        except import_av().FFmpegError:
+            if is_within and self.is_strict:
+                raise DamageError from None
+            self.faults["a packet cannot be decoded"] += is_within
+            return []
+
+    def find_time(self, stream: Any, frame: Any) -> float:
+        """The time of a frame in seconds: that of its time stamp, or the end of the frame before it."""
+        is_video, index = stream.type == "video", stream.index
+        ticks = frame.dts if frame.pts is None else frame.pts
+        if is_video and self.format == "avi" and index in self.ends and stream.codec_context.has_b_frames:
+            ticks = None  # AVI stamps frames in the order in which they are decoded, not shown
+        time = self.ends.get(index, 0.0) if ticks is None else float(ticks * frame.time_base - self.origin)
+        if self.has_sought and index not in self.ends and (ticks is None or time > self.start):
+            raise LandedLateError
+        step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
+        self.ends[index] = time + float(step)
+        self.last = max(self.last, self.ends[index])
+        return time
+
+    def add_picture(self, time: float, frame: Any) -> None:
+        """Take a frame of the span: upright RGB pixels of the size of the first one."""
+        is_near = (
+            self.frame_gap and self.pictures and time < self.pictures[-1][0] + self.frame_gap - SAME_TIME
+        )
+        if time <= self.start - SAME_TIME or is_near:
+            return
+        if not self.pictures:
+            self.orientation, self.size = find_orientation(self.file, frame), (frame.width, frame.height)
+        self.faults["a frame of another size is scaled"] += (frame.width, frame.height) != self.size
+        pixels = self.reformatter.reformat(frame, *self.size, "rgb24").to_ndarray()
+        is_turned, down, right = self.orientation
+        pixels = np.ascontiguousarray((pixels.swapaxes(0, 1) if is_turned else pixels)[::down, ::right])
+        self.pictures.append((time, self.shrink(pixels) if self.shrink else pixels))
+
+    def add_audio(self, time: float, frame: Any) -> None:
+        """Put samples at their time; gaps are filled with silence, of an overlap the earlier samples stay."""
+        if time + frame.samples / frame.sample_rate <= self.start:
+            return
+        samples, rate = frame.to_ndarray(), frame.sample_rate
+        if not frame.format.is_planar:  # one row: the channels of each sample side by side
+            samples = samples.reshape(frame.samples, -1).T
+        if not self.audio:
+            self.audio_start, self.sample_rate = time, rate
+        gap = round((time - self.audio_start) * rate) - self.samples
+        if abs(gap) <= max(1.5 * float(frame.time_base), SHORTEST_GAP) * rate:
+            gap = 0
+        if rate != self.sample_rate or self.silence + gap > LONGEST_SILENCE * rate:
+            self.faults[f"audio at another rate, or after {LONGEST_SILENCE} s of gaps, is left out"] += 1
+            return
+        self.faults["audio overlaps"] += gap < 0
+        self.silence += max(gap, 0)
+        self.audio += [np.zeros(max(gap, 0), np.float32), mix_channels(samples)[max(-gap, 0) :]]
+        self.samples += max(gap + frame.samples, 0)
+
+    def make_clip(self) -> Clip:
+        """Put what was decoded into a clip; a ValueError if there is nothing."""
+        waveform = np.concatenate([np.zeros(0, np.float32), *self.audio])
+        part = find_samples(self.audio_start, self.sample_rate, len(waveform), self.start, self.stop)
+        has_audio, times = part.start < part.stop, np.array([time for time, _ in self.pictures]) - self.start
+        if not self.pictures and not has_audio:
+            span = f"from {self.start} s to {'the end' if self.stop == inf else f'{self.stop} s'}"
+            raise ValueError(
+                f"{self.file} holds nothing {span}: what can be decoded ends at {self.last:.3f} s."
+            )
+        if np.any(np.diff(times) <= 0):
+            self.faults["a frame has no time of its own"] += len(times) - len(set(times))
+            steps = 0.001 * np.arange(len(times))
+            times = np.maximum.accumulate(np.sort(times) - steps) + steps
+        return Clip(
+            frames=np.stack([pixels for _, pixels in self.pictures]) if self.pictures else None,
+            frame_rate=float((len(times) - 1) / (times[-1] - times[0])) if len(times) > 1 else 0.0,
+            waveform=waveform[part] if has_audio else None,
+            sample_rate=self.sample_rate if has_audio else 0,
+            path=str(self.file),
+            times=times if self.pictures else None,
+            sound_start=max(0.0, self.audio_start + part.start / (self.sample_rate or 1) - self.start),
+            damage=self.describe_faults(),
+        )
+
+    def describe_faults(self) -> str:
+        """Say what was wrong, and how often."""
+        silence = self.silence / (self.sample_rate or 1)
+        self.faults[f"gaps in the audio are filled with {silence:.3f} s of silence"] += silence > 0
+        if not self.is_strict and not any(self.faults.values()):
+            self.faults["damaged data are concealed by the decoder"] = 1
+        counts = [(what, count) for what, count in self.faults.items() if count]
+        return "; ".join(what if count == 1 else f"{what} ({count} times)" for what, count in counts)
+
+
+def is_wav_cut_off(path: Path) -> bool:
+    """Whether a WAV file states a length beyond its end; those written to pipes state 2 GiB or more."""
+    with path.open("rb") as file:
+        stated = int.from_bytes(file.read(8)[4:], "little")
+    return path.stat().st_size - 8 < stated < 0x7FFFF000
+
+
+def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
+    """How a frame becomes upright: whether rows and columns are exchanged, then steps along both (1 or -1).
+
+    A display matrix means (x, y) -> (a x + c y, b x + d y): one of four turns, mirrored or not. EXIF data
+    number these eight.
+    """
+    # The side data hold on to their frame, in a reference cycle: take those of a small copy.
+    copy = import_av().video.reformatter.VideoReformatter().reformat(frame, 16, 16, "gray")
+    try:
+        matrix = copy.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know EXIF data
+        from PIL import Image  # matplotlib depends on it
+
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.suppress(OSError),
+            Image.open(path) as image,
+        ):
+            number = image.getexif().get(0x0112, 1)
+            return number > 4, -1 if number in (3, 4, 7, 8) else 1, -1 if number in (2, 3, 6, 7) else 1
+        matrix = None
+    if matrix is None:
+        return False, 1, 1
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+    is_turned = abs(b) > abs(a)
+    down, right = (b, c) if is_turned else (d, a)
+    return is_turned, -1 if down < 0 else 1, -1 if right < 0 else 1
+
+
+def write_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
+    """Write a clip as mp4 (H.264 and AAC), atomically. Missing folders are made.
+
+    Frames keep their times to 1/90,000 s and their size, odd ones too (stored with full colour resolution,
+    which some browsers do not play). The audio keeps its time; what lies outside [-1, 1] is clipped. Both
+    are coded with small losses; AAC fills its last block of 1,024 samples up, and puts one of silence
+    before a late beginning.
 
     Raises:
-        ValueError: no media file, no stream to decode, damaged data, frames without times, or a cut-off
-            packet.
+        ValueError: neither frames nor audio; a name that does not end in .mp4; frames that are not uint8 or
+            have no pixels; times that do not grow; audio of several channels; NaN or infinity; a sample rate
+            that AAC does not have. Nothing is written then.
         ImportError: PyAV is missing.
     """
-    av = import_av()
-    with _name_errors(path, av), av.open(str(path.resolve()), metadata_errors="replace") as container:
-        yield from _decode_streams(path, container, start, stop)
+    check_writable(Path(path), clip)
+    return write_atomically(path, lambda temporary: encode_clip(temporary, clip))
 
 
-@contextmanager
-def _name_errors(path: Path, av: Any) -> Iterator[None]:
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise ValueError(
-            f"{path} cannot be decoded ({error.strerror}): it is damaged, cut off or no media file. "
-            "Replace it, or read a part before the damage by start and stop."
-        ) from error
+def check_writable(target: Path, clip: Clip) -> None:
+    """Raise a ValueError that says why a clip cannot be written, before anything is."""
+    if target.suffix.lower() != ".mp4":
+        raise ValueError(f"{target}: clips are written as mp4; give a name that ends in .mp4.")
+    if clip.frames is None and clip.waveform is None:
+        raise ValueError(f"{target}: the clip holds neither frames nor audio, so there is nothing to write.")
+    if clip.frames is not None:
+        check_pixels(clip.frames, f"the frames for {target}")
+        T, ticks = len(clip.frames), np.rint(np.asarray(clip.times) * TICKS)
+        if ticks.shape != (T,) or not (ticks[0] >= 0 and (np.diff(ticks, append=LAST_TICK) >= 1).all()):
+            raise ValueError(
+                f"{target}: expected a time for each of the {T} frames, from 0 to {LAST_TICK // TICKS} s "
+                f"and growing by 1/{TICKS} s at least."
+            )
+    if clip.waveform is not None:
+        check_channel(clip.waveform, f"the waveform for {target}")
+        check_rates(clip.sample_rate)
+        if clip.sample_rate not in AAC_RATES:
+            raise ValueError(f"{target}: AAC has no {clip.sample_rate} Hz; resample to one of {AAC_RATES}.")
+        if not 0 <= clip.sound_start * TICKS <= LAST_TICK:
+            raise ValueError(f"{target}: sound_start must be seconds from 0, not {clip.sound_start}.")
 
 
-def _decode_streams(path: Path, container: Any, start: float, stop: float) -> Iterator[Picture | Sound]:
-    streams = _choose_streams(path, container)
-    begins = [stream.start_time * stream.time_base for stream in streams if stream.start_time is not None]
-    origin = min(begins, default=Fraction(0))
-    if start > LEAD:
-        target = (origin + Fraction(start - LEAD)) / streams[0].time_base
-        container.seek(int(target), stream=streams[0])
-    unfinished = {stream.index for stream in streams}
-    for packet in container.demux(*streams):
-        if packet.is_corrupt:
-            raise ValueError(f"{path} is damaged or cut off: a packet is not whole. Replace it, or use stop.")
-        for frame in packet.decode() if packet.stream.index in unfinished else ():
-            time = _find_time(path, frame, origin)
-            if time > stop - SAME_TIME:
-                unfinished.discard(packet.stream.index)
-                break
-            yield _convert_sound(time, frame) if packet.stream.type == "audio" else _wrap_picture(time, frame)
-        if not unfinished:
-            return
+def encode_clip(path: Path, clip: Clip) -> None:
+    """Write frames (H.264) at their times and audio (AAC) at its time into an mp4 file."""
+    options = {"movflags": "faststart", "movie_timescale": str(TICKS)}  # or late audio is placed to 1/1000 s
+    with import_av().open(str(path), "w", format="mp4", options=options) as container:
+        tracks = []
+        if clip.frames is not None:
+            tracks.append((add_video_stream(container, clip), make_video_frames(clip)))
+        if clip.waveform is not None:
+            stream = container.add_stream("aac", int(clip.sample_rate), layout="mono")
+            tracks.append((stream, [make_audio_frame(clip)]))
+        for stream, frames in tracks:
+            for frame in frames:
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
 
 
-def _choose_streams(path: Path, container: Any) -> list[Any]:
-    videos = [s for s in container.streams.video if type(s.disposition).attached_pic not in s.disposition]
-    streams = [*videos[:1], *container.streams.audio[:1]]
-    if not streams:
-        raise ValueError(f"{path} holds neither a video stream nor a sound stream: give a media file.")
-    return streams
-
-
-def _find_time(path: Path, frame: Any, origin: Fraction) -> float:
-    ticks = frame.dts if frame.pts is None else frame.pts
-    if ticks is None:
-        raise ValueError(f"{path}: its frames carry no times; put it into another container, such as mp4.")
-    return float(ticks * frame.time_base - origin)
-
-
-def _convert_sound(time: float, frame: Any) -> Sound:
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:  # one row: the channels of the first sample, those of the second, ...
-        samples = samples.reshape(frame.samples, -1).T
-    return Sound(time, frame.sample_rate, mix_channels(samples))
-
-
-def _wrap_picture(time: float, frame: Any) -> Picture:
-    return Picture(time, lambda: _turn_upright(frame))
-
-
-def _turn_upright(frame: Any) -> UInt8[np.ndarray, "H W 3"]:
-    """Carry out the display matrix (x, y) -> (a x + c y, b x + d y): one of four turns, mirrored or not."""
-    pixels = frame.to_ndarray(format="rgb24")
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        # Beside EXIF data, as in photographs, PyAV 18 gives the angle alone, without mirroring.
-        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-    if matrix is None:
-        return pixels
-    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
-    if abs(b) > abs(a):  # columns become rows
-        pixels, down, right = pixels.swapaxes(0, 1), b, c
-    else:
-        down, right = d, a
-    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
-
-
-def encode_media(
-    path: Path,
-    frames: UInt8[np.ndarray, "T H W 3"] | None,
-    times: Float[np.ndarray, " T"] | None,
-    sound: Sound | None,
-) -> None:
-    """Write frames (H.264) at their times and a sound (AAC) at its time into an mp4 file.
-
-    Frames of even height and width are stored as yuv420p, which everything plays; odd ones as yuv444p, which
-    keeps their size but which some browsers refuse.
-    """
-    av = import_av()
-    options = {"movflags": "faststart"}
-    options["movie_timescale"] = str(TICKS)  # or a late sound is placed to 1/1000 s
-    with av.open(str(path), "w", format="mp4", options=options) as container:
-        picture_stream = None if frames is None else _add_picture_stream(container, frames, times)
-        sound_stream = None if sound is None else container.add_stream("aac", rate=sound.rate, layout="mono")
-        if frames is not None:
-            for pixels, time in zip(frames, times, strict=True):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-                frame.pts, frame.time_base = round(time * TICKS), Fraction(1, TICKS)
-                container.mux(picture_stream.encode(frame))
-            container.mux(picture_stream.encode(None))
-        if sound is not None:
-            samples = np.clip(sound.samples, -1, 1).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
-            frame.sample_rate, frame.time_base = sound.rate, Fraction(1, sound.rate)
-            frame.pts = round(sound.time * sound.rate)
-            container.mux(sound_stream.encode(frame))
-            container.mux(sound_stream.encode(None))
-
-
-def _add_picture_stream(container: Any, frames: UInt8[np.ndarray, "T H W 3"], times: np.ndarray) -> Any:
-    T, H, W, _ = frames.shape
-    rate = Fraction((T - 1) / (times[-1] - times[0]) if T > 1 else 25.0).limit_denominator(1001)
-    rate = max(rate, Fraction(1, 1001))  # a hint for the coder, which takes none of 0
-    stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
+def add_video_stream(container: Any, clip: Clip) -> Any:
+    """Add an H.264 stream: yuv420p, which everything plays; yuv444p for odd sizes, which some refuse."""
+    T, H, W, _ = clip.frames.shape
+    rate = Fraction((T - 1) / (clip.times[-1] - clip.times[0]) if T > 1 else 25.0).limit_denominator(1001)
+    # The rate is a hint for the coder, which takes none of 0.
+    stream = container.add_stream("libx264", max(rate, Fraction(1, 1001)), options={"crf": "16"})
     stream.height, stream.width = H, W
     stream.pix_fmt = "yuv444p" if H % 2 or W % 2 else "yuv420p"
     stream.codec_context.time_base = Fraction(1, TICKS)
     return stream
+
+
+def make_video_frames(clip: Clip) -> Iterator[Any]:
+    """Give the frames of a clip to the coder, with their times."""
+    for pixels, time in zip(clip.frames, clip.times, strict=True):
+        frame = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts, frame.time_base = round(time * TICKS), Fraction(1, TICKS)
+        yield frame
+
+
+def make_audio_frame(clip: Clip) -> Any:
+    """Give the whole waveform of a clip to the coder, with its time."""
+    samples = np.clip(clip.waveform, -1, 1).astype(np.float32)[None]
+    frame = import_av().AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+    frame.sample_rate, frame.time_base = clip.sample_rate, Fraction(1, int(clip.sample_rate))
+    frame.pts = round(clip.sound_start * clip.sample_rate)
+    return frame

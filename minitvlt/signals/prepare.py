@@ -1,4 +1,4 @@
-"""From lists of clips of any length to padded batches and masks that say which tokens are real.
+"""From lists of clips of any length to padded batches, and masks that are True for real tokens.
 
 What the published processors of TVLT do, of the released code or of transformers as the configuration says,
 for any sample rate, any number of frames and frames of any size. NumPy in, NumPy out: batches are made on the
@@ -7,22 +7,31 @@ host and moved to the model's device as a whole.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from minitvlt.config import Config
-from minitvlt.signals.clips import Clip, check_frames, choose_frames_in_time
-from minitvlt.signals.frames import choose_frames, cut_black_borders, transform_frames
-from minitvlt.signals.ragged import group_alike, make_list, mask_tokens, place_rows
+from minitvlt.signals.frames import (
+    check_pixels,
+    choose_frames_in_time,
+    find_picture,
+    transform_frames,
+)
+from minitvlt.signals.media import Clip
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import check_channel, check_rates, resample
+
+VideoBatch = tuple[Float[np.ndarray, "B T 3 H W"] | None, Bool[np.ndarray, "B Nv"] | None]
+AudioBatch = tuple[Float[np.ndarray, "B 1 S F"] | None, Bool[np.ndarray, "B Na"] | None]
+NUMBERS_AT_ONCE = 1 << 18  # samples, or values of pixels, that are transformed together: memory stays bounded
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Clips that are ready for the model: video and sound of the same moment, and labels if there are any.
+    """Clips that are ready for the model: video and audio of the same moment, and labels if there are any.
 
     A modality that no clip has is None. Masks say which tokens are real; None means all of them. Labels are
     arrays with one row for each clip. Mixed videos, which matching has to tell apart, are None where nobody
@@ -36,84 +45,63 @@ class Examples:
     labels: dict[str, np.ndarray] | None = None
     mixed_video: Float[np.ndarray, "B T2 3 H W"] | None = None  # in some rows the video of another clip
     mixed_video_mask: Bool[np.ndarray, "B Nv2"] | None = None
-    is_match: Bool[np.ndarray, "B"] | None = None  # True where the mixed video is the sound's own
+    is_match: Bool[np.ndarray, "B"] | None = None  # True where the mixed video is that of the audio
 
 
 def prepare(
     clips: Clip | Sequence[Clip], config: Config, mixed: Clip | Sequence[Clip | None] | None = None
 ) -> Examples:
-    """Turn clips into a batch for the model: films, silent films, sounds alone and images, in any mixture.
+    """Turn clips into a batch for the model: with frames, audio or both, and single images, in any mixture.
 
     Of more than `config.num_frames` frames, that many are chosen, even in time over the clip, or over as much
-    of it as fits into the spectrogram if it has sound. A clip that lacks what others have gets padding, and
+    of it as fits into the spectrogram if it has audio. A clip that lacks what others have gets padding, and
     False throughout its row of the mask: the model sees it as it would see the other modality alone. What no
     clip has is None, and so is a mask of nothing but real tokens. Sample rates may differ.
 
     Args:
         clips: one or several.
         config: the sizes of the model, and whose processing it expects.
-        mixed: for matching, an entry for each clip: another clip, whose pictures are set beside its sound, or
+        mixed: for matching, an entry for each clip: another clip, whose frames are paired with its audio, or
             None where its own are.
 
     Raises:
-        ValueError: no clip, one without frames and sound, what `prepare_video` and `prepare_audio` refuse, or
-            a pair for matching that lacks its sound or its pictures.
+        ValueError: no clip, one without frames and audio, what `prepare_video` and `prepare_audio` refuse, or
+            a pair for matching that lacks its audio or its frames.
     """
     clips = make_list(clips, Clip, "clips as read_clip gives them")
     for i, clip in enumerate(clips):
         check_clip(clip, f"clip {i}")
-    shown = None if mixed is None else pair_up(clips, mixed)
-    video, video_mask = prepare_pictures(clips, config)
-    audio, audio_mask = prepare_sounds(clips, config)
-    examples = Examples(video, audio, video_mask, audio_mask)
-    if shown is None:
-        return examples
-    mixed_video, mixed_mask = prepare_pictures(shown, config)
+    video, video_mask = stack_frames([choose_in_clip(clip, config) for clip in clips], config)
+    waveforms, rates = [clip.waveform for clip in clips], [clip.sample_rate for clip in clips]
+    audio, audio_mask = stack_spectrograms(waveforms, rates, config)
+    masks = [None if mask is None or mask.all() else mask for mask in (video_mask, audio_mask)]
+    if mixed is None:
+        return Examples(video, audio, *masks)
+    shown = pair_up(clips, mixed)
+    mixed_video, mixed_mask = stack_frames([choose_in_clip(clip, config) for clip in shown], config)
     is_match = np.array([other is own for other, own in zip(shown, clips, strict=True)])
-    return replace(examples, mixed_video=mixed_video, mixed_video_mask=mixed_mask, is_match=is_match)
+    mixed_mask = None if mixed_mask.all() else mixed_mask
+    return Examples(video, audio, *masks, None, mixed_video, mixed_mask, is_match)
 
 
 def pair_up(clips: Sequence[Clip], mixed: Clip | Sequence[Clip | None]) -> list[Clip]:
-    """Find for every sound the clip whose pictures are set beside it."""
-    others = make_list(mixed, (Clip, type(None)), "mixed as clips, or None for its own pictures")
+    """Find for the audio of each clip the clip whose frames are paired with it."""
+    others = make_list(mixed, (Clip, type(None)), "mixed as clips, or None for its own frames")
     if len(others) != len(clips):
         raise ValueError(f"Expected an entry of mixed for each of {len(clips)} clips, got {len(others)}.")
     shown = [own if other is None else other for own, other in zip(clips, others, strict=True)]
     for i, (own, other) in enumerate(zip(clips, shown, strict=True)):
         check_clip(other, f"mixed clip {i}")
-        missing = "no sound" if own.waveform is None else "no pictures" if other.frames is None else None
-        if missing:
-            raise ValueError(f"Matching needs sound and pictures, but pair {i} has {missing}: leave it out.")
+        if own.waveform is None or other.frames is None:
+            missing = "audio" if own.waveform is None else "frames"
+            raise ValueError(f"Matching needs audio and frames, but pair {i} has no {missing}: leave it out.")
     return shown
 
 
-def prepare_pictures(
-    clips: Sequence[Clip], config: Config
-) -> tuple[Float[np.ndarray, "B T 3 H W"] | None, Bool[np.ndarray, "B Nv"] | None]:
-    """Make the video of clips of which some may have none, and its mask if anything in it is padding."""
-    seen = [i for i, clip in enumerate(clips) if clip.frames is not None]
-    if not seen:
-        return None, None
-    made = prepare_video([choose_pictures(clips[i], config) for i in seen], config)
-    return place_rows(*made, seen, len(clips), padding=0.0)
-
-
-def prepare_sounds(
-    clips: Sequence[Clip], config: Config
-) -> tuple[Float[np.ndarray, "B 1 S F"] | None, Bool[np.ndarray, "B Na"] | None]:
-    """Make the sound of clips of which some may have none, and its mask if anything in it is padding."""
-    heard = [i for i, clip in enumerate(clips) if clip.waveform is not None]
-    if not heard:
-        return None, None
-    rates = [clips[i].sample_rate for i in heard]
-    made = prepare_audio([clips[i].waveform for i in heard], rates, config)
-    return place_rows(*made, heard, len(clips), config.audio_padding_value)
-
-
-def choose_pictures(clip: Clip, config: Config) -> UInt8[np.ndarray, "T H W 3"]:
-    """The frames of a clip, or `config.num_frames` of them that are even in time."""
+def choose_in_clip(clip: Clip, config: Config) -> UInt8[np.ndarray, "T H W 3"] | None:
+    """The frames of a clip, or `config.num_frames` of them that are even in time; None if it has none."""
     T, times = config.num_frames, clip.times
-    if len(clip.frames) <= T:
+    if clip.frames is None or len(clip.frames) <= T:
         return clip.frames
     stop = times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0.0)
     if clip.waveform is not None:
@@ -125,19 +113,20 @@ def prepare_audio(
     waveforms: Float[np.ndarray, "_"] | Sequence[Float[np.ndarray, "_"]],
     sample_rate: int | Sequence[int],
     config: Config,
-) -> tuple[Float[np.ndarray, "B 1 S F"], Bool[np.ndarray, "B Na"]]:
-    """Turn one waveform, or a list of them, into a batch of log-mel pictures and a mask of their tokens.
+) -> AudioBatch:
+    """Turn one waveform, or a list of them, into a batch of log-mel spectrograms and a mask of their tokens.
 
     Every waveform (samples,) is brought from `sample_rate`, one for all or one for each, to
-    `config.sample_rate`, and its mean is removed where the configuration says so; its picture is cut after
-    `config.spectrogram_length` steps. Shorter pictures are padded with `config.audio_padding_value` to the
-    longest one, and that one to a whole number of patches. A token is real if any step of its patch is.
+    `config.sample_rate`, and its mean is removed where the configuration says so; its spectrogram
+    is cut after `config.spectrogram_length` steps. Shorter ones are padded with
+    `config.audio_padding_value` to the longest one, and that one to a whole number of patches. A token is
+    real if any step of its patch is.
 
     Returns:
-        audio in [-1, 1], float32, and a mask where True says that a token is real.
+        audio in [-1, 1], float32, and a mask that is True for real tokens.
 
     Raises:
-        ValueError: no waveform, one of several channels, of whole numbers, or with NaN or infinity in it;
+        ValueError: no waveform, one of several channels, of integers, or with NaN or infinity in it;
             sample rates that are not whole or not as many.
     """
     waveforms = make_list(waveforms, np.ndarray, "waveforms of shape (samples,) as NumPy arrays")
@@ -146,53 +135,51 @@ def prepare_audio(
         raise ValueError(f"Expected a sample rate for each of {len(waveforms)} waveforms, got {len(rates)}.")
     check_rates(*rates)
     if config.num_audio_channels != 1:
-        raise ValueError(f"Sound has one channel here, but the config says {config.num_audio_channels}.")
+        raise ValueError(f"Audio has one channel here, but the config says {config.num_audio_channels}.")
     for i, waveform in enumerate(waveforms):
         check_channel(waveform, f"waveform {i}")
-    sounds = [bring_to_model(w, rate, config) for w, rate in zip(waveforms, rates, strict=True)]
-    pictures = make_pictures(sounds, config)
-    p, q = config.audio_patch_size
-    rows = [math.ceil(len(picture) / p) for picture in pictures]  # of patches, a real step in each
-    shape = (len(pictures), 1, max(rows) * p, config.frequency_length)
-    audio = np.full(shape, config.audio_padding_value, np.float32)
-    for target, picture in zip(audio, pictures, strict=True):
-        target[0, : len(picture)] = picture
-    return audio, mask_tokens(rows, config.frequency_length // q)
+    return stack_spectrograms(waveforms, rates, config)
+
+
+def stack_spectrograms(
+    waveforms: Sequence[Float[np.ndarray, "_"] | None], rates: Sequence[int], config: Config
+) -> AudioBatch:
+    """Make a batch of waveforms, of which some may be missing; None if all are.
+
+    Those of equal length are transformed together, which is much faster.
+    """
+    heard = [i for i, waveform in enumerate(waveforms) if waveform is not None]
+    if not heard:
+        return None, None
+    F, (p, q) = config.frequency_length, config.audio_patch_size
+    resampled = [bring_to_model(waveforms[i], rates[i], config) for i in heard]
+    spectrograms = [np.zeros((0, F), np.float32)] * len(waveforms)
+    settings = config.window_length, config.hop_length, config.stft_padding, config.drop_last_step
+    for members in group_alike(resampled):
+        stacked = np.stack([resampled[i] for i in members])
+        made = log_mel_spectrogram(stacked, config.sample_rate, F, *settings)
+        for i, spectrogram in zip(members, made, strict=True):
+            spectrograms[heard[i]] = spectrogram[: config.spectrogram_length]
+    rows = [math.ceil(len(spectrogram) / p) for spectrogram in spectrograms]  # of patches
+    audio = np.full((len(rows), 1, max(rows) * p, F), config.audio_padding_value, np.float32)
+    for target, spectrogram in zip(audio, spectrograms, strict=True):
+        target[0, : len(spectrogram)] = spectrogram
+    return audio, mask_tokens(rows, F // q)
 
 
 def bring_to_model(
     waveform: Float[np.ndarray, " samples"], rate: int, config: Config
 ) -> Float[np.ndarray, " _"]:
     """Bring a waveform to the precision and the sample rate of the model, and to mean 0 if that is wanted."""
-    sound = resample(waveform.astype(np.float32, copy=False), rate, config.sample_rate)
+    resampled = resample(waveform.astype(np.float32, copy=False), rate, config.sample_rate)
     if not config.remove_waveform_mean:
-        return sound
-    return sound - sound.mean(dtype=np.float64).astype(np.float32)
-
-
-def make_pictures(
-    waveforms: Sequence[Float[np.ndarray, "_"]], config: Config
-) -> list[Float[np.ndarray, "_ F"]]:
-    """Make the log-mel picture of each waveform, those of equal length together, which is much faster."""
-    pictures: list[np.ndarray] = [np.empty(0)] * len(waveforms)
-    for members in group_alike(waveforms):
-        made = log_mel_spectrogram(
-            np.stack([waveforms[i] for i in members]),
-            config.sample_rate,
-            config.frequency_length,
-            config.window_length,
-            config.hop_length,
-            config.stft_padding,
-            config.drop_last_step,
-        )
-        for i, picture in zip(members, made, strict=True):
-            pictures[i] = picture[: config.spectrogram_length]
-    return pictures
+        return resampled
+    return resampled - resampled.mean(dtype=np.float64).astype(np.float32)
 
 
 def prepare_video(
     clips: UInt8[np.ndarray, "*_ _ _ 3"] | Sequence[UInt8[np.ndarray, "*_ _ _ 3"]], config: Config
-) -> tuple[Float[np.ndarray, "B T 3 H W"], Bool[np.ndarray, "B Nv"]]:
+) -> VideoBatch:
     """Turn one clip (T, H, W, 3) of uint8, or a list of any sizes and lengths, into a batch and a mask.
 
     An image (H, W, 3) is a clip of one frame. From a clip of more than `config.num_frames` that many are
@@ -202,7 +189,7 @@ def prepare_video(
     frames of a clip, takes the largest centre part of that shape and resizes it.
 
     Returns:
-        video in [-1, 1], float32, and a mask of its tokens where True says that one is real.
+        video in [-1, 1], float32, and a mask that is True for real tokens.
 
     Raises:
         ValueError: no clip, one without frames, or frames that are not RGB in uint8.
@@ -212,27 +199,71 @@ def prepare_video(
         raise ValueError(f"Frames have three channels here, but the config says {config.num_image_channels}.")
     clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
     for i, clip in enumerate(clips):
-        check_frames(clip, f"clip {i}")
-    chosen = [clip[choose_frames(min(len(clip), config.num_frames), len(clip))] for clip in clips]
+        check_pixels(clip, f"clip {i}")
+    counts = [(len(clip), min(len(clip), config.num_frames)) for clip in clips]
+    chosen = [choose_frames_in_time(np.arange(float(T)), 0.0, float(T), count) for T, count in counts]
+    return stack_frames([clip[numbers] for clip, numbers in zip(clips, chosen, strict=True)], config)
+
+
+def stack_frames(clips: Sequence[UInt8[np.ndarray, "_ _ _ 3"] | None], config: Config) -> VideoBatch:
+    """Make a batch of chosen frames, which some clips may lack; None if all do."""
+    seen = [i for i, clip in enumerate(clips) if clip is not None]
+    if not seen:
+        return None, None
+    parts = [clips[i] for i in seen]
     if config.frame_crop == "before-resizing":
-        chosen = [cut_black_borders(clip) for clip in chosen]
+        parts = [clip[:, rows, columns] for clip in parts for rows, columns in (find_picture(clip),)]
     (H, W), (h, w) = config.image_shape, config.image_grid
-    counts = [len(clip) for clip in chosen]
-    video = np.zeros((len(chosen), max(counts), 3, H, W), np.float32)
-    for members in group_alike(chosen):
-        frames = np.concatenate([chosen[i] for i in members])
+    counts = [0 if clip is None else len(clip) for clip in clips]
+    video = np.zeros((len(clips), max(counts), 3, H, W), np.float32)
+    for members in group_alike(parts):
+        frames = np.concatenate([parts[i] for i in members])
         made = transform_frames(frames, H, W, config.frame_crop, config.frame_interpolation)
-        T = counts[members[0]]
-        video[members, :T] = made.reshape(len(members), T, 3, H, W)
+        T = len(parts[members[0]])
+        video[[seen[i] for i in members], :T] = made.reshape(len(members), T, 3, H, W)
     return video, mask_tokens(counts, h * w)
+
+
+def make_list(given: Any, kind: type | tuple[type, ...], what: str) -> list[Any]:
+    """Make a list of one thing or of several; a ValueError unless there is one and all are of this kind."""
+    items = [given] if isinstance(given, kind) else given
+    if not isinstance(items, list | tuple) or not items:
+        raise ValueError(f"Expected {what}, one or a list of at least one, got {given!r:.60}.")
+    for i, item in enumerate(items):
+        if not isinstance(item, kind):
+            raise ValueError(f"Expected {what}, but number {i} of the list is of {type(item).__name__}.")
+    return list(items)
+
+
+def group_alike(arrays: Sequence[Shaped[np.ndarray, "..."]]) -> list[list[int]]:
+    """Put the positions of arrays of one shape together, up to `NUMBERS_AT_ONCE` numbers in a group.
+
+    >>> group_alike([np.zeros(5), np.zeros(3), np.zeros(5)])
+    [[0, 2], [1]]
+    """
+    groups: dict[Any, list[int]] = {}
+    for i, array in enumerate(arrays):
+        groups.setdefault((array.shape, i * array.size // NUMBERS_AT_ONCE), []).append(i)
+    return list(groups.values())
+
+
+def mask_tokens(lengths: Sequence[int], tokens: int) -> Bool[np.ndarray, "B N"]:
+    """Mark the tokens of the first `lengths[i]` frames, or patch rows, of clip i as real; each has `tokens`.
+
+    >>> mask_tokens([2, 1], 3).astype(int)
+    array([[1, 1, 1, 1, 1, 1],
+           [1, 1, 1, 0, 0, 0]])
+    """
+    is_real = np.arange(max(lengths)) < np.asarray(lengths)[:, None]
+    return np.repeat(is_real, tokens, axis=1)
 
 
 def check_clip(clip: Clip, name: str) -> None:
     """Raise a ValueError that says what is wrong with a clip."""
     if clip.frames is None and clip.waveform is None:
-        raise ValueError(f"Expected frames, sound or both, but {name} holds neither: leave it out.")
+        raise ValueError(f"Expected frames, audio or both, but {name} holds neither: leave it out.")
     if clip.frames is not None:
-        check_frames(clip.frames, f"the frames of {name}")
+        check_pixels(clip.frames, f"the frames of {name}")
         times = np.asarray(clip.times)
         if times.shape != (len(clip.frames),) or not (np.diff(times) > 0).all():
             raise ValueError(f"Expected a later time for each frame of {name} than for the one before.")

@@ -1,12 +1,8 @@
-"""Sound as numbers: samples of any type to one channel of float32, other rates, pieces joined, WAV files."""
+"""Waveforms: samples of any type to one channel of float32, other sample rates, WAV files."""
 
-import io
 import math
 import os
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -14,22 +10,13 @@ from jaxtyping import Float, Num
 from minitvlt.backends import Array, namespace
 from minitvlt.files import write_atomically
 
-HIGHEST_WAV_RATE = 2**31 - 1  # Hz: bytes a second are written as 32 bits
+HIGHEST_RATE = 1_000_000  # Hz: the filter of `resample` is as long as 20 periods of the higher rate
 LARGEST_SAMPLE = 1e12  # its power still fits into float32, for any window
 INTEGER_SAMPLES = {  # how to convert samples of these dtypes to floating-point ones in [-1, 1)
     "int16": "divide by 32768",
     "int32": "divide by 2147483648",
     "uint8": "subtract 128 and divide by 128",
 }
-LONGEST_HOLE = 0.05  # seconds between two pieces of sound; containers round their times to some milliseconds
-
-
-class Sound(NamedTuple):
-    """A piece of sound: the time of its first sample in seconds, samples a second, one channel of samples."""
-
-    time: float
-    rate: int
-    samples: Float[np.ndarray, " samples"]
 
 
 def check_waveform(waveform: Array, name: str = "the waveform") -> None:
@@ -64,11 +51,10 @@ def check_channel(waveform: np.ndarray, name: str = "the waveform") -> None:
 
 
 def check_rates(*rates: int) -> None:
-    """Raise a ValueError unless all sample rates are whole numbers of at least 1 Hz."""
-    if not all(isinstance(rate, int | np.integer) and type(rate) is not bool and rate >= 1 for rate in rates):
-        raise ValueError(
-            f"Expected sample rates in whole hertz, at least 1, got {' and '.join(map(repr, rates))}."
-        )
+    """Raise a ValueError unless all sample rates are whole numbers from 1 Hz to `HIGHEST_RATE`."""
+    for rate in rates:
+        if type(rate) is bool or not isinstance(rate, int | np.integer) or not 1 <= rate <= HIGHEST_RATE:
+            raise ValueError(f"Expected a sample rate in whole hertz, 1 to {HIGHEST_RATE:,}, got {rate!r}.")
 
 
 def resample(
@@ -84,7 +70,7 @@ def resample(
 
     Raises:
         ValueError: an empty waveform or one of several channels, whole numbers, NaN or infinity in it, or
-            sample rates that are no whole numbers of at least 1 Hz.
+            sample rates that are no whole numbers from 1 Hz to 1 MHz.
     """
     check_channel(waveform)
     check_rates(from_rate, to_rate)
@@ -120,64 +106,8 @@ def find_samples(time: float, rate: int, count: int, start: float, stop: float) 
     >>> find_samples(0.5, 100, 50, 0.6, 0.75), find_samples(0.5, 100, 50, 0.0, math.inf)
     (slice(10, 25, None), slice(0, 50, None))
     """
-    first, last = (min(max((edge - time) * rate, 0), count) for edge in (start, stop))
+    first, last = (min(max((edge - time) * rate, 0), count) if count else 0 for edge in (start, stop))
     return slice(math.ceil(first - 1e-6), math.ceil(last - 1e-6))
-
-
-def join_sounds(path: Path, sounds: Sequence[Sound], start: float, stop: float) -> Sound | None:
-    """Cut pieces that follow one another to [start, stop) and join them; None if no sample is left.
-
-    Raises:
-        ValueError: a hole or an overlap between two pieces, a change of the sample rate, or NaN or infinity.
-    """
-    kept = []
-    for i, (time, rate, samples) in enumerate(sounds):
-        before = sounds[max(i - 1, 0)]
-        if rate != before.rate:
-            raise ValueError(f"{path}: the sample rate changes from {before.rate} to {rate} Hz; convert it.")
-        if i and abs(time - before.time - len(before.samples) / rate) > LONGEST_HOLE and time > start:
-            raise ValueError(
-                f"{path}: the sound does not go on where it should at {time:.3f} s: it has a hole or an "
-                "overlap, as damaged files do. Replace it, or read a part before or after by start and stop."
-            )
-        part = find_samples(time, rate, len(samples), start, stop)
-        if part.start < part.stop:
-            kept.append(Sound(time + part.start / rate, rate, samples[part]))
-    if not kept:
-        return None
-    waveform = np.concatenate([sound.samples for sound in kept])
-    if not np.isfinite(waveform).all():
-        raise ValueError(f"{path}: the sound holds NaN or infinity; replace it, or read another part of it.")
-    return Sound(kept[0].time, kept[0].rate, waveform)
-
-
-def read_wav(path: str | os.PathLike[str], start: float = 0.0, stop: float = math.inf) -> Sound:
-    """Read the span [start, stop) of a WAV file of whole or floating numbers, the mean of its channels.
-
-    What lies outside stays on disk where the samples can be mapped (all but 24-bit ones).
-
-    Raises:
-        ValueError: no WAV file, a coding that SciPy does not read, or a file that ends before its data do.
-    """
-    from scipy.io import wavfile  # imported here: few need it, and it takes its time
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks that are not sound
-        warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
-        try:
-            rate, samples = _map_or_load(wavfile, path)
-        except Exception as error:  # broken headers end in errors of a dozen kinds
-            raise ValueError(f"{path} cannot be read as a WAV file ({error}): replace it.") from error
-    part = find_samples(0.0, rate, len(samples), start, stop)
-    rows = samples[part, None] if samples.ndim == 1 else samples[part]
-    return Sound(part.start / rate, rate, mix_channels(rows.T))
-
-
-def _map_or_load(wavfile: Any, path: str | os.PathLike[str]) -> tuple[int, np.ndarray]:
-    try:
-        return wavfile.read(path, mmap=True)
-    except ValueError:  # 24-bit samples cannot be mapped; what is broken fails once more
-        return wavfile.read(path)
 
 
 def write_wav(
@@ -189,21 +119,11 @@ def write_wav(
 
     Raises:
         ValueError: an empty waveform or one of several channels, NaN or infinity in it, or a sample rate that
-            is no whole number from 1 Hz to 2,147 MHz.
+            is no whole number from 1 Hz to 1 MHz.
     """
-    content = encode_wav(waveform, sample_rate)
-    return write_atomically(path, lambda temporary: temporary.write_bytes(content))
-
-
-def encode_wav(waveform: Float[np.ndarray, " samples"], sample_rate: int) -> bytes:
-    """The WAV file that `write_wav` writes, in memory."""
     check_channel(waveform)
     check_rates(sample_rate)
-    if sample_rate > HIGHEST_WAV_RATE:
-        raise ValueError(f"A WAV file holds rates up to {HIGHEST_WAV_RATE} Hz, got {sample_rate}: resample.")
-    from scipy.io import wavfile
+    from scipy.io import wavfile  # imported here: it is rarely needed
 
     samples = np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
-    stream = io.BytesIO()
-    wavfile.write(stream, int(sample_rate), samples)
-    return stream.getvalue()
+    return write_atomically(path, lambda temporary: wavfile.write(temporary, int(sample_rate), samples))

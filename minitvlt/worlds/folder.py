@@ -1,103 +1,102 @@
-"""A folder of media files as a world: spans in which pictures and sound run together, ready for the model."""
+"""Media files as a world: spans of clips, with labels or without, ready for the model."""
 
 import os
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from math import inf
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, Shaped
 
 from minitvlt.config import Config
-from minitvlt.signals.clips import Clip, check_request, choose_frames_in_time, read_clip
-from minitvlt.signals.frames import find_picture, transform_frames
-from minitvlt.signals.media import import_av, inspect_media
-from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video, resample
-from minitvlt.worlds.media_files import find_media_files
+from minitvlt.signals.frames import choose_frames_in_time, find_picture, transform_frames
+from minitvlt.signals.media import Clip, check_request, import_av, inspect_media, read_clip
+from minitvlt.signals.prepare import Examples, prepare
+from minitvlt.signals.waveforms import resample
+from minitvlt.worlds.labels import ROWS, MediaClip, read_labels
 
+AUDIO = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+VIDEOS = (
+    ".avi",
+    ".flv",
+    ".gif",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
 STRETCH_SECONDS = 60.0  # long files are decoded, and forgotten, by stretches of at least this length
 FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter of a step is the largest error
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A part of a file that is decoded as one, and what the file looked like when the world was made."""
-
-    path: Path
-    start: float  # seconds
-    stop: float | None
-    fingerprint: tuple[int, int]  # bytes, time of the last change in nanoseconds
-
-    @property
-    def name(self) -> str:
-        """What to call it when it is reported."""
-        if self.start == 0 and self.stop is None:
-            return str(self.path)
-        return f"{self.path} (from {self.start:g} s {'on' if self.stop is None else f'to {self.stop:g} s'})"
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """A decoded stretch at the model's frame size and sample rate; time 0 is that of the first sample."""
-
-    frames: UInt8[np.ndarray, "T H W 3"]
-    times: Float[np.ndarray, " T"]  # seconds
-    waveform: Float[np.ndarray, " samples"]
-
-    @property
-    def size(self) -> int:
-        """Bytes in memory."""
-        return self.frames.nbytes + self.times.nbytes + self.waveform.nbytes
-
-
 class FolderWorld:
-    """Clips as long as a full spectrogram, out of all media files in a folder and the folders in it.
+    """Clips as long as a full spectrogram, out of all media files in a folder, or of those of a label file.
 
-    A clip is `config.num_frames` frames, even in time, and the sound of the same span. Spans lie where
-    pictures and sound run together; where that is shorter than a span, the clip is as long as it can be,
-    and masked.
+    A clip is `config.num_frames` frames, even in time, and the audio of the same span. Spans lie where
+    frames and audio run together; where that is shorter than a span, the clip is as long as it can be, and
+    masked. A label file may also name a video, or an image, and audio apart, or one of them alone: then the
+    frames lie evenly over the whole video.
 
-    Files are decoded when they are first needed, once: frames of the model's size and sound of its sample
+    Files are decoded when they are first needed, once: frames of the model's size and audio of its sample
     rate are kept in `memory` bytes. What was not used for the longest time is forgotten first, and decoded
-    again to the same numbers. A file that is broken, or lacks pictures or sound, is passed over: it is
-    named once, with the reason, in a warning and in `skipped`.
+    again to the same numbers. A file that cannot be used is passed over: it is named once, with the reason,
+    in a warning and in `skipped`. One that is damaged is used as far as it can be decoded; `damaged` says
+    what is missing.
     """
 
     def __init__(
         self,
-        folder: str | os.PathLike[str],
+        source: str | os.PathLike[str] | Sequence[MediaClip],
         config: Config,
-        spans: Literal["random", "even"] = "random",
         memory: int = 1 << 30,
+        task: str = "ranking",
+        split: str = "train",
+        labels: Shaped[np.ndarray, "clips *labels"] | None = None,
     ) -> None:
-        """Look into every file, decoding none.
+        """Look for the files, decoding none.
 
         Args:
-            folder: media files are known by the ends of their names; others, and hidden ones, are left alone.
+            source: a folder, with the folders in it: media files are known by the ends of their names; hidden
+                ones are left alone. Or a label file (.csv, .jsonl, .ndjson), or a list of clips.
             config: says how large and how long clips are.
-            spans: "random" for training; "even" for measurements: evenly over all files, without any chance.
             memory: bytes that decoded files may take, besides the one in use.
+            task: for a label file, the `loss_type` that its labels are for; then `names` are the names of
+                classes, labels or answers.
+            split: for a label file, which of its rows: "train" or "test".
+            labels: for a list of clips, a row for each.
 
         Raises:
-            ValueError: no such folder, no media file in it, or none that can be used (with the reasons).
+            ValueError: no such folder or file, no media file in it, or none that can be used (with the
+                reasons); clips of different kinds; a label file that is wrong.
             ImportError: PyAV is missing.
         """
-        if spans not in ("random", "even"):
-            raise ValueError(f'spans must be "random" or "even", not {spans!r}.')
         import_av()
-        self.config, self.spans, self.memory = config, spans, memory
+        self.config, self.memory, self.labels, self.names = config, memory, labels, ()
         self.skipped: dict[str, str] = {}  # name -> reason
-        self._recordings: OrderedDict[int, Recording] = OrderedDict()  # by stretch, the last used one last
-        self._stretches: list[Stretch] = []
-        for path in find_media_files(Path(folder)):
-            try:
-                self._stretches += cut_into_stretches(path, config)
-            except ValueError as error:
-                self._skip(path, str(path), error)
-        if not self._stretches:
-            self._give_up()
+        self.damaged: dict[str, str] = {}  # name -> what is missing
+        self._decoded: OrderedDict[int, Clip] = OrderedDict()  # by number, the last used one last
+        if not isinstance(source, str | os.PathLike):
+            self.clips = list(source)
+        elif Path(source).suffix.lower() in ROWS:
+            table = read_labels(source, task)
+            (self.clips, self.labels), self.names = table.select(split == "test"), table.names
+        else:
+            self.clips = self._search(Path(source))
+        check_clips(self.clips, self.labels)
+        self._fingerprints = {path: take_fingerprint(path) for clip in self.clips for path in clip.files}
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw `count` clips: the same state of `rng` and the same files give the same clips.
@@ -107,144 +106,193 @@ class FolderWorld:
         """
         if count < 1:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
-        parts = rng.random(count) if self.spans == "random" else (np.arange(count) + 0.5) / count
-        cuts = [self._cut(int(place), float(place % 1)) for place in parts * len(self._stretches)]
-        as_they_are = self.config.replace(frame_crop="after-resizing")  # they have been cropped already
-        video, video_mask = prepare_video([frames for frames, _ in cuts], as_they_are)
-        audio, audio_mask = prepare_audio([sound for _, sound in cuts], self.config.sample_rate, self.config)
-        masks = [None if mask.all() else mask for mask in (video_mask, audio_mask)]
-        return Examples(video, audio, *masks, labels=None)
+        n = len(self.clips)
+        places = rng.random(count) * n
+        numbers = []
+        for k in places.astype(int):  # the next clip replaces one that cannot be used, on every draw
+            numbers += [next((i for i in (*range(k, n), *range(k)) if self._find(i)), None)]
+        return self._give_up() if None in numbers else self._prepare(np.array(numbers), places % 1)
 
-    def _cut(self, number: int, where: float) -> tuple[np.ndarray, np.ndarray]:
-        """Frames and samples of one span, at `where` from 0 (the first possible) to 1 (the last)."""
-        recording = self._find_recording(number)
-        start, stop = choose_span(len(recording.waveform), where, self.config)
-        rate = self.config.sample_rate
-        chosen = choose_frames_in_time(recording.times, start / rate, stop / rate, self.config.num_frames)
-        return recording.frames[chosen], recording.waveform[start:stop]
+    def read(self, batch_size: int) -> Iterator[tuple[Int[np.ndarray, " B"], Examples]]:
+        """Give all clips that can be used, in their order, by batches, with their numbers.
 
-    def _find_recording(self, number: int) -> Recording:
-        """Decode or remember a stretch; the next replaces one that cannot be used, on every draw."""
-        for i in (*range(number, len(self._stretches)), *range(number)):
-            if i in self._recordings:
-                self._recordings.move_to_end(i)
-                return self._recordings[i]
-            stretch = self._stretches[i]
-            if stretch.name in self.skipped:
-                continue
-            check_unchanged(stretch)
+        Of a clip that is longer than a full spectrogram the middle is taken.
+        """
+        usable = []
+        for number in range(len(self.clips)):
+            usable += [number] if self._find(number) else []
+            if usable and (len(usable) == batch_size or number == len(self.clips) - 1):
+                yield np.array(usable), self._prepare(np.array(usable), np.full(len(usable), 0.5))
+                usable = []
+
+    def _search(self, folder: Path) -> list[MediaClip]:
+        """Cut all files of a folder that have frames and audio into stretches."""
+        clips = []
+        for path in find_media_files(folder):
             try:
-                return remember(self._recordings, i, record_stretch(stretch, self.config), self.memory)
+                clips += cut_into_stretches(path, self.config)
             except ValueError as error:
-                self._skip(stretch.path, stretch.name, error)
-        self._give_up()
+                self._skip(str(path), error)
+        return clips or self._give_up()
 
-    def _skip(self, path: Path, name: str, error: ValueError) -> None:
-        self.skipped[name] = str(error).removeprefix(str(path)).lstrip(": ")
+    def _prepare(self, numbers: Int[np.ndarray, " B"], places: Float[np.ndarray, " B"]) -> Examples:
+        spans = [self._cut(int(i), float(place)) for i, place in zip(numbers, places, strict=True)]
+        examples = prepare(spans, self.config.replace(frame_crop="after-resizing"))  # they have been cropped
+        labels = None if self.labels is None else {"label": self.labels[numbers]}
+        return replace(examples, labels=labels)
+
+    def _cut(self, number: int, where: float) -> Clip:
+        """Frames and samples of one span, at `where` from 0 (the first possible) to 1 (the last)."""
+        clip, rate, T = self._find(number), self.config.sample_rate, self.config.num_frames
+        samples = 0 if clip.waveform is None else len(clip.waveform)
+        length = min(samples, self.config.spectrogram_length * self.config.hop_length)
+        first = int(where * (samples - length + 1))
+        waveform = None if clip.waveform is None else clip.waveform[first : first + length]
+        if clip.frames is None:
+            return Clip(None, 0.0, waveform, rate)
+        start, stop = first / rate, (first + length) / rate
+        if self.clips[number].file is None:  # nothing says that frames and audio are of the same time
+            T = min(T, len(clip.frames))
+            start, stop = clip.times[0], clip.times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0)
+        chosen = choose_frames_in_time(clip.times, float(start), float(stop), T)
+        return Clip(clip.frames[chosen], 1.0, waveform, rate)
+
+    def _find(self, number: int) -> Clip | None:
+        """Decode or remember a clip; None if it cannot be used."""
+        clip = self.clips[number]
+        if number in self._decoded:
+            self._decoded.move_to_end(number)
+        if number in self._decoded or clip.name in self.skipped:
+            return self._decoded.get(number)
+        for path in clip.files:
+            if take_fingerprint(path) != self._fingerprints[path]:
+                raise ValueError(f"{path} has been changed or removed while it was in use: start again.")
+        try:
+            self._decoded[number] = decoded = decode(clip, self.config)
+        except ValueError as error:
+            return self._skip(clip.name, error)
+        self.damaged |= {clip.name: decoded.damage} if decoded.damage else {}
+        while len(self._decoded) > 1 and sum(map(measure, self._decoded.values())) > self.memory:
+            self._decoded.popitem(last=False)
+        return decoded
+
+    def _skip(self, name: str, error: ValueError) -> None:
+        self.skipped[name] = str(error).removeprefix(name).lstrip(": ")
         warnings.warn(f"Skipped {name}: {self.skipped[name]}", stacklevel=4)
 
     def _give_up(self) -> NoReturn:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in self.skipped.items())
-        raise ValueError(f"No file is left that has both pictures and sound and can be decoded:{reasons}")
+        raise ValueError(f"No file is left that has what is needed and can be decoded:{reasons}")
 
 
-def remember(
-    recordings: OrderedDict[int, Recording], key: int, recording: Recording, memory: int
-) -> Recording:
-    """Keep a recording as the last used one; forget those longest unused beyond so many bytes."""
-    recordings[key] = recording
-    while len(recordings) > 1 and sum(kept.size for kept in recordings.values()) > memory:
-        recordings.popitem(last=False)
-    return recording
+def check_clips(clips: Sequence[MediaClip], labels: Shaped[np.ndarray, "clips *labels"] | None) -> None:
+    """Raise a ValueError unless all clips are of one kind, their files are there, and so are their labels."""
+    if not clips or (labels is not None and len(labels) != len(clips)):
+        raise ValueError(f"Expected clips and a label for each, got {len(clips)} clips and {labels!r:.60}.")
+    for clip in clips:
+        if not clip.files or clip.modalities != clips[0].modalities:
+            raise ValueError(f"{clip} and {clips[0]}: expected frames in all clips or in none; so for audio.")
+        for path in clip.files:
+            if not path.is_file():
+                raise ValueError(f"{clip.name}: there is no file {path}.")
 
 
-def choose_span(samples: int, where: float, config: Config) -> tuple[int, int]:
-    """Begin and end, in samples, of a full span, at `where` from 0 (the first possible) to 1 (the last)."""
-    length = min(samples, config.spectrogram_length * config.hop_length)
-    first = int(where * (samples - length + 1))
-    return first, first + length
+def measure(clip: Clip) -> int:
+    """Bytes of the arrays of a clip in memory."""
+    return sum(array.nbytes for array in (clip.frames, clip.waveform) if array is not None)
 
 
-def cut_into_stretches(path: Path, config: Config) -> list[Stretch]:
-    """Cut a file into stretches of a minute or some spans, by the length that its header claims.
+def find_media_files(folder: Path) -> list[Path]:
+    """All media files in a folder and the folders in it, linked ones too, by name, without hidden ones."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder: give the folder that holds the media files.")
+    found, visited = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        is_new = os.path.realpath(parent) not in visited  # links may go round in circles
+        visited.add(os.path.realpath(parent))
+        folders[:] = [name for name in folders if is_new and name[0] != "."]
+        paths = [Path(parent, name) for name in names if is_new and name[0] != "."]
+        found += [path for path in paths if path.suffix.lower() in (*VIDEOS, *AUDIO, *IMAGES)]
+    if not found:
+        raise ValueError(f"{folder} holds no media file, that is none whose name ends in {VIDEOS + AUDIO}.")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
-    That length decides nothing else: the last stretch goes to the real end; stretches beyond it are skipped.
-    """
-    check_request(path, 0.0, 1.0)
-    has_pictures, has_sound, seconds = inspect_media(path)
-    if not has_sound:
-        raise ValueError(f"{path} has pictures but no sound, and matching needs both.")
-    if not has_pictures:
-        raise ValueError(f"{path} has sound but no pictures, and matching needs both.")
+
+def cut_into_stretches(path: Path, config: Config) -> list[MediaClip]:
+    """Cut a file with frames and audio into stretches of a minute, or of some spans if they are longer."""
+    check_request(path, 0.0, inf)
+    has_video, has_audio, seconds = inspect_media(path)
+    if not (has_video and has_audio):
+        raise ValueError(f"{path} has no {'audio' if has_video else 'frames'}, and matching needs both.")
     length = max(STRETCH_SECONDS, 4 * config.clip_seconds)
-    starts = [i * length for i in range(max(1, int(seconds // length)))]
-    fingerprint = take_fingerprint(path)
-    return [
-        Stretch(path, start, stop, fingerprint)
-        for start, stop in zip(starts, [*starts[1:], None], strict=True)
-    ]
+    edges = [*(i * length for i in range(max(1, int(seconds // length)))), None]
+    clips = [MediaClip(file=path, start=start, stop=stop) for start, stop in pairwise(edges)]
+    return [replace(clip, name=f"{path} from {clip.start:g} s") for clip in clips] if clips[1:] else clips
 
 
-def take_fingerprint(path: Path) -> tuple[int, int]:
+def take_fingerprint(path: Path) -> tuple[int, int] | None:
     """What tells cheaply whether a file is still the same: its size and the time of its last change."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
 
 
-def check_unchanged(stretch: Stretch) -> None:
-    """Raise a ValueError if a file is gone or has changed: it would give other numbers than before."""
-    path = stretch.path
-    if not path.exists() or take_fingerprint(path) != stretch.fingerprint:
-        raise ValueError(f"{path} has been changed or removed while it was in use: start again.")
+def decode(clip: MediaClip, config: Config) -> Clip:
+    """Decode a clip at the model's frame size and sample rate.
 
-
-def record_stretch(stretch: Stretch, config: Config) -> Recording:
-    """Decode a stretch where pictures and sound run together, at the model's frame size and sample rate.
-
-    Of the frames only as many are kept as the choice of `num_frames` in a span can tell apart. Black borders,
-    where they are to be cut off, are those of the whole stretch.
+    Of one file with both, the part is taken where frames and audio run together; time 0 is its begin.
     """
-    H, W = config.image_shape
-    gap = config.clip_seconds / (config.num_frames * FRAMES_PER_CHOICE)
-    rows = columns = slice(None)
-    if config.frame_crop == "before-resizing":
-        rows, columns = find_picture_of_stretch(stretch, gap)
+    rate, seen, heard = config.sample_rate, Clip(None, 0.0, None, 0), Clip(None, 0.0, None, 0)
+    if clip.modalities[0]:
+        seen = read_small_frames(clip, config)
+    if clip.audio is not None:
+        heard = read_clip(clip.audio, clip.start, clip.stop, inf)
+    found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
+    for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
+        if is_wanted and not is_found:
+            raise ValueError(f"{clip.name}: there is no {what} in this part of it.")
+    if clip.file is not None:
+        start, stop = find_common_span(seen)
+        first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))
+        heard = replace(seen, waveform=seen.waveform[first:last], damage="")
+        seen = replace(seen, times=seen.times - start)
+    waveform = resample(heard.waveform, heard.sample_rate, rate) if found[1] else None
+    damage = "; ".join(filter(None, (seen.damage, heard.damage)))
+    return replace(seen, waveform=waveform, sample_rate=rate, sound_start=0.0, damage=damage)
+
+
+def read_small_frames(clip: MediaClip, config: Config) -> Clip:
+    """Decode frames at the model's size, as many as the choice of `num_frames` in a span can tell apart.
+
+    Black borders, where they are to be cut off, are those of the whole clip.
+    """
+    path, (H, W) = clip.file or clip.video, config.image_shape
+    span = (0.0, None) if path.suffix.lower() in IMAGES else (clip.start, clip.stop)
+    read = partial(read_clip, path, *span, config.clip_seconds / (config.num_frames * FRAMES_PER_CHOICE))
+    brightest: list[np.ndarray] = []
+
+    def look(pixels: np.ndarray) -> np.ndarray:
+        brightest[:] = [np.maximum(pixels, *brightest) if brightest else pixels]
+        return pixels[:1, :1]
 
     def shrink(pixels: np.ndarray) -> np.ndarray:
         whole = pixels[None, rows, columns]
         scaled = transform_frames(whole, H, W, config.frame_crop, config.frame_interpolation)[0]  # (3, H, W)
         return np.rint((scaled.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)  # (H, W, 3)
 
-    clip = read_clip(stretch.path, stretch.start, stretch.stop, gap, shrink)
-    start, stop = find_common_span(clip)
-    first, last = (round((time - clip.sound_start) * clip.sample_rate) for time in (start, stop))
-    waveform = resample(clip.waveform[first:last], clip.sample_rate, config.sample_rate)
-    return Recording(clip.frames, clip.times - start, waveform)
-
-
-def find_picture_of_stretch(stretch: Stretch, gap: float) -> tuple[slice, slice]:
-    """The rows and columns inside the borders that are black in all frames; the stretch is decoded for it."""
-    brightest: list[np.ndarray] = []
-
-    def look(pixels: np.ndarray) -> np.ndarray:
-        brightest[:] = [np.maximum(pixels, brightest[0]) if brightest else pixels]
-        return pixels[:1, :1]
-
-    read_clip(stretch.path, stretch.start, stretch.stop, gap, look)
-    return find_picture(brightest[0][None]) if brightest else (slice(None), slice(None))
+    rows = columns = slice(None)
+    if config.frame_crop == "before-resizing":
+        read(look)
+        rows, columns = find_picture(brightest[0][None]) if brightest else (rows, columns)
+    return read(shrink)
 
 
 def find_common_span(clip: Clip) -> tuple[float, float]:
-    """When both pictures and sound run, in seconds.
+    """When both frames and audio run, in seconds.
 
-    The last picture stays as long as the mean one, or, if it is the only one, to the end of the sound.
+    The last frame stays as long as the mean one, or, if it is the only one, to the end of the audio.
     """
-    if clip.frames is None or clip.waveform is None:
-        missing = "are no pictures" if clip.frames is None else "is no sound"
-        raise ValueError(f"{clip.path}: there {missing} in this part of it, and matching needs both.")
-    sound_stop = clip.sound_start + len(clip.waveform) / clip.sample_rate
-    picture_stop = clip.times[-1] + 1 / clip.frame_rate if clip.frame_rate else sound_stop
-    start, stop = max(clip.times[0], clip.sound_start), min(picture_stop, sound_stop)
+    audio_stop = clip.sound_start + len(clip.waveform) / clip.sample_rate
+    video_stop = clip.times[-1] + 1 / clip.frame_rate if clip.frame_rate else audio_stop
+    start, stop = max(clip.times[0], clip.sound_start), min(video_stop, audio_stop)
     if round((stop - start) * clip.sample_rate) < 1:
-        raise ValueError(f"{clip.path}: its pictures and its sound are never there at the same time.")
+        raise ValueError(f"{clip.path}: its frames and its audio are never there at the same time.")
     return float(start), float(stop)

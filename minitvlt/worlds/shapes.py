@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from minitvlt.config import Config
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
-from minitvlt.worlds.pictures import OUTLINES, paint_frames
-from minitvlt.worlds.sounds import add_clicks, sing
+from minitvlt.worlds.shapes_audio import add_clicks, sing
+from minitvlt.worlds.shapes_video import OUTLINES, paint_frames
 
 SHAPES = tuple(OUTLINES)
 COLOURS = {"red": 0, "yellow": 60, "green": 130, "blue": 230}  # hue in degrees

@@ -6,6 +6,7 @@ work in JupyterLab, Colab and VS Code alike. Where nothing can be shown, their t
 
 import base64
 import inspect
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from scipy.io import wavfile
 
 import minitvlt
-from minitvlt.signals.waveforms import encode_wav
+from minitvlt.signals.waveforms import check_channel
 from minitvlt.views.figures import encode_png
 
 WIDTH = (
@@ -110,7 +112,10 @@ def play(waveform: Float[np.ndarray, " samples"], sample_rate: int, label: str) 
     """
     if not label:
         raise ValueError("label must say what is heard.")
-    sound = base64.b64encode(encode_wav(waveform, sample_rate)).decode("ascii")
+    check_channel(waveform)
+    file = io.BytesIO()
+    wavfile.write(file, sample_rate, np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16))
+    sound = base64.b64encode(file.getvalue()).decode("ascii")
     player = f'<audio controls aria-label="{escape(label)}" src="data:audio/wav;base64,{sound}"></audio>'
     return Exhibit(
         f"<p>{escape(label)}</p>{player}", f"{label} ({len(waveform) / sample_rate:.2f} s of sound)"

@@ -12,10 +12,12 @@ from minitvlt.checkpoints.native import load, save
 from minitvlt.commands import finetune
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
-from minitvlt.signals.clips import Clip, write_clip, write_wav
-from minitvlt.training.finetuning import read_label_names
+from minitvlt.signals.media import Clip, write_clip
+from minitvlt.signals.waveforms import write_wav
+from minitvlt.training.finetuning import FINETUNING, read_label_names
 from minitvlt.training.runs import TaskSettings, read_settings
 from minitvlt.training.trainer import read_metrics
+from minitvlt.views.task_results import GOALS
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.interruption import interrupt_at
 from tests.helpers.media import make_frames, make_sweep, needs_av
@@ -39,11 +41,11 @@ CONFIG = Config.tiny(
     decoder_intermediate_size=10,
 )
 ALL = {
+    "answers.png",
     "curves.png",
     "metrics.jsonl",
     "model.safetensors",
     "predictions.jsonl",
-    "predictions.png",
     "report.html",
     "run.json",
     "scores.json",
@@ -98,6 +100,7 @@ def test_a_run_leaves_a_folder_with_everything(capsys, task, figure, outputs):
     assert {path.name for path in Path("finetuned").iterdir()} == ALL
     out, err = capsys.readouterr()
     assert figure in out and "chance" in out and "finetuned/report.html" in out and "4/4" in err
+    assert "≥" not in out, "goals belong to the standard run"
     assert len(read_metrics(Path("finetuned/metrics.jsonl"))) == 4
     scores = json.loads(Path("finetuned/scores.json").read_text())
     assert figure in scores
@@ -106,9 +109,7 @@ def test_a_run_leaves_a_folder_with_everything(capsys, task, figure, outputs):
     assert all(len(line["outputs"]) == outputs for line in lines)
     report = Path("finetuned/report.html").read_text()
     assert (
-        report.count("<img") == 2
-        and f"minitvlt finetune {task} --seed 3" in report
-        and "16 held-out clips" in report
+        report.count("<img") == 2 and f"minitvlt finetune {task} --seed 3" in report and "16 clips" in report
     )
 
 
@@ -139,6 +140,13 @@ def test_two_runs_with_one_seed_are_identical_file_by_file():
 def test_the_mean_of_tokens_may_be_read_instead_of_cls(undrawn):
     assert start("shape", "--pooling", "mean") == 0
     assert load("finetuned/model.safetensors").config.pooling == "mean"
+
+
+def test_goals_belong_to_the_standard_runs():
+    standard = TaskSettings(Config.tiny(), FINETUNING, task="shape", checkpoint="run/model.safetensors")
+    assert standard.is_standard and "shape" in GOALS
+    assert not TaskSettings(CONFIG, FINETUNING).is_standard
+    assert not TaskSettings(Config.tiny(), FINETUNING, data="labels.csv").is_standard
 
 
 def test_torch_runs_the_same_command(undrawn):
@@ -237,7 +245,7 @@ def write_labels(label, name: str = "labels.jsonl", **columns) -> str:
         ("classification", lambda n: ["dark", "bright"][n % 2], "accuracy", 2),
         ("regression", lambda n: n / 7, "mean absolute error", 2),
         ("labels", lambda n: ["bright", "odd"] if n % 2 else [], "F1 of bright", 2),
-        ("soft-labels", lambda n: {"dark": 0.3, "bright": n % 2}, "VQA accuracy", 2),
+        ("soft-labels", lambda n: {"dark": 0.3, "bright": n % 2}, "VQA accuracy", 1),
         ("ranking", lambda n: None, "recall@1 of 3", 2),
     ],
 )

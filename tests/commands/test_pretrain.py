@@ -12,7 +12,7 @@ from minitvlt.__main__ import main
 from minitvlt.checkpoints.native import load
 from minitvlt.commands import pretrain
 from minitvlt.config import Config
-from minitvlt.signals.clips import Clip, write_clip
+from minitvlt.signals.media import Clip, write_clip
 from minitvlt.training.optimizer import Recipe
 from minitvlt.training.runs import Settings, claim_folder, read_settings
 from minitvlt.training.trainer import read_metrics

@@ -9,8 +9,8 @@ from minitvlt.__main__ import main
 from minitvlt.checkpoints.native import save
 from minitvlt.config import Config
 from minitvlt.model.parameters import init
-from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
-from minitvlt.signals.waveforms import read_wav
+from minitvlt.signals.media import Clip, read_clip, write_clip
+from minitvlt.signals.waveforms import write_wav
 from tests.helpers.media import make_frames, make_sweep, needs_av
 
 pytestmark = needs_av
@@ -68,8 +68,8 @@ def test_writes_a_picture_a_sound_and_a_film_and_nothing_else(capsys):
     assert reconstruct("film.mp4", "--out", "new/made") == 0
     assert list_files() - before == {f"new/made/{name}" for name in FILES}
     assert "new/made" in capsys.readouterr().out
-    sound = read_wav("new/made/reconstruction.wav")
-    assert sound.rate == 6000 and len(sound.samples) == 40 * 60
+    sound = read_clip("new/made/reconstruction.wav")
+    assert sound.sample_rate == 6000 and len(sound.waveform) == 40 * 60
     film = read_clip("new/made/reconstruction.mp4")
     assert film.frames.shape == (3, 128, 192, 3), "16 times as large"
     assert film.frame_rate == pytest.approx(3 / 0.4, rel=0.01)
@@ -87,8 +87,10 @@ def test_the_seed_decides_what_is_hidden():
 def test_a_clip_shorter_than_the_spectrogram_is_no_longer_afterwards():
     write_clip("short.mp4", Clip(make_frames(4, 18, 22), 25.0, make_sweep(0.16, 8000), 8000))
     assert reconstruct("short.mp4") == 0
-    sound = read_wav("reconstruction/reconstruction.wav")
-    assert 0.16 <= len(sound.samples) / 6000 <= 0.16 + 8 * 60 / 6000 + 0.13, "whole patches, AAC's last block"
+    sound = read_clip("reconstruction/reconstruction.wav")
+    assert 0.16 <= len(sound.waveform) / 6000 <= 0.16 + 8 * 60 / 6000 + 0.13, (
+        "whole patches, AAC's last block"
+    )
 
 
 def test_a_later_span_is_another_one():

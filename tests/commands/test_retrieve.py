@@ -13,8 +13,9 @@ from minitvlt.checkpoints.native import load, save
 from minitvlt.config import Config
 from minitvlt.model.parameters import add_ranking, init
 from minitvlt.model.pretraining import score_matches
-from minitvlt.signals.clips import Clip, read_clip, write_clip, write_wav
+from minitvlt.signals.media import Clip, read_clip, write_clip
 from minitvlt.signals.prepare import prepare_audio, prepare_video
+from minitvlt.signals.waveforms import write_wav
 from tests.helpers.media import make_frames, make_sweep, needs_av
 
 pytestmark = needs_av

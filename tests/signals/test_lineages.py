@@ -11,8 +11,8 @@ import pytest
 import scipy.signal
 
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.signals.clips import read_clip
 from minitvlt.signals.frames import INTERPOLATIONS
+from minitvlt.signals.media import read_clip
 from minitvlt.signals.prepare import prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import PADDINGS
 from tests.helpers.media import find_real_clip, needs_av

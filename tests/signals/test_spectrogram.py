@@ -84,13 +84,6 @@ def test_frames_are_those_of_a_plain_loop(samples, window_length, hop_length):
             assert frames[t, k] == waveform[i if samples > 1 else 0]
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch"])
-def test_frames_take_no_memory_of_their_own(library):
-    frames = frame_waveform(to_backend(np.ones((2, 100)), library), 16, 5)
-    strides = np.array(frames.strides) // 8 if library == "numpy" else frames.stride()
-    assert tuple(strides) == (116, 5, 1)  # in samples: the next waveform, frame and sample
-
-
 @pytest.mark.parametrize("window_length", [4, 6, 64])
 def test_window_is_the_periodic_hann_window(window_length):
     expected = scipy.signal.get_window("hann", window_length, fftbins=True)
@@ -104,10 +97,6 @@ def test_stft_is_librosas(window_length, hop_length, padding):
     expected = librosa.stft(waveform, n_fft=window_length, hop_length=hop_length, pad_mode=padding)
     spectrum = compute_stft(waveform, window_length, hop_length, padding)
     np.testing.assert_allclose(spectrum, expected.T, atol=1e-12)
-
-
-def test_power_is_the_squared_magnitude():
-    np.testing.assert_allclose(compute_power(np.array([[3 + 4j, -2j]])), [[25, 4]])
 
 
 def test_mel_scale_is_linear_up_to_1000_hertz_and_logarithmic_above():
@@ -138,16 +127,6 @@ def test_a_window_too_short_for_the_mel_bins_is_refused_with_good_advice(
     assert longer_window > window_length
     make_mel_filters(sample_rate, fewer_bins, window_length)
     make_mel_filters(sample_rate, mel_bins, longer_window)
-
-
-def test_mel_filters_are_applied_as_a_plain_sum():
-    power = np.random.default_rng(0).random((3, 5, 9))
-    filters = np.random.default_rng(1).random((7, 9))
-    mel = power @ filters.T
-    for b in range(3):
-        for s in range(5):
-            for f in range(7):
-                assert np.isclose(mel[b, s, f], sum(power[b, s, k] * filters[f, k] for k in range(9)))
 
 
 def test_decibel_has_a_floor_at_minus_100_and_one_80_below_the_loudest_spot_of_each_clip():
@@ -195,11 +174,6 @@ def test_log_mel_is_that_of_the_published_processor(samples):
     np.testing.assert_allclose(log_mel_spectrogram(waveform), expected, atol=1e-4)
 
 
-def test_a_clean_tone_needs_the_floor_80_decibel_below_its_own_maximum():
-    waveform = np.sin(2 * np.pi * 440 * np.arange(22050) / 44100).astype(np.float32)
-    np.testing.assert_allclose(log_mel_spectrogram(waveform), librosa_log_mel(waveform)[:-1], atol=1e-4)
-
-
 def test_the_step_that_is_dropped_still_counts_for_the_maximum_as_in_the_published_processor():
     waveform = make_waveform(512 * 9) * np.where(np.arange(512 * 9) < 512 * 7.5, 1e-3, 1).astype(np.float32)
     np.testing.assert_allclose(log_mel_spectrogram(waveform), librosa_log_mel(waveform)[:-1], atol=1e-4)
@@ -222,26 +196,12 @@ def test_the_loudest_samples_that_are_taken_still_give_numbers(dtype):
     assert log_mel.max() == 1
 
 
-def test_silence_is_minus_one():
-    assert (log_mel_spectrogram(np.zeros(3000, np.float32)) == -1).all()
-
-
-@pytest.mark.parametrize("sample_rate", RATES)
-def test_noise_reaches_every_mel_bin(sample_rate):
-    noise = np.random.default_rng(0).standard_normal(6000).astype(np.float32)
-    assert log_mel_spectrogram(noise, sample_rate).mean(axis=0).min() > -0.5
-
-
 def test_clips_of_a_batch_do_not_touch_each_other():
     waveforms = np.stack([make_waveform(700, seed=seed) * 10.0**-seed for seed in range(6)])
     settings = {"sample_rate": 8000, "mel_bins": 11, "window_length": 128, "hop_length": 50}
     together = log_mel_spectrogram(waveforms.reshape(2, 3, 700), **settings)
     alone = [log_mel_spectrogram(waveform, **settings) for waveform in waveforms]
     np.testing.assert_allclose(together, np.reshape(alone, (2, 3, 14, 11)), atol=1e-6)
-
-
-def test_double_precision_stays_double():
-    assert log_mel_spectrogram(make_waveform(3000).astype(np.float64)).dtype == np.float64
 
 
 def test_a_call_passes_at_most_16_functions_of_the_package():

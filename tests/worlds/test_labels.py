@@ -1,0 +1,204 @@
+"""Label files: every kind of label in both formats, and one sentence that says where a file is wrong."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitvlt.model.tasks import check_labels
+from minitvlt.worlds.labels import read_labels, read_rows
+
+
+@pytest.fixture(autouse=True)
+def at_work(tmp_path, monkeypatch):
+    """A folder to work in, with files that rows can name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.png", "f.wav", "ć d.mp4"):
+        Path(name).write_bytes(b"x")
+
+
+def write(text: str | list[dict], suffix: str = "csv") -> str:
+    content = text if isinstance(text, str) else "\n".join(json.dumps(row) for row in text)
+    name = f"labels.{suffix if isinstance(text, str) else 'jsonl'}"
+    Path(name).write_text(content, encoding="utf-8")
+    return name
+
+
+def name_files(labels: list[Any], column: str = "label") -> list[dict]:
+    return [{"file": f"{name}.mp4", column: label} for name, label in zip("abcd", labels, strict=False)]
+
+
+# ---- what is read
+
+TABLES = {  # task, CSV, JSON, names, labels
+    "words": ("classification", "dog\n cat \ndog", ["dog", " cat", "dog"], ("cat", "dog"), [1, 0, 1]),
+    "integers": ("classification", "10\n9\n-2", [10, 9, -2], ("-2", "9", "10"), [2, 1, 0]),
+    "numbers": ("regression", "-1.5\n2e3", [-1.5, 2000], (), [-1.5, 2000.0]),
+    "names": ("labels", "warm|large\n\nlarge", [["warm", "large"], [], ["large"]], ("large", "warm"),
+              [[True, True], [False, False], [True, False]]),
+    "0 and 1": ("labels", "1|0|1\n0|0|0", [[1, 0, 1], [False] * 3], ("label 1", "label 2", "label 3"),
+                [[True, False, True], [False, False, False]]),
+    "answers": ("soft-labels", "red:1|10:30:0.5\nblue:0.25", [{"red": 1, "10:30": 0.5}, {"blue": 0.25}],
+                ("10:30", "blue", "red"), [[0.5, 0, 1], [0, 0.25, 0]]),
+    "nothing": ("ranking", "\n", [None, None], (), None),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*two labels")
+@pytest.mark.parametrize(("task", "cells", "values", "names", "expected"), TABLES.values(), ids=TABLES)
+def test_labels_of_every_kind_are_read_from_both_formats(task, cells, values, names, expected):
+    lines = [f"{name}.mp4,{cell}" for name, cell in zip("abc", cells.split("\n"), strict=False)]
+    for path in (write("file,label\n" + "\n".join([*lines, "d.mp4," + cells.split("\n")[0]])),
+                 write(name_files([*values, values[0]][: len(values)] + [values[0]]))):  # fmt: skip
+        table = read_labels(path, task)
+        assert table.names == names
+        if expected is None:
+            assert table.labels is None and table.select(True)[1] is None
+            continue
+        assert table.labels[: len(expected)].tolist() == expected
+        check_labels(task, table.labels, len(table.clips), max(1, len(names)))
+
+
+def test_files_spans_splits_and_what_spreadsheets_leave():
+    Path("deep").mkdir()
+    text = (
+        '\ufefffile , start,stop,label,split,,\n\n"../a.mp4",1.5,2,3,test,,\n../ć d.mp4,,,4,train\n,,,,,,\n'
+        f"{Path('b.mp4').resolve()},,,5,train,,\n"
+    )
+    Path("deep/labels.csv").write_text(text, encoding="utf-8")
+    table = read_labels("deep/labels.csv", "regression")
+    a, c, b = table.clips
+    assert [clip.file for clip in table.clips] == [
+        Path("deep/../a.mp4"), Path("deep/../ć d.mp4"), Path("b.mp4").resolve()
+    ]  # fmt: skip
+    assert (a.start, a.stop, c.start, c.stop) == (1.5, 2.0, 0.0, None)
+    assert c.name == "deep/labels.csv, line 4"
+    assert table.is_test.tolist() == [True, False, False]
+    clips, labels = table.select(False)
+    assert clips == [c, b] and labels.tolist() == [4.0, 5.0]
+
+
+@given(rows=st.integers(2, 40), seed=st.integers(0, 99))
+def test_without_a_split_a_fifth_is_held_out_the_same_for_the_same_seed(rows, seed):
+    path = write([{"file": "a.mp4", "start": i, "label": i} for i in range(rows)])
+    is_test = read_labels(path, "regression", seed).is_test
+    assert is_test.sum() == max(1, rows // 5)
+    np.testing.assert_array_equal(read_labels(path, "regression", seed).is_test, is_test)
+    if rows > 20:
+        others = [read_labels(path, "regression", seed + i).is_test for i in range(1, 5)]
+        assert any((other != is_test).any() for other in others)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            "a.mp4,1,train\na.mp4,1,test\nb.mp4,2,train",
+            "line 3: the clip of labels.csv, line 2 is in train and",
+        ),
+        ("a.mp4,1,train\nb.mp4,2,train\n./a.mp4,3,train\nc.mp4,1,test", "line 4: .* has two labels"),
+        ("a.mp4,1,train\nb.mp4,2,train\nc.mp4,1,test", None),
+    ],
+)
+def test_a_clip_that_is_there_twice_is_warned_about(rows, expected):
+    path = write("file,label,split\n" + rows)
+    if expected is None:
+        with warnings.catch_warnings(action="error"):
+            read_labels(path, "regression")
+        return
+    with pytest.warns(UserWarning, match=expected):
+        read_labels(path, "regression")
+
+
+# ---- what is refused, and where it says that it is wrong
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "expected"),
+    [
+        ("classification", "file,label\na.mp4,\n", "line 2, column label: expected a word .* got 'nothing'"),
+        ("classification", "file,label\na.mp4,dog\nb.mp4,dog\n", "two classes"),
+        (
+            "classification",
+            "file,label\nz.mp4,dog\n",
+            "line 2, column file: expected a file that is there, got 'z",
+        ),
+        ("classification", "label\ndog\n", "line 2, column file: expected a file, or a video and an audio"),
+        ("classification", "file,video,label\na.mp4,b.mp4,dog\n", "expected a file, or a video and an audio"),
+        ("classification", "file,labell\na.mp4,dog\n", "line 2.*: unknown column 'labell'"),
+        ("classification", "file,label,file\na.mp4,dog,b.mp4\n", "line 1 .*a column is there twice"),
+        ("classification", "file,label\na.mp4,dog,3\n", "line 2 .*: unknown column ''"),
+        ("classification", "file,label\n", "holds no row"),
+        ("classification", "", "holds no row"),
+        ("classification", 'file,label\n"a.mp4,dog\n', "unexpected end of data"),
+        ("regression", "file,label\na.mp4,high\n", "line 2, column label: expected a number, got 'high'"),
+        ("regression", "file,label\na.mp4,nan\n", "expected a number, got 'nan'"),
+        ("regression", "file,label,start\na.mp4,1,-2\n", "column start: expected seconds from 0"),
+        ("regression", "file,label,start,stop\na.mp4,1,2,2\n", r"seconds from 0 and before stop \(2.0\)"),
+        ("regression", "file,label,start\na.mp4,1,soon\n", "column start: expected seconds, got 'soon'"),
+        (
+            "regression",
+            "file,label,split\na.mp4,1,dev\n",
+            "column split: expected train or test .* got 'dev'",
+        ),
+        ("regression", "file,label,split\na.mp4,1,test\nb.mp4,2,\n", "line 3, .*, got 'nothing'"),
+        ("regression", "file,label,split\na.mp4,1,test\n", "no row is left to train on"),
+        ("regression", "file,label,split\na.mp4,1,train\n", "no row is left to test on"),
+        ("labels", "file,label\na.mp4,\nb.mp4,\n", "one name"),
+        ("labels", "file,label\na.mp4,1|0\nb.mp4,1\n", "lists of 0 and 1 of one length"),
+        ("labels", "file,label\na.mp4,warm||cold\nb.mp4,\n", "expected a list of names, or of 0 and 1"),
+        ("soft-labels", "file,label\na.mp4,red\n", "line 2, column label: expected answers with scores"),
+        ("soft-labels", "file,label\na.mp4,red:nan\n", "from 0 to 1, got 'red:nan'"),
+        ("soft-labels", "file,label\na.mp4,red:1.2\nb.mp4,red:1\n", "scores from 0 to 1, got 'red:1.2'"),
+        ("guessing", "file,label\na.mp4,dog\n", "task must be one of classification, .* ranking"),
+    ],
+)
+def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
+    with pytest.raises(ValueError, match=expected):
+        read_labels(write(text), task)
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "expected"),
+    [
+        ("classification", '{"file": "a.mp4", "label": true}', "expected a word or an integer, got True"),
+        ("classification", '{"file": "a.mp4", "label": 1.5}', "expected a word or an integer, got 1.5"),
+        ("classification", '{"file": "a.mp4", "label": null}', "column label: .*, got 'nothing'"),
+        ("classification", '{"file": 3, "label": "x"}', "column file: expected a file that is there, got 3"),
+        ("classification", '\n{"file": "a.mp4", "label"', "line 1 or the next: "),
+        ("classification", '["a.mp4"]', r"expected a JSON object, got \[\"a.mp4\"\]"),
+        ("classification", "[" * 100_000, "recursion"),
+        ("classification", '{"file": "a.mp4", "file": "b.mp4", "label": 1}', "a name is there twice"),
+        ("regression", '{"file": "a.mp4", "label": true}', "expected a number, got True"),
+        ("regression", f'{{"file": "a.mp4", "label": 1{"0" * 400}}}', "expected a number, got 1"),
+        ("labels", '{"file": "a.mp4", "label": 3}', "expected a list of names, or of 0 and 1, got 3"),
+        ("soft-labels", '{"file": "a.mp4", "label": ["red"]}', "expected answers with scores from 0 to 1"),
+        ("soft-labels", '{"file": "a.mp4", "label": {"red": true}}', "expected answers with scores"),
+    ],
+)
+def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
+    with pytest.raises(ValueError, match=expected):
+        read_labels(write(text, "jsonl"), task)
+
+
+def test_files_that_are_no_label_files_are_refused():
+    with pytest.raises(ValueError, match="there is no such label file"):
+        read_rows(Path("nothing.csv"))
+    with pytest.raises(ValueError, match=r"ends in \.csv, \.jsonl, \.ndjson"):
+        read_rows(Path("a.mp4"))
+    Path("latin.csv").write_bytes("file,label\na.mp4,Gr\xf6\xdfe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="'utf-8' codec can't decode"):
+        read_rows(Path("latin.csv"))
+
+
+@given(content=st.binary(max_size=60), ending=st.sampled_from(["csv", "jsonl"]))
+def test_whatever_a_file_holds_it_is_read_or_refused(content, ending):
+    Path(f"any.{ending}").write_bytes(content)
+    for task in ("classification", "labels", "soft-labels"):
+        with pytest.raises(ValueError, match="any"):
+            read_labels(f"any.{ending}", task)
