@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
 from minitvlt.training.finetuning import LOGGED, Task
-from minitvlt.training.runs import TaskSettings
 from minitvlt.training.scoring import describe_predictions, score_task
 from minitvlt.training.trainer import METRICS, read_metrics
 from minitvlt.views.plotting import plot_curves, plot_matching, save_figure
@@ -70,10 +69,10 @@ class Answers:
     clips: list[str]  # what the clips are called
 
 
-def list_task_measures(answers: Answers, settings: TaskSettings) -> list[Measure]:
+def list_task_measures(answers: Answers, name: str, has_goals: bool) -> list[Measure]:
     """Name the figures, beside what guessing gives and the goals that the standard runs have."""
     task = answers.task
-    named, goal = GOALS.get(settings.task, ("", None)) if settings.is_standard else ("", None)
+    named, goal = GOALS.get(name, ("", None)) if has_goals else ("", None)
     figures = score_task(task.loss_type, answers.predictions, answers.labels, task.names)
     return [
         Measure(figure.name, figure.value, figure.chance, goal if figure.name == named else None)
@@ -97,7 +96,7 @@ def write_answers(folder: Path, answers: Answers, measures: Sequence[Measure]) -
 
 
 def show_answers(
-    folder: Path, answers: Answers, measures: Sequence[Measure], settings: TaskSettings, config: Config
+    folder: Path, answers: Answers, measures: Sequence[Measure], name: str, command: str, config: Config
 ) -> Path:
     """Draw training and answers into the folder of a run, and write its `report.html`; returns its path."""
     task, metrics = answers.task, read_metrics(folder / METRICS)
@@ -110,9 +109,9 @@ def show_answers(
         path = save_figure(figure, folder / "answers.png")
         illustrations.append(Illustration(path, *ANSWERS_TEXTS[task.loss_type]))
     summary = Summary(
-        title=f"A TVLT, fine-tuned: {settings.task}",
-        introduction=INTRODUCTION.format(settings.task, len(answers.clips)),
-        command=settings.command,
+        title=f"A TVLT, fine-tuned: {name}",
+        introduction=INTRODUCTION.format(name, len(answers.clips)),
+        command=command,
         measures=measures,
         facts={"steps": f"{len(metrics):,}", "last loss": f"{metrics[-1]['loss']:.4f}"},
         config=config.to_dict(),
