@@ -92,9 +92,8 @@ def find_task(settings: Settings) -> tuple[Task, LabelTable | None]:
     """Find the task that is to be learnt, and read the label file if there is one."""
     known = list(EMBEDDED_TASKS) if settings.data is None else [*LABEL_READERS, "ranking"]
     if settings.task not in known:
-        clips = "generated clips; for other tasks give --data" if settings.data is None else "a label file"
-        got = "none" if settings.task is None else repr(settings.task)
-        raise ValueError(f"Expected a task, {', '.join(known)}, for {clips}; got {got}.")
+        clips = "generated clips (others need --data)" if settings.data is None else "a label file"
+        raise ValueError(f"Expected a task for {clips}, {', '.join(known)}, got {settings.task!r}.")
     if settings.data is None:
         return EMBEDDED_TASKS[settings.task], None
     table = read_labels(settings.data, settings.task, settings.recipe.seed)

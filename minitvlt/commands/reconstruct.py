@@ -74,7 +74,7 @@ def make_film(
     config: Config, video: Float[np.ndarray, "T 3 H W"], waveform: Float[np.ndarray, " samples"]
 ) -> Clip:
     """Join predicted frames and sound in a clip of full length; small frames are enlarged."""
-    pixels = np.rint((video + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)  # (T, H, W, 3)
+    pixels = np.rint((video + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
     factor = max(1, -(-SMALLEST_FILM // min(pixels.shape[1:3])))
     frames = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
     frame_rate = len(frames) * config.sample_rate / len(waveform)

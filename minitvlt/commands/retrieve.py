@@ -82,7 +82,7 @@ def search(params: Params, file: Path, modality: str, source: Path, out: Path) -
     clips = select_modality(list_clips(source)[0], other, source)
     items, numbers = read_clips(clips, config)
     scores = score_all_pairs(params, *((query, items) if modality == "audio" else (items, query))).ravel()
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable").tolist()
     lines = [
         {"rank": rank, "score": float(f"{scores[i]:.6g}"), "clip": clips[numbers[i]].name}
         for rank, i in enumerate(order, start=1)
