@@ -28,42 +28,25 @@ def test_help_shows_examples_that_can_be_parsed(capsys, words: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["pretrain", "--speed", "9"],
-        ["convert", "a", "b", "--to", "mae"],
-        ["retrieve", "a", "--sound", "b", "--video", "c"],
-    ],
+    "words", ["", "pretrain --speed 9", "convert a b --to mae", "retrieve a --sound b --video c"]
 )
-def test_arguments_that_make_no_command_end_with_a_usage_line_and_status_2(capsys, words: list[str]) -> None:
+def test_arguments_that_make_no_command_end_with_a_usage_line_and_status_2(capsys, words: str) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(words)
+        main(words.split())
     assert "usage: minitvlt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
-    [
-        (ValueError("bad"), 2, "minitvlt info: bad\n"),
-        (ImportError("bad"), 2, "minitvlt info: bad\n"),
-        (FileExistsError("bad"), 2, "minitvlt info: bad\n"),
-        (MemoryError("bad"), 2, "minitvlt info: bad\n"),
-        (KeyboardInterrupt(), 130, "\nminitvlt info: interrupted.\n"),
-        (KeyError("ours"), None, ""),
-    ],
+    ("error", "status"),
+    [(ValueError, 2), (ImportError, 2), (FileExistsError, 2), (MemoryError, 2), (KeyboardInterrupt, 130)],
 )
-def test_what_the_user_can_mend_is_one_sentence(monkeypatch, capsys, error, status, said) -> None:
+def test_what_the_user_can_mend_is_one_sentence(monkeypatch, capsys, error: type, status: int) -> None:
     def fail(path: str) -> None:
-        raise error
+        raise error("bad")
 
     monkeypatch.setattr(checkpoint, "guess_format", fail)
-    if status is None:  # a fault of ours is not hidden
-        with pytest.raises(KeyError):
-            main(["info", "x"])
-    else:
-        assert main(["info", "x"]) == status
-    assert capsys.readouterr().err == said
+    assert main(["info", "x"]) == status
+    assert capsys.readouterr().err.strip() == f"minitvlt info: {'bad' if status == 2 else 'interrupted.'}"
 
 
 def test_warnings_are_plain_lines_and_equal_ones_are_said_once(monkeypatch, capsys) -> None:

@@ -31,6 +31,7 @@ WRITERS: dict[str, Callable[[Params, Path], object]] = {
 }
 SUFFIXES = {".safetensors": "minitvlt", "": "transformers", ".ckpt": "original", ".pth": "original"}
 SUFFIXES |= {".pt": "original", ".bin": "original"}
+SETTINGS = ("num_attention_heads", "decoder_num_attention_heads", "classifier")
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -39,8 +40,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     for parser in parsers:
         add = parser.add_argument
         add("source", help="a file, a folder of transformers, or a name on its hub")
-        add("--heads", type=int, metavar="N", help="attention heads, if shapes do not tell")
-        add("--decoder-heads", type=int, metavar="N", help="the same for the decoder")
+        add("--heads", type=int, metavar="N", dest=SETTINGS[0], help="attention heads, if shapes do not tell")
+        add("--decoder-heads", type=int, metavar="N", dest=SETTINGS[1], help="the same for the decoder")
         add("--classifier", choices=CLASSIFIERS, help="which one to read, if an original file holds both")
     add("target", type=Path, help="file or folder to write; it must not exist")
     add("--to", choices=WRITERS, help="format of the target (default: by its suffix)")
@@ -83,22 +84,18 @@ def convert(arguments: argparse.Namespace) -> None:
     format = arguments.to or find_format(target)
     check_new(target)
     found = read_any(source, **list_settings(arguments))
+    WRITERS[format](found.params, target)
     print(f"Read {source} as a checkpoint of {FORMATS[found.format]}.")
     if found.drawn:
         print(f"Randomly initialised, because missing: {', '.join(found.drawn)}.")
-    WRITERS[format](found.params, target)
     print(f"Wrote {target} as a checkpoint of {FORMATS[format]}.")
     print_losses(found.params, target, format)
 
 
 def list_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """List what the user says about a source that holds arrays alone."""
-    given = {
-        "num_attention_heads": arguments.heads,
-        "decoder_num_attention_heads": arguments.decoder_heads,
-        "classifier": arguments.classifier,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    given = vars(arguments)
+    return {name: given[name] for name in SETTINGS if given[name] is not None}
 
 
 def find_format(target: Path) -> str:

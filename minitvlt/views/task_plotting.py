@@ -103,7 +103,7 @@ def plot_bars(
 @with_style
 def plot_found(
     query: Float[np.ndarray, "T C H W"] | Float[np.ndarray, "S F"],
-    found: Sequence[Float[np.ndarray, "C2 H2 W2"] | Float[np.ndarray, "S2 F2"]],
+    found: Sequence[Float[np.ndarray, "C2 H2 W2"] | Float[np.ndarray, "_ F2"]],
     captions: Sequence[str],
     name: str,
     *,

@@ -44,10 +44,11 @@ def run(finished: tuple[Path, str]) -> Path:
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.commands.small import write_films
+    from tests.commands.small import write_film
 
     folder = tmp_path_factory.mktemp("films")
-    write_films(folder)
+    for number in range(6):
+        write_film(folder / f"{number}.mp4", number)
     return folder
 
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from minitvlt.checkpoints.native import load, load_arrays, save
@@ -14,21 +13,12 @@ from minitvlt.commands.main import main
 from minitvlt.commands.shared import read_settings
 from minitvlt.model.parameters import init
 from minitvlt.training.trainer import read_metrics
-from tests.commands.small import CONFIG, interrupt_at, read_everything, write_oddities
+from tests.commands.small import CONFIG, interrupt_at, read_everything
 from tests.helpers.media import needs_av
 
 FINETUNE = ["finetune", "--batch", "3", "--steps", "2", "--seed", "3"]
-ALL = {
-    "answers.png",
-    "curves.png",
-    "metrics.jsonl",
-    "model.safetensors",
-    "predictions.jsonl",
-    "report.html",
-    "run.json",
-    "scores.json",
-    "training_state.safetensors",
-}
+ALL = {"answers.png", "curves.png", "metrics.jsonl", "model.safetensors", "predictions.jsonl", "report.html"}
+ALL |= {"run.json", "scores.json", "training_state.safetensors"}
 
 
 def read_lines(path: str) -> list[dict]:
@@ -45,7 +35,6 @@ def read_label_names(path: str = "finetuned/model.safetensors") -> list[str]:
 @pytest.mark.parametrize(
     ("task", "figure", "outputs"),
     [
-        ("count", "accuracy", 2),
         ("valence", "Pearson correlation", 1),
         ("attributes", "mean F1", 6),
         ("ranking", "recall@1 of 16", 16),
@@ -80,15 +69,6 @@ def test_the_checkpoint_can_be_finetuned_again_and_names_its_labels(undrawn, run
     assert load("again/model.safetensors").config.pooling == "mean"
 
 
-def test_torch_runs_the_same_command(undrawn, run) -> None:
-    assert main([*FINETUNE, "valence", "--backend", "torch", "--out", "theirs"]) == 0
-    assert main([*FINETUNE, "valence", "--out", "ours"]) == 0
-    ours, theirs = (
-        [line["loss"] for line in read_metrics(Path(name, "metrics.jsonl"))] for name in ("ours", "theirs")
-    )
-    np.testing.assert_allclose(theirs, ours, rtol=1e-4)
-
-
 # Stopped and resumed
 
 
@@ -121,7 +101,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(interrupted) -> None:
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(interrupted, refuse: Callable, words, expected) -> None:
-    save(init(CONFIG.replace(hidden_size=10)), "run/model.safetensors")
+    save(init(CONFIG.replace(hidden_size=60)), "run/model.safetensors")
     assert re.search(expected, refuse("finetune", "--resume", *words))
 
 
@@ -139,8 +119,6 @@ def write_labels(label: Callable[[int], object]) -> str:
     ("task", "label", "figure", "pictures", "names"),
     [
         ("classification", lambda n: ["dark", "light"][n % 2], "accuracy", 2, ["dark", "light"]),
-        ("regression", lambda n: n / 7, "mean absolute error", 2, []),
-        ("labels", lambda n: ["light", "odd"] if n % 2 else [], "F1 of light", 2, ["light", "odd"]),
         ("soft-labels", lambda n: {"dark": 0.3, "light": n % 2}, "VQA accuracy", 1, ["dark", "light"]),
         ("ranking", lambda n: None, "recall@1 of 3", 2, []),
     ],
@@ -167,21 +145,11 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
     err = capsys.readouterr().err
     assert "Skipped" in err and "line 2" in err and ".py" not in err
     assert len(read_lines("finetuned/predictions.jsonl")) == 2
-
-
-@needs_av
-def test_an_unusable_test_clip_or_sounds_alone_are_found_before_training(run, clips, capsys) -> None:
-    path = write_labels(lambda n: n % 2)
-    for n in range(3):
+    for n in (0, 2):
         Path(f"clips/{n}.mp4").write_bytes(b"this is no film")
-    assert main([*FINETUNE, "classification", "--data", path]) == 2
+    assert main([*FINETUNE, "regression", "--data", path, "--out", "other"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "No held-out clip can be used: " in last and "line 3" in last
-    write_oddities(Path("clips"))
-    rows = [{"audio": "tone.wav", "split": split} for split in ("test", "train", "train")]
-    Path("clips/sounds.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    assert main([*FINETUNE, "ranking", "--data", "clips/sounds.jsonl"]) == 2
-    assert "anking" in capsys.readouterr().err and not Path("finetuned").exists()
+    assert "No held-out clip can be used: " in last and "line 3" in last and not Path("other").exists()
 
 
 # Requests that cannot be met

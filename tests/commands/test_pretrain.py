@@ -17,7 +17,6 @@ from minitvlt.training.optimizer import Recipe
 from minitvlt.training.trainer import read_metrics
 from tests.commands.small import CONFIG, PRETRAIN, interrupt_at, read_everything
 from tests.helpers.annotations import annotations_unchecked
-from tests.helpers.backends import why_no_cuda
 from tests.helpers.media import needs_av
 
 SOUNDS = {"original.wav", "reconstruction.wav"}
@@ -35,7 +34,7 @@ def test_a_run_leaves_a_folder_with_everything(finished: tuple[Path, str]) -> No
     assert load(folder / "model.safetensors").config == CONFIG
     report = (folder / "report.html").read_text()
     assert report.count("<img") == 3 and report.count("<audio") == 2
-    assert "minitvlt pretrain --config small.json --batch 3 --steps 4 --seed 3" in report
+    assert "minitvlt pretrain --batch 3 --steps 4 --seed 3" in report
     assert "16 held-out clips" in printed and "16 held-out clips" in report
     assert "≥" not in printed + report, "goals belong to the standard run"
 
@@ -53,8 +52,9 @@ def test_goals_belong_to_the_standard_run_alone() -> None:
 )
 def test_a_task_left_out_leaves_its_picture_out(undrawn, task: str, lacking: set[str]) -> None:
     Path("run").mkdir()  # an empty folder is taken
-    Path("small.json").write_text(json.dumps({**CONFIG.to_dict(), task: False}))
-    assert main(PRETRAIN) == 0
+    Path("part.json").write_text(json.dumps({**CONFIG.to_dict(), task: False}))
+    assert main([*PRETRAIN, "--config", "part.json"]) == 0
+    assert not getattr(load("run/model.safetensors").config, task)
     assert {path.name for path in Path("run").iterdir()} == ALL - lacking
 
 
@@ -68,16 +68,13 @@ def test_torch_runs_the_same_command(undrawn, finished: tuple[Path, str]) -> Non
 # Stopped and resumed
 
 
-@pytest.mark.parametrize(
-    "again", [[], [*PRETRAIN[1:], "--backend", "numpy"]], ids=["bare", "with the same words"]
-)
-def test_an_interrupted_run_is_resumed_to_the_same_bytes(monkeypatch, capsys, finished, again) -> None:
+def test_an_interrupted_run_is_resumed_to_the_same_bytes(monkeypatch, capsys, finished) -> None:
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=3)
         assert main(PRETRAIN) == 130
     assert capsys.readouterr().err.endswith("interrupted.\n")
     assert not Path("run/model.safetensors").exists()
-    assert main(["pretrain", "--resume", *again]) == 0
+    assert main([*PRETRAIN, "--resume", "--backend", "numpy"]) == 0
     assert read_everything("run") == read_everything(finished[0])
 
 
@@ -97,25 +94,23 @@ def test_what_is_missing_is_made_again(undrawn, run: Path, kept: set[str]) -> No
     [
         (["--steps", "5"], "steps is 4, not 5"),
         (["--batch", "4"], "batch_size is 3, not 4"),
-        (["--config", "tiny"], "image_size is 8, not 24"),
+        (["--config", "small"], "image_size is 24, not "),
         (["--data", "clips"], "data is None, not 'clips'"),
         (["--backend", "torch"], "backend is 'numpy', not 'torch'"),
         (["--compile"], "compile is False, not True"),
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(run: Path, refuse: Callable, words, expected: str) -> None:
-    assert f"the settings of run, where {expected}: leave" in refuse("pretrain", "--resume", *words)
+    assert f"the settings of run, where {expected}" in refuse("pretrain", "--resume", *words)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[: len(text) // 2],
-        lambda text: "[]",
         lambda text: text.replace('"recipe"', '"receipt"'),
         lambda text: text.replace('"steps": 4', '"steps": "x"'),
         lambda text: text.replace('"image_size"', '"image_sise"'),
-        lambda text: text.replace('"device"', '"devise"'),
         lambda text: "\udcff",
     ],
 )
@@ -142,35 +137,26 @@ def test_resume_needs_a_run_of_the_same_command(run: Path, refuse: Callable) -> 
         (["--config", "broken.json"], "Expected broken.json with configuration values as JSON"),
         (["--config", "unknown.json"], "'hidden_sise': did you mean 'hidden_size'"),
         (["--config", "odd.json"], "image_size .* is not a multiple of image_patch_size"),
-        (["--config", "mono.json"], "three channels here, but the config says 1"),
         (["--steps", "0"], "steps must be a whole number of at least 1"),
-        (["--seed", "-1"], "seed must be a whole number of at least 0"),
         (["--data", "nowhere"], "nowhere is not a folder"),
         (["--data", "other"], "holds no media file"),
         (["--device", "cuda"], "NumPy runs on the CPU"),
         (["--backend", "torch", "--device", "toaster"], "toaster"),
         (["--compile", "--dtype", "bfloat16"], "dtype.*compile"),
-        (["--out", "small.json"], "small.json exists, and nothing is overwritten"),
+        (["--out", "odd.json"], "odd.json exists, and nothing is overwritten"),
         (["--out", "other"], "other exists, and nothing is overwritten"),
-        (["--out", "small.json/run"], "small.json"),
+        (["--out", "odd.json/run"], "odd.json"),
         ([], "run holds a run: continue it with --resume, or choose another --out"),
     ],
 )
 def test_bad_requests_are_refused(run: Path, refuse: Callable, words: list[str], expected: str) -> None:
-    values = CONFIG.to_dict()
     Path("broken.json").write_text('{"image_size": ')
     Path("unknown.json").write_text('{"hidden_sise": 8}')
-    Path("odd.json").write_text(json.dumps({**values, "image_size": 9}))
-    Path("mono.json").write_text(json.dumps({**values, "num_image_channels": 1}))
+    Path("odd.json").write_text(json.dumps({**CONFIG.to_dict(), "image_size": 25}))
     Path("other").mkdir()
     Path("other/diary.txt").write_text("mine")
     out = [] if "--out" in words or not words else ["--out", "new"]
     assert re.search(expected, refuse("pretrain", *words, *out))
-
-
-@pytest.mark.skipif(why_no_cuda() is None, reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_refused(refuse: Callable) -> None:
-    assert "cuda" in refuse("pretrain", "--backend", "torch", "--device", "cuda")
 
 
 def test_a_library_that_is_not_there_is_refused(refuse: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,14 +169,10 @@ def test_a_library_that_is_not_there_is_refused(refuse: Callable, monkeypatch: p
 def test_a_folder_of_films_is_learnt_and_the_broken_one_is_named(undrawn, clips: Path, capsys) -> None:
     (clips / "broken.mp4").write_bytes(b"this is no film")
     before = read_everything(clips)
-    for out in ("one", "two"):
-        assert main([*PRETRAIN, "--data", "clips", "--out", out]) == 0
-    assert read_everything(clips) == before
-    one, two = read_everything("one"), read_everything("two")
-    assert set(one) == ALL and all(one[name] == two[name] for name in ALL - {"report.html", "run.json"})
+    assert main([*PRETRAIN, "--data", "clips"]) == 0
+    assert read_everything(clips) == before and set(read_everything("run")) == ALL
     printed, err = capsys.readouterr()
-    named = [line for line in err.splitlines() if "broken.mp4" in line]
-    assert len(named) == 2 and all(line.startswith("minitvlt: Skipped ") for line in named)
-    assert "warn(" not in err and ".py" not in err
-    for text in (printed, one["report.html"].decode()):
+    (line,) = [line for line in err.splitlines() if "broken.mp4" in line]
+    assert line.startswith("minitvlt: Skipped ") and "warn(" not in err and ".py" not in err
+    for text in (printed, Path("run/report.html").read_text()):
         assert "16 clips of the files that it was trained on" in text and "held-out" not in text

@@ -15,7 +15,7 @@ from minitvlt.model.parameters import add_ranking, init
 from minitvlt.model.pretraining import score_matches
 from minitvlt.signals.clips import read_clip
 from minitvlt.signals.prepare import prepare_audio, prepare_video
-from tests.commands.small import CONFIG, write_film, write_oddities
+from tests.commands.small import CONFIG, read_everything, write_film, write_oddities
 from tests.helpers.media import needs_av
 
 pytestmark = [needs_av, pytest.mark.usefixtures("run")]
@@ -28,10 +28,6 @@ def read_scores(path: str = "found/scores.csv") -> tuple[list[str], np.ndarray]:
     return header[1:], np.array([[float(cell) for cell in row[1:]] for row in rows])
 
 
-def read_ranking(path: str = "found/ranking.jsonl") -> list[dict]:
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
-
-
 def find_ranks(scores: np.ndarray, labels: list) -> list[int]:
     """The place of the best right clip of each query, in plain loops; a tie counts against it."""
     places, n = [], len(scores)
@@ -41,22 +37,25 @@ def find_ranks(scores: np.ndarray, labels: list) -> list[int]:
     return places
 
 
+def score_by_hand(clips: Path, place: float) -> np.ndarray:
+    """Score all pairs one by one, with the sound at a place from 0 (first) to 1 (last) of each film."""
+    read = [read_clip(clips / name) for name in NAMES]
+    video, _ = prepare_video([clip.frames for clip in read], CONFIG)
+    samples = CONFIG.spectrogram_length * CONFIG.hop_length
+    starts = [int((len(clip.waveform) - samples + 1) * place) for clip in read]
+    sounds = [clip.waveform[start:][:samples] for clip, start in zip(read, starts, strict=True)]
+    audio, _ = prepare_audio(sounds, 8000, CONFIG)
+    return np.stack([score_matches(load("run/model.safetensors"), video, audio[[i] * 6]) for i in range(6)])
+
+
 def test_recall_is_that_of_the_table_of_all_scores(clips: Path, capsys) -> None:
     assert main(["retrieve", "clips"]) == 0
     names, scores = read_scores()
-    assert names == NAMES and {path.name for path in Path("found").iterdir()} == {
-        "matching.png", "recall.json", "scores.csv",
-    }  # fmt: skip
-    params = load("run/model.safetensors")
-    read = [read_clip(clips / name) for name in names]
-    video, _ = prepare_video([clip.frames for clip in read], CONFIG)
-    samples = CONFIG.spectrogram_length * CONFIG.hop_length  # as long as the pictures run; AAC adds silence
-    audio, _ = prepare_audio([clip.waveform[:samples] for clip in read], 8000, CONFIG)
-    expected = np.stack([score_matches(params, video, audio[[i] * 6]) for i in range(6)])
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    assert names == NAMES and set(read_everything("found")) == {"matching.png", "recall.json", "scores.csv"}
+    np.testing.assert_allclose(scores, score_by_hand(clips, 0.0), atol=1e-4)
     recall = json.loads(Path("found/recall.json").read_text())
     for way, table in (("sound to video", scores), ("video to sound", scores.T)):
-        ranks = np.array(find_ranks(table, list(range(6))))
+        ranks = np.array(find_ranks(table, NAMES))
         assert recall[way]["recall@1 of 6"] == np.mean(ranks == 1)
         assert recall[way]["median rank"] == np.median(ranks)
     out, err = capsys.readouterr()
@@ -64,13 +63,13 @@ def test_recall_is_that_of_the_table_of_all_scores(clips: Path, capsys) -> None:
 
 
 def test_in_a_label_file_whatever_has_the_same_label_is_right(undrawn, clips: Path) -> None:
-    write_film(clips / "long.mp4", np.random.default_rng(9), seconds=4 * CONFIG.clip_seconds)
+    write_film(clips / "long.mp4", seed=9, seconds=4.0)
     labels = ["dog", "cat", "dog", "dog", "cat", "bird"]
-    rows = [{"video": "long.mp4", "audio": "0.mp4", "start": n / 50, "label": labels[n]} for n in range(6)]
+    rows = [{"video": "long.mp4", "audio": "long.mp4", "start": n / 2, "label": labels[n]} for n in range(6)]
     (clips / "labels.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     assert main(["retrieve", "clips/labels.jsonl"]) == 0
     names, scores = read_scores()
-    assert names[:2] == ["long.mp4 + 0.mp4", "long.mp4 + 0.mp4 from 0.02 s"]
+    assert names[:2] == ["long.mp4 + long.mp4", "long.mp4 + long.mp4 from 0.5 s"]
     recall = json.loads(Path("found/recall.json").read_text())["sound to video"]
     assert recall["recall@1 of 6"] == np.mean(np.array(find_ranks(scores, labels)) == 1)
 
@@ -79,33 +78,25 @@ def test_in_a_label_file_whatever_has_the_same_label_is_right(undrawn, clips: Pa
 def test_a_search_ranks_by_score(undrawn, clips: Path, capsys, modality: str) -> None:
     write_oddities(clips)
     assert main(["retrieve", "clips", f"--{modality}", "clips/4.mp4"]) == 0
-    lines = read_ranking()
-    others = {"sound": {"silent.mp4"}, "video": {"tone.wav"}}[modality]
-    assert {line["clip"] for line in lines} == {*NAMES, *others}
+    lines = [json.loads(line) for line in Path("found/ranking.jsonl").read_text().splitlines()]
+    found = {line["clip"]: line["score"] for line in lines}
+    assert found.keys() - set(NAMES) == {"silent.mp4" if modality == "sound" else "tone.wav"}
     assert [line["rank"] for line in lines] == list(range(1, 8))
-    assert [line["score"] for line in lines] == sorted((line["score"] for line in lines), reverse=True)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    scores = score_by_hand(clips, 0.5)
+    expected = scores[4] if modality == "sound" else scores[:, 4]
+    np.testing.assert_allclose([found[name] for name in NAMES], expected, atol=1e-4)
     out, err = capsys.readouterr()
     assert "Skipped broken.mp4" in err and lines[0]["clip"] in out and out.count("\n") == 7
-    assert {path.name for path in Path("found").iterdir()} == {"found.png", "ranking.jsonl"}
+    assert set(read_everything("found")) == {"found.png", "ranking.jsonl"}
 
 
-def test_a_search_and_the_table_and_torch_agree(undrawn, clips: Path) -> None:
-    for out, words in {
-        "table": [],
-        "torch": ["--backend", "torch"],
-        "one": ["--video", "clips/2.mp4"],
-    }.items():
-        assert main(["retrieve", "clips", *words, "--out", out]) == 0
-    scores = read_scores("table/scores.csv")[1]
-    np.testing.assert_allclose(read_scores("torch/scores.csv")[1], scores, atol=1e-4)
-    found = {line["clip"]: line["score"] for line in read_ranking("one/ranking.jsonl")}
-    np.testing.assert_allclose([found[name] for name in NAMES], scores[:, 2], atol=0.05)
-
-
-def test_a_model_that_ranks_does_it_by_that_head_and_leaves_out_what_is_broken(
+def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_out(
     undrawn, clips, capsys
 ) -> None:
     assert main(["retrieve", "clips"]) == 0
+    assert main(["retrieve", "clips", "--backend", "torch", "--out", "torch"]) == 0
+    np.testing.assert_allclose(read_scores("torch/scores.csv")[1], read_scores()[1], atol=1e-4)
     write_oddities(clips)
     params = load("run/model.safetensors")
     other = init(CONFIG, seed=2)
