@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,10 @@ def read_everything(folder: str | Path = ".") -> dict[str, bytes]:
 
 def interrupt_at(patch: pytest.MonkeyPatch, step: int) -> None:
     """Interrupt a run from the keyboard when it draws the clips of a step; one more draw comes first."""
-    sample, calls = ShapesWorld.sample, []
+    sample, calls = ShapesWorld.sample, itertools.count()
 
     def counted(*arguments: Any) -> Any:
-        calls.append(None)
-        if len(calls) == step + 1:
+        if next(calls) == step:
             raise KeyboardInterrupt
         return sample(*arguments)
 

@@ -25,10 +25,6 @@ def read_lines(path: str) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
-def read_label_names(path: str = "finetuned/model.safetensors") -> list[str]:
-    return load_arrays(path)[1]["label_names"]
-
-
 # Generated clips
 
 
@@ -60,7 +56,12 @@ def test_the_checkpoint_can_be_finetuned_again_and_names_its_labels(undrawn, run
     tuned = load("finetuned/model.safetensors")
     assert tuned.decoder is tuned.matching is None
     assert (tuned.config.loss_type, tuned.config.pooling) == ("classification", "mean")
-    assert read_label_names() == ["circle", "square", "triangle", "cross"]
+    assert load_arrays("finetuned/model.safetensors")[1]["label_names"] == [
+        "circle",
+        "square",
+        "triangle",
+        "cross",
+    ]
     lines = read_lines("finetuned/predictions.jsonl")
     right = sum(line["label"] == line["prediction"] for line in lines)
     assert json.loads(Path("finetuned/scores.json").read_text())["accuracy"] == right / 16
@@ -94,9 +95,9 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(interrupted) -> None:
     ("words", "expected"),
     [
         (["colour"], "task is 'attributes', not 'colour'"),
-        (["--steps", "5"], "steps is 2, not 5"),
         (["--pooling", "mean"], "pooling is None, not 'mean'"),
         (["--checkpoint", "other.ckpt"], "checkpoint is '.*model.safetensors', not 'other"),
+        (["--out", "run"], "command is 'pretrain', not 'finetune'"),
         ([], "is not the model that the run in finetuned started from"),
     ],
 )
@@ -133,7 +134,7 @@ def test_every_task_is_learnt_from_a_label_file(
     lines = read_lines("finetuned/predictions.jsonl")
     assert [line["clip"] for line in lines] == [f"{Path(path).resolve()}, line {n}" for n in (1, 2, 3)]
     assert Path("finetuned/report.html").read_text().count("<img") == pictures
-    assert read_label_names() == names
+    assert load_arrays("finetuned/model.safetensors")[1]["label_names"] == names
 
 
 @needs_av
@@ -159,14 +160,11 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
     ("words", "expected"),
     [
         ([], r"Expected a task for generated clips \(others need --data\), shape, .*, ranking, got None"),
-        (["size"], "Expected a task for generated clips .* got 'size'"),
         (["shape", "--data", "labels.csv"], "Expected a task for a label file, classification, .*'shape'"),
         (["regression", "--data", "nothing.csv"], "nothing.csv"),
         (["regression", "--data", "labels.csv"], "line 2, column file: there is no file 'x.mp4'"),
-        (["shape", "--checkpoint", "nothing.safetensors"], "nothing.safetensors is not there"),
         (["shape", "--checkpoint", "labels.csv"], "labels.csv"),
         (["shape"], "run/model.safetensors is not there"),
-        (["shape", "--steps", "0"], "steps must be .* at least 1"),
         (["ranking", "--batch", "1", "--checkpoint", "model.safetensors"], "at least 2 clips in a batch"),
         (["shape", "--device", "cuda", "--checkpoint", "model.safetensors"], "NumPy runs on the CPU"),
         (["shape", "--out", "labels.csv"], "labels.csv exists, and nothing is overwritten"),

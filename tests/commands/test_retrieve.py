@@ -112,7 +112,6 @@ def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_
     ("words", "expected"),
     [
         (["nowhere"], "nowhere: expected a label file"),
-        (["nowhere.csv"], "nowhere.csv: there is no such label file"),
         (["empty"], "holds no media file"),
         (["clips", "--sound", "nothing.wav"], "there is no file nothing.wav"),
         (["clips", "--sound", "odd/broken.wav"], r"No clip can be used:\n  odd/broken.wav"),
