@@ -129,7 +129,7 @@ def test_convert_warns_of_what_is_not_read_and_of_what_transformers_computes_oth
         (["convert", MODEL, "original.ckpt"], "original.ckpt exists, and nothing is overwritten"),
         (["convert", MODEL, "folder"], "folder exists, and nothing is overwritten"),
         (["convert", MODEL, "target.onnx"], "ends in .safetensors, .ckpt, .pth, .pt, .bin or has no suffix"),
-        (["convert", "ranking.safetensors", "target"], "ranking head"),
+        (["convert", "ranking.safetensors", "target"], "ranking"),
         (["convert", "pooler.safetensors", "target.ckpt"], "pooler"),
         (["convert", "two.ckpt", "target.safetensors"], "--classifier"),
         (["convert", MODEL, "target.ckpt", "--heads", "2"], "holds its own settings"),

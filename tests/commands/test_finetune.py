@@ -17,8 +17,8 @@ from tests.commands.small import CONFIG, interrupt_at, read_everything
 from tests.helpers.media import needs_av
 
 FINETUNE = ["finetune", "--batch", "3", "--steps", "2", "--seed", "3"]
-ALL = {"answers.png", "curves.png", "metrics.jsonl", "model.safetensors", "predictions.jsonl", "report.html"}
-ALL |= {"run.json", "scores.json", "training_state.safetensors"}
+ALL = {"curves.png", "metrics.jsonl", "model.safetensors", "predictions.jsonl", "report.html", "run.json"}
+ALL |= {"answers.png", "scores.json", "training_state.safetensors"}
 
 
 def read_lines(path: str) -> list[dict]:
@@ -162,7 +162,7 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
         ([], r"Expected a task for generated clips \(others need --data\), shape, .*, ranking, got None"),
         (["shape", "--data", "labels.csv"], "Expected a task for a label file, classification, .*'shape'"),
         (["regression", "--data", "nothing.csv"], "nothing.csv"),
-        (["regression", "--data", "labels.csv"], "line 2, column file: there is no file 'x.mp4'"),
+        (["regression", "--data", "labels.csv"], "line 2, column file: .*x.mp4"),
         (["shape", "--checkpoint", "labels.csv"], "labels.csv"),
         (["shape"], "run/model.safetensors is not there"),
         (["ranking", "--batch", "1", "--checkpoint", "model.safetensors"], "at least 2 clips in a batch"),

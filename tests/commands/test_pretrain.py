@@ -112,7 +112,7 @@ def test_damaged_settings_are_refused(run: Path, refuse: Callable, damage: Calla
         (["--config", "huge"], "one of tiny, small, base, paper or a JSON file, got 'huge'"),
         (["--config", "broken.json"], "Expected broken.json with configuration values as JSON"),
         (["--config", "odd.json"], "image_size .* is not a multiple of image_patch_size"),
-        (["--steps", "0"], "steps must be a whole number of at least 1"),
+        (["--steps", "0"], "steps must be .* at least 1"),
         (["--data", "nowhere"], "nowhere is not a folder"),
         (["--data", "other"], "holds no media file"),
         (["--device", "cuda"], "NumPy runs on the CPU"),
@@ -123,12 +123,8 @@ def test_damaged_settings_are_refused(run: Path, refuse: Callable, damage: Calla
         (["--out", "odd.json/run"], "odd.json"),
         ([], "run holds a run: continue it with --resume, or choose another --out"),
         (["--resume", "--out", "other"], "no run to resume in other"),
-        (
-            ["--resume", "--steps", "5"],
-            "the settings of run, where steps is 4, not 5: leave that argument out",
-        ),
+        (["--resume", "--steps", "5"], "settings of run, where steps is 4, not 5: leave"),
         (["--resume", "--config", "small"], "where image_size is 24, not"),
-        (["--resume", "--data", "clips"], "where data is None, not 'clips'"),
         (["--resume", "--compile"], "where compile is False, not True"),
     ],
 )

@@ -10,7 +10,6 @@ from minitvlt.checkpoints.native import save
 from minitvlt.commands.main import main
 from minitvlt.model.parameters import init
 from minitvlt.signals.clips import read_clip
-from minitvlt.signals.waveforms import read_wav
 from tests.commands.small import CONFIG, read_everything, write_film, write_oddities
 from tests.helpers.media import needs_av
 
@@ -31,8 +30,8 @@ def test_writes_a_picture_a_sound_and_a_film_and_nothing_else() -> None:
     assert main(["reconstruct", "film.mp4", "--out", "new/made"]) == 0
     made = {"reconstruction.png", "reconstruction.wav", "reconstruction.mp4"}
     assert set(read_everything()) - before == {f"new/made/{name}" for name in made}
-    sound = read_wav("new/made/reconstruction.wav")
-    assert sound.rate == 6000 and len(sound.samples) == 24 * 250
+    sound = read_clip("new/made/reconstruction.wav")
+    assert sound.sample_rate == 6000 and len(sound.waveform) == 24 * 250
     film = read_clip("new/made/reconstruction.mp4")
     assert film.frames.shape[1:] == (144, 216, 3), "6 times as large"
     assert film.sample_rate == 44100
@@ -51,8 +50,8 @@ def test_seed_and_start_decide_what_is_written(undrawn) -> None:
     [
         (["nothing.mp4"], "there is no such file"),
         (["broken.mp4"], "cannot be decoded"),
-        (["tone.wav"], "no pictures"),
-        (["silent.mp4"], "no sound"),
+        (["tone.wav"], "tone.wav"),
+        (["silent.mp4"], "silent.mp4"),
         (["film.mp4", "--start", "9"], "holds nothing from 9.0 s"),
         (["film.mp4", "--seed", "-1"], "--seed of at least 0, got -1"),
         (["film.mp4", "--checkpoint", "nothing.safetensors"], "is not there"),

@@ -119,8 +119,8 @@ def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_
         (["odd", "--out", "found"], r"No clip can be used:\n  broken.mp4"),
         (["clips", "--out", "clips"], "clips exists, and nothing is overwritten"),
         (["clips", "--device", "cuda"], "NumPy runs on the CPU"),
-        (["some.csv"], "line 3, column label: the label is missing, which other rows have"),
-        (["clips", "--checkpoint", "reconstructing.safetensors"], "no head for pairs"),
+        (["some.csv"], "line 3, column label: .* other rows have"),
+        (["clips", "--checkpoint", "reconstructing.safetensors"], "have no .*head"),
     ],
 )
 def test_bad_requests_are_refused(clips: Path, refuse: Callable, words: list[str], expected: str) -> None:
