@@ -26,6 +26,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(4)}{target.suffix}")
+    temporary.touch()
+    mode = (target if target.is_file() else temporary).stat().st_mode  # some libraries set another
+    temporary.unlink()
     try:
         write(temporary)
         if temporary.is_dir() and target.is_dir():
@@ -33,8 +36,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
         if temporary.is_file():
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())  # wait until it is on the disk
-        if target.is_file():
-            shutil.copymode(target, temporary)
+            temporary.chmod(mode)
         os.replace(temporary, target)
     finally:  # after an error or an interruption; otherwise nothing is left to remove
         shutil.rmtree(temporary, ignore_errors=True)

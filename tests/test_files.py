@@ -46,7 +46,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_temporary_one(tmp_path: Path
 def test_permissions_are_those_of_an_ordinary_or_of_the_replaced_file(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.write_text("")
-    new = write_atomically(tmp_path / "new", lambda path: path.write_text("x"))
+    new = write_atomically(tmp_path / "new", lambda path: (path.write_text("x"), path.chmod(0o600)))
     assert new.stat().st_mode == ordinary.stat().st_mode
     new.chmod(0o440)
     write_atomically(new, lambda path: path.write_text("y"))
