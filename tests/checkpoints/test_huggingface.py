@@ -461,7 +461,7 @@ def test_whoever_can_read_one_file_can_read_them_all(tmp_path):
 def test_what_lies_in_a_folder_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for place in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match="choose a new or an empty place"):
+        with pytest.raises(ValueError, match="nothing is overwritten"):
             to_huggingface(make_ours(), place)
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
