@@ -80,7 +80,7 @@ def finetune(arguments: argparse.Namespace) -> None:
 
 
 def finish(params: Params, settings: Settings, folder: Path, answers: Answers) -> None:
-    """Write the answers, pictures and a report, and print the scores."""
+    """Write the answers, figures and a report, and print the scores."""
     measures = list_task_measures(answers, settings.task, settings.is_standard(FINETUNING))
     write_answers(folder, answers, measures)
     report = show_answers(folder, answers, measures, settings.task, settings.command_line, params.config)

@@ -43,7 +43,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def pretrain(arguments: argparse.Namespace) -> None:
-    """Pre-train a model, score it, and write a folder with the model, pictures and a report.
+    """Pre-train a model, score it, and write a folder with the model, figures and a report.
 
     Without --data the clips are generated: moving shapes with sound, scored on combinations that training
     never shows. A run can be interrupted at any point; --resume continues it to the same result, bit for bit.

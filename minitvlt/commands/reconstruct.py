@@ -37,9 +37,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
-    """Hide patches of a clip, let a model predict them, and write a picture, the sound and the clip.
+    """Hide patches of a clip, let a model predict them, and write a figure, the sound and the clip.
 
-    The picture shows frames and log-mel spectrogram: the original, what the encoder sees, and the
+    The figure shows frames and log-mel spectrogram: the original, what the encoder sees, and the
     reconstruction. Sound is written as WAV, and the clip as mp4.
     """
     folder, seed = arguments.out, arguments.seed

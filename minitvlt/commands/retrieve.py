@@ -36,8 +36,8 @@ EXAMPLES = """\
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found
   minitvlt retrieve my_sounds --video film.mp4 --checkpoint run/model.safetensors --out found
   minitvlt retrieve my_videos --checkpoint run/model.safetensors --out recall"""
-SHOWN = 5  # results in the picture
-DRAWN = 32  # clips in the picture of all scores
+SHOWN = 5  # results in the figure
+DRAWN = 32  # clips in the figure of all scores
 OTHER = {"audio": "video", "video": "audio"}
 WITHOUT = {"audio": STILL_PICTURES, "video": SOUNDS}  # suffixes of files that lack a modality
 
@@ -76,7 +76,7 @@ def retrieve(arguments: argparse.Namespace) -> None:
 
 
 def search(params: Params, file: Path, modality: str, source: Path, out: Path) -> None:
-    """Rank all clips by how well their other modality fits a file; write the ranking and a picture."""
+    """Rank all clips by how well their other modality fits a file; write the ranking and a figure."""
     config, other = params.config, OTHER[modality]
     query, _ = read_clips(select_modality([LabelledClip(file=file, name=str(file))], modality, file), config)
     clips = select_modality(list_clips(source)[0], other, source)
@@ -102,11 +102,11 @@ def search(params: Params, file: Path, modality: str, source: Path, out: Path) -
     save_figure(figure, out / "found.png")
     for line in lines[:SHOWN]:
         print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['clip']}")
-    print(f"\nWrote the ranking of {len(lines)} clips and a picture of the first into {out}.")
+    print(f"\nWrote the ranking of {len(lines)} clips and a figure of the first into {out}.")
 
 
 def measure(params: Params, source: Path, out: Path) -> None:
-    """Search with the sound and with the video of each clip; write all scores, recall and a picture."""
+    """Search with the sound and with the video of each clip; write all scores, recall and a figure."""
     clips, labels = list_clips(source)
     examples, numbers = read_clips(clips, params.config)
     names = [clips[i].name for i in numbers]
@@ -130,7 +130,7 @@ def measure(params: Params, source: Path, out: Path) -> None:
     print_measures(
         [Measure(f"{way}, {f.name}", f.value, f.chance) for way, found in figures.items() for f in found]
     )
-    print(f"\nWrote all scores, recall and a picture into {out}.")
+    print(f"\nWrote all scores, recall and a figure into {out}.")
 
 
 def list_clips(source: Path) -> tuple[list[LabelledClip], list[Any]]:
