@@ -47,10 +47,8 @@ from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.labels import read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
-    "EMBEDDED_TASKS",
-    "FINETUNING",
     "Clip",
     "Config",
     "Examples",
@@ -66,13 +64,10 @@ __all__ = [
     "TaskBatch",
     "TaskOutput",
     "add_classifier",
-    "add_ranking",
     "autoencode",
     "classify",
-    "draw_batch",
     "encode",
     "evaluate",
-    "find_speech",
     "finetune",
     "flatten",
     "forward",
@@ -95,12 +90,9 @@ __all__ = [
     "prepare_video",
     "pretraining_loss",
     "random_masking",
-    "rank_videos",
     "read_clip",
-    "read_labels",
     "reconstruct_waveform",
     "register_backend",
-    "resample",
     "save",
     "score_all_pairs",
     "score_matches",

@@ -1,1 +1,1 @@
-"""The command line, a file a command: each has `add_arguments(parser)` and `run(arguments)`."""
+"""The command line, one file for each group of commands; `main.py` runs them."""

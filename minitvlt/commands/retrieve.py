@@ -1,182 +1,188 @@
-"""Look for the videos that fit a sound best, or the sounds that fit a video; or see how well a model does it.
-
-With --sound or --video, all videos or sounds of a folder are ranked. With neither, the sound of each clip is
-used to look for its own pictures among those of all clips, and the pictures for their sound; in a label file
-(CSV or JSON lines) that has labels, whatever has the same label counts as right. Of what is longer than the
-model's spectrogram, the middle is read.
-"""
+"""`minitvlt retrieve`: rank clips by how well their sound and their frames fit together."""
 
 import argparse
 import csv
-import io
 import json
-from collections.abc import Iterable
+import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from matplotlib.figure import Figure
+from jaxtyping import Float
 
 from minitvlt.backends import to_backend
 from minitvlt.checkpoints.detect import load_any
-from minitvlt.commands.collection import list_clips, list_clips_of_sense, read_clips, read_query, take_real
+from minitvlt.commands.shared import CHECKPOINT, add_command
 from minitvlt.config import Config
-from minitvlt.files import write_atomically
+from minitvlt.files import check_new, write_atomically, write_json
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.metrics import rank_relevant
+from minitvlt.training.batches import join_examples
+from minitvlt.training.evaluation import BATCH, score_retrieval
 from minitvlt.training.retrieval import find_head, score_all_pairs
-from minitvlt.training.runs import check_unused
-from minitvlt.training.scoring import score_ranks
 from minitvlt.views.figures import plot_matching, plot_retrieval, save_figure, shorten
 from minitvlt.views.report import print_results
+from minitvlt.worlds.folder import AUDIO, IMAGES, FolderWorld, find_media_files
+from minitvlt.worlds.labels import MediaClip, read_clip_of_row, read_rows
 
-EXAMPLE = """examples:
+EXAMPLES = """\
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found
   minitvlt retrieve my_sounds --video film.mp4 --checkpoint run/model.safetensors --out found
   minitvlt retrieve my_videos --checkpoint run/model.safetensors --out recall"""
-SHOWN = 5  # results in the picture
-DRAWN = 32  # clips in the picture of all scores
+SHOWN = 5  # results in the figure
+DRAWN = 32  # clips in the figure of all scores
 OTHER = {"audio": "video", "video": "audio"}
+WITHOUT = {"audio": IMAGES, "video": AUDIO}  # suffixes of files that lack a modality
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Declare the command and its arguments."""
+    parser = add_command(commands, retrieve, EXAMPLES)
     add = parser.add_argument
     add("clips", type=Path, help="a folder of media files, or a label file that names them")
-    looked_for = parser.add_mutually_exclusive_group()
-    looked_for.add_argument("--sound", type=Path, help="rank the videos by how well they fit this sound")
-    looked_for.add_argument("--video", type=Path, help="rank the sounds by how well they fit this video")
-    add(
-        "--checkpoint",
-        default="run/model.safetensors",
-        help="a model that matches or ranks, in any format that `minitvlt info` reads "
-        "(default: run/model.safetensors)",
-    )
-    add("--backend", choices=("numpy", "torch"), default="numpy", help="what computes (default: numpy)")
-    add("--device", help='where torch computes, for instance "cuda" (default: cpu)')
+    query = parser.add_mutually_exclusive_group()
+    query.add_argument("--sound", type=Path, help="rank the videos by how well they fit this sound")
+    query.add_argument("--video", type=Path, help="rank the sounds by how well they fit this video")
+    add("--checkpoint", default=CHECKPOINT, help=f"any that `minitvlt info` reads (default: {CHECKPOINT})")
+    add("--backend", choices=("numpy", "torch"), default="numpy", help="array library (default: numpy)")
+    add("--device", help='device of torch, for example "cuda" (default: cpu)')
     add("--out", type=Path, default=Path("found"), help="folder to write, new or empty (default: found)")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Read everything, score every pair, then write: whatever is wrong is found before that."""
-    check_unused(arguments.out)
+def retrieve(arguments: argparse.Namespace) -> None:
+    """Find the videos that fit a sound best, or the sounds that fit a video; or measure recall.
+
+    With --sound or --video, all videos or sounds of a folder are ranked. With neither, the sound of each clip
+    is used to find its own video among those of all clips, and the other way round; in a label file with
+    labels, every clip with the same label counts as right. If a sound is longer than the model's spectrogram,
+    its middle is used. The model needs a matching or a ranking head.
+    """
+    check_new(arguments.out)
     params = load_any(arguments.checkpoint)
     find_head(params)
     params = to_backend(params, arguments.backend, arguments.device)
-    if arguments.sound is not None:
-        search(params, arguments.sound, "audio", arguments.clips, arguments.out)
-    elif arguments.video is not None:
-        search(params, arguments.video, "video", arguments.clips, arguments.out)
-    else:
+    file = arguments.sound or arguments.video
+    if file is None:
         measure(params, arguments.clips, arguments.out)
-
-
-def search(params: Params, file: Path, sense: str, source: Path, folder: Path) -> None:
-    """Rank all clips of the other sense by how well they fit a sound or a video; write list and picture."""
-    query = read_query(file, sense, params.config)
-    clips = list_clips_of_sense(source, OTHER[sense])
-    numbers, items = read_clips(clips, params.config, OTHER[sense])
-    if sense == "audio":
-        scores = score_all_pairs(params, query, items)[0]
     else:
-        scores = score_all_pairs(params, items, query)[:, 0]
-    order = np.argsort(-scores, kind="stable")
+        search(params, file, "video" if arguments.video else "audio", arguments.clips, arguments.out)
+
+
+def search(params: Params, file: Path, modality: str, source: Path, out: Path) -> None:
+    """Rank all clips by how well their other modality fits a file; write the ranking and a figure."""
+    config, other = params.config, OTHER[modality]
+    query, _ = read_clips(select_modality([MediaClip(file=file, name=str(file))], modality, file), config)
+    clips = select_modality(list_clips(source)[0], other, source)
+    items, numbers = read_clips(clips, config)
+    scores = score_all_pairs(params, *((query, items) if modality == "audio" else (items, query))).ravel()
+    order = np.argsort(-scores, kind="stable").tolist()
     lines = [
-        {"rank": rank, "score": float(f"{scores[i]:.6g}"), "file": clips[numbers[i]].name}
+        {"rank": rank, "score": float(f"{scores[i]:.6g}"), "clip": clips[numbers[i]].name}
         for rank, i in enumerate(order, start=1)
     ]
-    figure = draw_found(params.config, query, items, order[:SHOWN], file.name, lines)
-    write_lines(folder / "ranking.jsonl", lines)
-    save_figure(figure, folder / "found.png")
+    found = [crop_padding(items, other, i) for i in order[:SHOWN]]
+    captions = [f"{line['rank']}. {shorten(line['clip'], 22)}\nscore {line['score']:.2f}" for line in lines]
+    if other == "video":
+        found = [frames[len(frames) // 2 :][:1] for frames in found]
+    figure = plot_retrieval(config, crop_padding(query, modality, 0), found, captions[:SHOWN], file.name)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_atomically(out / "ranking.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
+    save_figure(figure, out / "found.png")
     for line in lines[:SHOWN]:
-        print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['file']}")
-    print(f"\nWrote the ranking of {len(lines)} and a picture of the first into {folder}.")
+        print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['clip']}")
+    print(f"\nWrote the ranking of {len(lines)} clips and a figure of the first into {out}.")
 
 
-def measure(params: Params, source: Path, folder: Path) -> None:
-    """Let the sound of each clip look for its pictures, and the pictures for their sound; write all of it."""
+def measure(params: Params, source: Path, out: Path) -> None:
+    """Search with the sound and with the video of each clip; write all scores, recall and a figure."""
     clips, labels = list_clips(source)
-    numbers, examples = read_clips(clips, params.config)
+    examples, numbers = read_clips(clips, params.config)
     names = [clips[i].name for i in numbers]
     scores = score_all_pairs(params, examples)
-    is_right = np.eye(len(names), dtype=bool)
-    if labels is not None:
+    is_right = None  # only the diagonal
+    if labels[0] is not None:
         is_right = np.array([[labels[i] == labels[j] for j in numbers] for i in numbers])
-    figures = {
-        "sound to video": score_ranks(scores, is_right),
-        "video to sound": score_ranks(scores.T, is_right.T),
+    found = {
+        "audio to video": score_retrieval(scores, is_right),
+        "video to audio": score_retrieval(scores.T, is_right),
     }
-    write_scores(folder / "scores.csv", scores, names)
-    write_lines(folder / "ranks.jsonl", describe_ranks(scores, is_right, names))
-    values = {way: {figure.name: figure.value for figure in found} for way, found in figures.items()}
-    write_text(folder / "recall.json", json.dumps(values, indent=2) + "\n")
-    save_figure(draw_scores(scores, examples), folder / "matching.png")
-    print(f"{len(names)} clips, {scores.size:,} pairs")
-    print_results({f"{way}, {f.name}": (f.value, f.chance) for way, found in figures.items() for f in found})
-    print(f"\nWrote all scores, the rank of each clip and a picture into {folder}.")
-
-
-def draw_found(
-    config: Config,
-    query: Examples,
-    items: Examples,
-    order: Int[np.ndarray, " shown"],
-    name: str,
-    lines: list[dict[str, Any]],
-) -> Figure:
-    """Draw what was looked for, and what was found first."""
-    sense = "audio" if query.video is None else "video"
-    found = [take_real(items, OTHER[sense], int(i)) for i in order]
-    if sense == "audio":
-        found = [frames[len(frames) // 2 :][:1] for frames in found]
-    captions = [f"{line['rank']}. {shorten(line['file'], 22)}\nscore {line['score']:.2f}" for line in lines]
-    return plot_retrieval(config, take_real(query, sense, 0), found, captions[: len(found)], name)
-
-
-def draw_scores(scores: Float[np.ndarray, "n n"], clips: Examples) -> Figure:
-    """Draw the scores of the first clips, with a frame and a spectrogram of each."""
+    recall = {way: {name: metric.value for name, metric in metrics.items()} for way, metrics in found.items()}
+    write_atomically(out / "scores.csv", partial(write_scores, scores, names))
+    write_atomically(out / "recall.json", partial(write_json, recall))
     n = min(DRAWN, len(scores))
-    frames = [take_real(clips, "video", i) for i in range(n)]
-    middle = np.stack([frame[len(frame) // 2] for frame in frames])
-    return plot_matching(scores[:n, :n], frames=middle, spectrograms=clips.audio[:n, 0])
+    frames = [crop_padding(examples, "video", i) for i in range(n)]
+    middle = np.stack([clip[len(clip) // 2] for clip in frames])
+    figure = plot_matching(scores[:n, :n], frames=middle, spectrograms=examples.audio[:n, 0])
+    save_figure(figure, out / "matching.png")
+    print(f"{len(names)} clips, {scores.size:,} pairs")
+    print_results({f"{way}, {name}": m for way, metrics in found.items() for name, m in metrics.items()})
+    print(f"\nWrote all scores, recall and a figure into {out}.")
 
 
-def describe_ranks(
-    scores: Float[np.ndarray, "n n"], is_right: Bool[np.ndarray, "n n"], names: list[str]
-) -> list[dict[str, Any]]:
-    """Say for each clip on which place the right video and the right sound come, and which comes first."""
-    places = rank_relevant(scores, is_right) + 1, rank_relevant(scores.T, is_right.T) + 1
-    best = scores.argmax(axis=1), scores.argmax(axis=0)
-    return [
-        {
-            "clip": name,
-            "rank of its video": int(places[0][i]),
-            "best video": names[best[0][i]],
-            "rank of its sound": int(places[1][i]),
-            "best sound": names[best[1][i]],
-        }
-        for i, name in enumerate(names)
+def list_clips(source: Path) -> tuple[list[MediaClip], list[Any]]:
+    """List the clips of a folder or of a label file, and their labels; None where there are none."""
+    if source.is_dir():
+        clips = [MediaClip(file=file) for file in find_media_files(source)]
+        labels = [None] * len(clips)
+    else:
+        rows = read_rows(source)
+        clips = [read_clip_of_row(row) for row in rows]
+        labels = [row.values.get("label") for row in rows]
+        if labels.count(None) not in (0, len(labels)):
+            rows[labels.index(None)].fail("label", "the label is missing, which other rows have")
+    folder = source if source.is_dir() else source.parent
+    return [replace(clip, name=name_clip(clip, folder)) for clip in clips], labels
+
+
+def name_clip(clip: MediaClip, folder: Path) -> str:
+    """Name a clip by its files and where it starts in them."""
+    files = [os.path.relpath(path, folder) for path in (clip.file, clip.video, clip.audio) if path]
+    return " + ".join(files) + (f" from {clip.start:g} s" if clip.start else "")
+
+
+def select_modality(clips: list[MediaClip], modality: str, source: Path) -> list[MediaClip]:
+    """Reduce clips to their frames or their sound; those that have none, by their suffix, are left out."""
+    files = [clip.file or getattr(clip, modality) for clip in clips]
+    selected = [
+        MediaClip(**{modality: file}, start=clip.start, stop=clip.stop, name=clip.name)
+        for clip, file in zip(clips, files, strict=True)
+        if file is not None and file.suffix.lower() not in WITHOUT[modality]
     ]
+    if not selected:
+        raise ValueError(f"Expected a {'video' if modality == 'video' else 'sound'}, but {source} has none.")
+    return selected
 
 
-def write_scores(path: Path, scores: Float[np.ndarray, "n n"], names: list[str]) -> None:
+def read_clips(clips: list[MediaClip], config: Config) -> tuple[Examples, list[int]]:
+    """Decode all clips that can be decoded; return their positions in the list as well.
+
+    Raises:
+        ValueError: no clip can be decoded (with the reasons), or clips of different kinds.
+    """
+    world = FolderWorld(clips, config)
+    batches = list(world.read(BATCH))
+    if not batches:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in world.skipped.items())
+        raise ValueError(f"No clip can be used:{reasons}")
+    examples = join_examples([examples for _, examples in batches], config)
+    return examples, [int(i) for numbers, _ in batches for i in numbers]
+
+
+def crop_padding(
+    clips: Examples, modality: str, i: int
+) -> Float[np.ndarray, "T C H W"] | Float[np.ndarray, "S F"]:
+    """Return the frames or the spectrogram of one clip without padding."""
+    is_video = modality == "video"
+    array, mask = (clips.video[i], clips.video_mask) if is_video else (clips.audio[i, 0], clips.audio_mask)
+    return array if mask is None else array[: round(mask[i].mean() * len(array))]  # real tokens come first
+
+
+def write_scores(scores: Float[np.ndarray, "n n"], names: list[str], path: Path) -> None:
     """Write the table of all scores: sounds in rows, videos in columns."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["sound / video", *names])
-    table.writerows(
-        [name, *(f"{score:.9g}" for score in row)] for name, row in zip(names, scores, strict=True)
-    )
-    write_text(path, text.getvalue())
-
-
-def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Write JSON, a line for each entry."""
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["sound / video", *names])
+        for name, row in zip(names, scores, strict=True):
+            table.writerow([name, *(f"{score:.9g}" for score in row)])

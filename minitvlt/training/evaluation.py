@@ -101,8 +101,9 @@ def cut_groups(batch: PretrainingBatch, size: int) -> list[PretrainingBatch]:
 def measure_autoencoding(params: Params, batches: Iterable[PretrainingBatch]) -> dict[str, Metric]:
     """Measure masked autoencoding (TVLT, section 4.2): the relative squared error of hidden patches.
 
-    It is Σ (prediction - patch)² / Σ (mean - patch)², with the mean of the hidden patches of each position
-    over the clips of a batch: 1 is what a model reaches that does not look at the clip. Where nothing is
+    It is Σ (prediction - patch)² over the sum of the variances of these patches, each estimated from the
+    hidden patches at the same position in the n clips of a batch, Σ (mean - patch)² / (n - 1): 1 is what a
+    model reaches that knows the mean of each position, and does not look at the clip. Where nothing is
     hidden, or all clips are the same, it is left out.
     """
     config, errors = params.config, np.zeros((2, 2))
@@ -124,12 +125,12 @@ def sum_squared_errors(
     predictions: Float[np.ndarray, "B N values"],
     is_hidden: Bool[np.ndarray, "B N"],
 ) -> Float[np.ndarray, "2"]:
-    """Sum the squared errors of hidden patches: of the predictions, and of the mean of each position."""
+    """Sum over hidden patches the squared errors of the predictions, and the variances of the positions."""
     hidden = is_hidden[:, :, None]  # (*is_hidden.shape, 1)
-    count = np.maximum(np.sum(hidden, axis=0), 1)  # (patches.shape[1], 1)
-    mean = np.sum(patches, axis=0, where=hidden, dtype=np.float64) / count  # (*patches.shape[1:],)
-    errors = (predictions - patches, mean - patches)
-    return np.array([np.sum(error**2, where=hidden, dtype=np.float64) for error in errors])  # (2,)
+    n = np.sum(hidden, axis=0)  # (patches.shape[1], 1)
+    mean = np.sum(patches, axis=0, where=hidden, dtype=np.float64) / np.maximum(n, 1)  # (*patches.shape[1:],)
+    terms = ((predictions - patches) ** 2, (mean - patches) ** 2 * n / np.maximum(n - 1, 1))
+    return np.array([np.sum(term, where=hidden, dtype=np.float64) for term in terms])  # (2,)
 
 
 # ---- tasks
