@@ -19,8 +19,8 @@ from minitvlt.checkpoints.huggingface import from_huggingface, to_huggingface
 from minitvlt.checkpoints.native import load, save
 from minitvlt.checkpoints.released import from_mae, from_original, to_original
 from minitvlt.config import Config
-from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params, add_classifier, add_ranking, init
+from minitvlt.model.masking import Masking, frame_masking, random_masking, span_masking
+from minitvlt.model.parameters import Params, add_classifier, init
 from minitvlt.model.patches import patchify_audio, patchify_video, unpatchify_audio, unpatchify_video
 from minitvlt.model.pretraining import (
     PretrainingBatch,
@@ -30,21 +30,20 @@ from minitvlt.model.pretraining import (
     pretraining_loss,
     score_matches,
 )
-from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, rank_videos, task_loss
+from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, task_loss
 from minitvlt.model.tvlt import Output, encode, forward
 from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.media import Clip, read_clip, write_clip
 from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
 from minitvlt.signals.spectrogram import log_mel_spectrogram
-from minitvlt.signals.waveforms import resample, write_wav
-from minitvlt.training.batches import draw_batch, make_batch
+from minitvlt.signals.waveforms import write_wav
+from minitvlt.training.batches import make_batch
 from minitvlt.training.evaluation import evaluate
-from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, finetune
+from minitvlt.training.finetuning import Task, finetune
 from minitvlt.training.optimizer import Recipe
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.training.trainer import train
 from minitvlt.worlds.folder import FolderWorld
-from minitvlt.worlds.labels import read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
 __version__ = "0.2.0"
