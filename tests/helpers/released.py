@@ -151,9 +151,16 @@ def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[s
 
 
 def run_released(
-    tensors: Mapping[str, torch.Tensor], video: torch.Tensor, audio: torch.Tensor, heads: int
+    tensors: Mapping[str, torch.Tensor],
+    video: torch.Tensor,
+    audio: torch.Tensor,
+    heads: int,
+    mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Encode a clip as the released code does: cls, then sound, then frames; all of them normalised."""
+    """Encode clips as the released code does: cls, then audio, then frames; all of them normalised.
+
+    In the mask, True is a token that is real; cls has a place in it, too.
+    """
     D, T = tensors["cls_token"].shape[-1], video.shape[1]
     audio_patch, patch = (tensors[f"patch_embed_{each}.proj.weight"].shape[2:] for each in ("a", "v"))
     sound = F.conv2d(audio, *_get_linear(tensors, "patch_embed_a.proj"), stride=audio_patch)  # (B, D, s, f)
@@ -169,11 +176,17 @@ def run_released(
         frames.append(frame + tensors["temporal_embed"][:, t : t + 1])
     x = torch.cat([tensors["cls_token"].expand(len(video), 1, D), sound, *frames], dim=1)
     return F.layer_norm(
-        run_blocks(tensors, "blocks", x, heads), (D,), *_get_linear(tensors, "norm"), eps=1e-6
+        run_blocks(tensors, "blocks", x, heads, mask), (D,), *_get_linear(tensors, "norm"), eps=1e-6
     )
 
 
-def run_blocks(tensors: Mapping[str, torch.Tensor], name: str, x: torch.Tensor, heads: int) -> torch.Tensor:
+def run_blocks(
+    tensors: Mapping[str, torch.Tensor],
+    name: str,
+    x: torch.Tensor,
+    heads: int,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Run all blocks of that name, one after the other."""
     B, N, D = x.shape
     layers = len({each.split(".")[1] for each in tensors if each.startswith(f"{name}.")})
@@ -182,8 +195,10 @@ def run_blocks(tensors: Mapping[str, torch.Tensor], name: str, x: torch.Tensor, 
         y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm1"), eps=1e-6)
         q, k, v = F.linear(y, *_get_linear(tensors, f"{block}.attn.qkv")).chunk(3, dim=-1)
         q, k, v = (each.reshape(B, N, heads, D // heads).transpose(1, 2) for each in (q, k, v))
-        weights = (q @ k.transpose(2, 3) / (D // heads) ** 0.5).softmax(dim=-1)
-        y = (weights @ v).transpose(1, 2).reshape(B, N, D)
+        scores = q @ k.transpose(2, 3) / (D // heads) ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
+        y = (scores.softmax(dim=-1) @ v).transpose(1, 2).reshape(B, N, D)
         x = x + F.linear(y, *_get_linear(tensors, f"{block}.attn.proj"))
         y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm2"), eps=1e-6)
         y = F.gelu(F.linear(y, *_get_linear(tensors, f"{block}.mlp.fc1")))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitvlt.model.parameters import Attention, Block
+from minitvlt.model.parameters import Block
 from minitvlt.model.transformer import (
     attention_weights,
     run_attention,
@@ -19,6 +19,7 @@ from minitvlt.model.transformer import (
 )
 from tests.helpers.backends import on_every_backend
 from tests.helpers.models import SMALL, draw_params
+from tests.helpers.oracles import attend_by_loops
 from tests.helpers.sources import Source
 
 EPS = 1e-6
@@ -27,28 +28,6 @@ EPS = 1e-6
 def make_blocks(rng: np.random.Generator, D: int, **changes: int) -> tuple[Block, ...]:
     config = SMALL.replace(hidden_size=D, num_attention_heads=1, intermediate_size=D + 3, **changes)
     return draw_params(config, rng).encoder.blocks
-
-
-def attend_by_loops(
-    x: np.ndarray, attention: Attention, heads: int, is_real: np.ndarray | None
-) -> np.ndarray:
-    """Attend from every token to every real one, in every head, number by number."""
-    B, N, D = x.shape
-    d = D // heads
-    answer = np.zeros((B, N, D))
-    for b in range(B):
-        qkv = [attention.qkv.weight @ x[b, n] + attention.qkv.bias for n in range(N)]
-        for head in range(heads):
-            at = slice(head * d, (head + 1) * d)
-            for n in range(N):
-                weights = []
-                for m in range(N):
-                    score = sum(qkv[n][:D][at] * qkv[m][D : 2 * D][at]) / math.sqrt(d)
-                    weights.append(math.exp(score) if is_real is None or is_real[b, m] else 0.0)
-                for m in range(N):
-                    if sum(weights) > 0:
-                        answer[b, n, at] += weights[m] / sum(weights) * qkv[m][2 * D :][at]
-    return answer @ attention.output.weight.T + attention.output.bias
 
 
 def draw_case(data) -> tuple[np.ndarray, Block, int, np.ndarray | None]:
@@ -62,7 +41,9 @@ def draw_case(data) -> tuple[np.ndarray, Block, int, np.ndarray | None]:
 @given(data=st.data())
 def test_attention_is_that_of_plain_loops(data):
     x, block, heads, is_real = draw_case(data)
-    expected = attend_by_loops(x, block.attention, heads, is_real)
+    answer = attend_by_loops(*split_heads(x, block.attention, heads), is_real)  # (B, heads, N, d)
+    output = block.attention.output
+    expected = answer.swapaxes(1, 2).reshape(x.shape) @ output.weight.T + output.bias
     np.testing.assert_allclose(run_attention(x, block.attention, heads, is_real), expected, atol=1e-9)
 
 
