@@ -125,7 +125,7 @@ def process_as_released(clips: list[Clip], config: Config) -> tuple[np.ndarray, 
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Params]:
-    """Its tensors, and our model from the file that a training program writes: in a wrapper, with a prefix."""
+    """Its tensors, and our model from the file of a training program: in a wrapper, with a prefix."""
     tensors = draw_tensors(list_released(("classifier",), **RELEASED_SIZES), seed=1)
     tensors["classifier.2.weight"] += 1  # of a LayerNorm
     path = tmp_path_factory.mktemp("released") / "TVLT.ckpt"

@@ -17,48 +17,33 @@ from helpers.notebook import show
 
 SOURCE = """# %% [markdown]
 # # A notebook
-#
-# **You will be able to** add.
-# **Time to run:** a second. **Before this:** nothing.
-
+# **You will be able to** add. **Time to run:** a second. **Before this:** nothing.
 # %%
 import minitvlt as mt
 from helpers.diagrams import new_axes
 from helpers.notebook import Slider, play, show
-
 # %% [markdown]
 # ## Adding
 # Numbers are added by `+`, see [this](#Recap) and [the other](notes.txt).
-
 # %%
 print("one and one")
 1 + 1
-
 # %%
 figure, (axes,) = new_axes(size=(3, 2), x="time (s)")
 axes.plot([1, 2, 3])
 show(figure, "A line that rises from one to three.")
-
 # %% tags=["volatile"]
 import time
 time.time()
-
 # %% tags=["needs-a_library_that_is_not_there"]
 print("only elsewhere")
-
 # %% [markdown]
-# <details><summary>One?</summary>1</details>
-# <details><summary>Two?</summary>2</details>
-# <details><summary>Three?</summary>3</details>
-# <details><summary>Four?</summary>4</details>
-# <details><summary>Five?</summary>5</details>
-#
+# QUESTIONS
 # ## Recap
 # One and one are two.
-#
 # ## Where to go on
 # Nowhere.
-"""
+""".replace("QUESTIONS", 5 * "<details><summary>One?</summary>1</details> ")
 
 
 @pytest.fixture(scope="module", autouse=True)
