@@ -32,27 +32,25 @@ HEADS = {"num_attention_heads": 2, "decoder_num_attention_heads": 4}  # which no
 PARTS = ("decoder", "matching_score", "rank_output", "classifier")
 
 
+def list_linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def list_norm(name: str, D: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (D,), f"{name}.bias": (D,)}
+
+
 def list_blocks(name: str, layers: int, D: int, mlp: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of transformer blocks, alike in both programs."""
     block = {
-        "norm1.weight": (D,),
-        "norm1.bias": (D,),
-        "attn.qkv.weight": (3 * D, D),
-        "attn.qkv.bias": (3 * D,),
-        "attn.proj.weight": (D, D),
-        "attn.proj.bias": (D,),
-        "norm2.weight": (D,),
-        "norm2.bias": (D,),
-        "mlp.fc1.weight": (mlp, D),
-        "mlp.fc1.bias": (mlp,),
-        "mlp.fc2.weight": (D, mlp),
-        "mlp.fc2.bias": (D,),
+        **list_norm("norm1", D),
+        **list_linear("attn.qkv", 3 * D, D),
+        **list_linear("attn.proj", D, D),
+        **list_norm("norm2", D),
+        **list_linear("mlp.fc1", mlp, D),
+        **list_linear("mlp.fc2", D, mlp),
     }
     return {f"{name}.{i}.{part}": shape for i in range(layers) for part, shape in block.items()}
-
-
-def list_linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
 def list_released(parts: tuple[str, ...] = PARTS, **changes: Any) -> dict[str, tuple[int, ...]]:
@@ -67,8 +65,7 @@ def list_released(parts: tuple[str, ...] = PARTS, **changes: Any) -> dict[str, t
         "patch_embed_a.proj.bias": (D,),
         **_list_tables("", D, s),
         **list_blocks("blocks", s["layers"], D, s["mlp"]),
-        "norm.weight": (D,),
-        "norm.bias": (D,),
+        **list_norm("norm", D),
     }
     for part in parts:
         shapes |= _list_decoder(s) if part == "decoder" else _list_head(part, D, s["labels"])
@@ -94,8 +91,7 @@ def _list_decoder(s: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         "mask_token_v": (1, 1, E),
         "mask_token_a": (1, 1, E),
         **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
-        "decoder_norm.weight": (E,),
-        "decoder_norm.bias": (E,),
+        **list_norm("decoder_norm", E),
         **list_linear("mae_score_video.decoder", p * q * 3, E),
         **list_linear("mae_score_audio.decoder", a * b, E),
     }
@@ -107,8 +103,7 @@ def _list_head(part: str, D: int, labels: int) -> dict[str, tuple[int, ...]]:
     return {
         **list_linear(f"{part}.0.dense", D, D),
         **list_linear(f"{part}.1", 2 * D, D),
-        f"{part}.2.weight": (2 * D,),
-        f"{part}.2.bias": (2 * D,),
+        **list_norm(f"{part}.2", 2 * D),
         **list_linear(f"{part}.4", labels, 2 * D),
     }
 
@@ -123,16 +118,14 @@ def list_mae(has_decoder: bool = True, **changes: Any) -> dict[str, tuple[int, .
         "patch_embed.proj.weight": (D, 3, p, q),
         "patch_embed.proj.bias": (D,),
         **list_blocks("blocks", s["layers"], D, s["mlp"]),
-        "norm.weight": (D,),
-        "norm.bias": (D,),
+        **list_norm("norm", D),
     }
     decoder = {
         **list_linear("decoder_embed", E, D),
         "mask_token": (1, 1, E),
         "decoder_pos_embed": (1, rows, E),
         **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
-        "decoder_norm.weight": (E,),
-        "decoder_norm.bias": (E,),
+        **list_norm("decoder_norm", E),
         **list_linear("decoder_pred", p * q * 3, E),
     }
     return shapes | decoder if has_decoder else shapes

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minitvlt as mt
 from minitvlt.config import ORIGINAL, Config
 from minitvlt.model.parameters import Params, add_classifier, init
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.transformer import run_blocks, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward
-from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import make_batch
 from tests.helpers.backends import assert_trees_close
 from tests.helpers.models import NA, NV, SMALL, draw_clips, make_small
 
@@ -103,8 +102,8 @@ def test_by_default_transformers_hides_a_few_whole_steps_of_audio_and_the_releas
     for lineage in (Config(), Config.original()):
         names = ("pixel_mask_ratio", "audio_mask_ratio", "audio_mask_type")
         config = SMALL.replace(num_image_channels=3, **{name: getattr(lineage, name) for name in names})
-        clips = Examples(*draw_clips(config, np.random.default_rng(4), 20, 3, 5))
-        batch = make_batch(clips, config, np.random.default_rng(5))
+        clips = mt.Examples(*draw_clips(config, np.random.default_rng(4), 20, 3, 5))
+        batch = mt.make_batch(clips, config, np.random.default_rng(5))
         hidden.append(batch.audio_masking.is_hidden.reshape(20, 5, 3))
         assert (batch.video_masking.is_hidden.sum(axis=1) == NV - int(NV * 0.25)).all()
     assert (hidden[0].all(axis=2) == hidden[0].any(axis=2)).all()
