@@ -1,17 +1,15 @@
 """From raw clips to logits as each lineage does it: 3.2 s beside 1.4 s of 48 kHz, 5 frames beside 2.
 
-Transformers runs itself. The released code is said a second time, in librosa, Pillow and plain torch, with
-the names of its checkpoints and its habit to guess from the values what is padding.
+Transformers runs itself. The released code is written a second time, in librosa, Pillow and plain torch, with
+the names of its checkpoints; it guesses from the values what is padding.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.signal
 import torch
-from torch.nn import functional
 
 from minitvlt.checkpoints.released import from_original
 from minitvlt.config import Config
@@ -19,7 +17,6 @@ from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import classify
 from minitvlt.signals.media import Clip
 from minitvlt.signals.prepare import Examples, prepare
-from tests.helpers.models import draw_values
 from tests.helpers.peers import make_pair, transformers
 from tests.helpers.processing import (
     find_real_patches,
@@ -29,6 +26,7 @@ from tests.helpers.processing import (
     make_sound,
     pad_pictures,
 )
+from tests.helpers.released import draw_tensors, list_released, run_head, run_released
 
 ROUNDING = 1e-3  # of each pixel to a whole grey level, by Pillow: so far it moves the logits
 PROCESSING = [
@@ -112,106 +110,9 @@ def test_from_raw_clips_to_logits_as_transformers_does():
 
 # ---- the released code
 
-D, HEADS, LAYERS, LABELS = 24, 3, 2, 3
-SHAPES: dict[str, tuple[int, ...]] = {
-    "cls_token": (1, 1, D),
-    "patch_embed_v.proj.weight": (D, 3, 16, 16),
-    "patch_embed_v.proj.bias": (D,),
-    "type_embed_v": (1, 1, D),
-    "pos_embed_v": (1, 4, D),  # 2 × 2 patches in a frame
-    "temporal_embed": (1, 64, D),
-    "patch_embed_a.proj.weight": (D, 1, 16, 16),
-    "patch_embed_a.proj.bias": (D,),
-    "type_embed_a": (1, 1, D),
-    "pos_embed_a": (1, 1020, D),
-    "freq_embed": (1, 8, D),
-    "norm.weight": (D,),
-    "norm.bias": (D,),
-    "classifier.0.dense.weight": (D, D),
-    "classifier.0.dense.bias": (D,),
-    "classifier.1.weight": (2 * D, D),
-    "classifier.1.bias": (2 * D,),
-    "classifier.2.weight": (2 * D,),
-    "classifier.2.bias": (2 * D,),
-    "classifier.4.weight": (LABELS, 2 * D),
-    "classifier.4.bias": (LABELS,),
-}
-BLOCK: dict[str, tuple[int, ...]] = {
-    "norm1.weight": (D,),
-    "norm1.bias": (D,),
-    "attn.qkv.weight": (3 * D, D),
-    "attn.qkv.bias": (3 * D,),
-    "attn.proj.weight": (D, D),
-    "attn.proj.bias": (D,),
-    "norm2.weight": (D,),
-    "norm2.bias": (D,),
-    "mlp.fc1.weight": (4 * D, D),
-    "mlp.fc1.bias": (4 * D,),
-    "mlp.fc2.weight": (D, 4 * D),
-    "mlp.fc2.bias": (D,),
-}
-SHAPES |= {f"blocks.{i}.{name}": shape for i in range(LAYERS) for name, shape in BLOCK.items()}
-
-
-class Released:
-    """Its pass from clips to the answers of the classifier, by the names of its checkpoint."""
-
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        norms = {"classifier.2.weight": "classifier.norm.weight"}  # so that it is drawn around 1
-        draws = {name: draw_values(norms.get(name, name), shape, rng) for name, shape in SHAPES.items()}
-        self.state = {name: tensor(values.astype(np.float32)) for name, values in draws.items()}
-
-    def save(self, path: Path) -> Path:
-        """Write what a training program writes: everything in a wrapper, behind a prefix."""
-        state = {f"transformer.{name}": values.float() for name, values in self.state.items()}
-        torch.save({"state_dict": state}, path)
-        return path
-
-    def linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
-
-    def norm(self, x: torch.Tensor, name: str, eps: float) -> torch.Tensor:
-        weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
-        return functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
-
-    def cut(self, pictures: torch.Tensor, name: str) -> torch.Tensor:
-        weight, bias = self.state[f"{name}.proj.weight"], self.state[f"{name}.proj.bias"]
-        return functional.conv2d(pictures, weight, bias, stride=16).flatten(2).transpose(1, 2)
-
-    def embed(self, video: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        state, (B, T) = self.state, video.shape[:2]
-        v = self.cut(video.flatten(0, 1), "patch_embed_v").reshape(B, T * 4, D) + state["type_embed_v"]
-        v = v + state["pos_embed_v"].repeat(1, T, 1) + state["temporal_embed"][:, :T].repeat_interleave(4, 1)
-        s = audio.shape[2] // 16
-        a = self.cut(audio, "patch_embed_a") + state["type_embed_a"]
-        a = a + state["freq_embed"].repeat(1, s, 1) + state["pos_embed_a"][:, :s].repeat_interleave(8, 1)
-        return v, a
-
-    def attend(self, x: torch.Tensor, i: int, mask: torch.Tensor) -> torch.Tensor:
-        B, N, _ = x.shape
-        qkv = self.linear(x, f"blocks.{i}.attn.qkv").reshape(B, N, 3, HEADS, D // HEADS)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(-1, -2) * (D // HEADS) ** -0.5
-        scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        return self.linear(
-            (scores.softmax(-1) @ value).transpose(1, 2).reshape(B, N, D), f"blocks.{i}.attn.proj"
-        )
-
-    def classify(self, video: np.ndarray, audio: np.ndarray, *masks: np.ndarray) -> np.ndarray:
-        """Tokens stand as cls, sound, video; cls counts as real if the first patch of the sound does."""
-        of_video, of_audio = (torch.from_numpy(mask) for mask in masks)
-        v, a = self.embed(tensor(video), tensor(audio))
-        x = torch.cat([self.state["cls_token"].repeat(len(v), 1, 1), a, v], dim=1)
-        mask = torch.cat([of_audio[:, :1], of_audio, of_video], dim=1)
-        for i in range(LAYERS):
-            x = x + self.attend(self.norm(x, f"blocks.{i}.norm1", 1e-6), i, mask)
-            wide = self.linear(self.norm(x, f"blocks.{i}.norm2", 1e-6), f"blocks.{i}.mlp.fc1")
-            x = x + self.linear(functional.gelu(wide), f"blocks.{i}.mlp.fc2")
-        cls = self.norm(x, "norm", 1e-6)[:, 0]
-        x = self.linear(torch.tanh(self.linear(cls, "classifier.0.dense")), "classifier.1")
-        x = functional.gelu(self.norm(x, "classifier.2", 1e-5))
-        return self.linear(x, "classifier.4").numpy()
+HEADS = 3
+RELEASED_SIZES = {"width": 24, "layers": 2, "mlp": 96, "labels": 3, "patch": (16, 16), "grid": (2, 2)}
+RELEASED_SIZES |= {"frames": 64, "audio_patch": (16, 16), "steps": 1020, "bins": 8}
 
 
 def process_as_released(clips: list[Clip], config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -223,34 +124,50 @@ def process_as_released(clips: list[Clip], config: Config) -> tuple[np.ndarray, 
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory) -> tuple[Released, Params]:
-    theirs = Released(seed=1)
-    path = theirs.save(tmp_path_factory.mktemp("released") / "TVLT.ckpt")
-    return theirs, from_original(path, num_attention_heads=HEADS)
+def released(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Params]:
+    """Its tensors, and our model from the file of a training program: in a wrapper, with a prefix."""
+    tensors = draw_tensors(list_released(("classifier",), **RELEASED_SIZES), seed=1)
+    tensors["classifier.2.weight"] += 1  # of a LayerNorm
+    path = tmp_path_factory.mktemp("released") / "TVLT.ckpt"
+    torch.save({"state_dict": {f"transformer.{name}": values for name, values in tensors.items()}}, path)
+    return tensors, from_original(path, num_attention_heads=HEADS)
+
+
+def guess_masks(video: np.ndarray, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return find_real_patches(video, (16, 16)), find_real_patches(audio, (16, 16))
+
+
+def classify_as_released(
+    tensors: Any, video: np.ndarray, audio: np.ndarray, *masks: np.ndarray
+) -> np.ndarray:
+    """Run its model; cls counts as real if the first patch of the audio does."""
+    mask = torch.from_numpy(np.concatenate([masks[1][:, :1], masks[1], masks[0]], axis=1))
+    x = run_released(tensors, torch.from_numpy(video).float(), torch.from_numpy(audio).float(), HEADS, mask)
+    return run_head(tensors, "classifier", x).numpy()
 
 
 def test_from_raw_clips_to_logits_as_the_released_code_does(released: Any):
-    theirs, ours = released
+    tensors, ours = released
     clips = make_clips()
     video, audio = process_as_released(clips, ours.config)
-    guessed = find_real_patches(video, (16, 16)), find_real_patches(audio, (16, 16))
+    guessed = guess_masks(video, audio)
     made = prepare(clips, ours.config)
     np.testing.assert_array_equal(guessed[0][:, : made.video_mask.shape[1]], made.video_mask)
     np.testing.assert_array_equal(guessed[1], made.audio_mask)
-    assert_lineage(ours, clips, theirs.classify(video, audio, *guessed))
+    assert_lineage(ours, clips, classify_as_released(tensors, video, audio, *guessed))
 
 
 def test_where_the_released_code_guesses_wrongly_its_masks_can_be_handed_in(released: Any):
-    """A black frame and a silent second count as padding there, and as pictures and sound here."""
-    theirs, ours = released
+    """A black frame and a silent second count as padding there, and as frames and audio here."""
+    tensors, ours = released
     film, other = make_clips()
     film.frames[2] = 0
     film.waveform[48000:96000] = 0.05  # nothing but the direct current
     film.waveform[:] *= 0.1  # where the loudest spot is louder, silence is 80 dB below it and not yet -1
     clips = [film, other]
     video, audio = process_as_released(clips, ours.config)
-    guessed = find_real_patches(video, (16, 16)), find_real_patches(audio, (16, 16))
-    expected = theirs.classify(video, audio, *guessed)
+    guessed = guess_masks(video, audio)
+    expected = classify_as_released(tensors, video, audio, *guessed)
     made = prepare(clips, ours.config)
     of_video = guessed[0][:, : made.video_mask.shape[1]]
     assert (made.video_mask & ~of_video).any() and (made.audio_mask & ~guessed[1]).any()

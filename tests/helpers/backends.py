@@ -73,6 +73,15 @@ def _backends() -> Any:
     return minitvlt.backends
 
 
+def register_strict() -> None:
+    """Register array-api-strict as a backend: it has nothing beyond the standard."""
+    from tests.backends import array_api_strict_backend
+
+    _backends().register_backend(
+        array_api_strict_backend, lambda x: type(x).__module__.startswith("array_api_strict")
+    )
+
+
 def why_no_cuda() -> str | None:
     """Say why there are no CUDA cases in this run; None where there are."""
     if importlib.util.find_spec("torch") is None:

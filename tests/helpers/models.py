@@ -13,6 +13,35 @@ from minitvlt.model.pretraining import PretrainingBatch
 
 seeds = st.integers(0, 2**32 - 1)
 
+# A model in which no two sizes are equal that could be mistaken for each other.
+SMALL = Config(
+    image_size=(6, 10),
+    image_patch_size=(3, 5),
+    num_frames=3,
+    num_image_channels=2,
+    spectrogram_length=10,
+    frequency_length=21,
+    audio_patch_size=(2, 7),
+    hidden_size=14,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=11,
+    decoder_hidden_size=10,
+    decoder_num_hidden_layers=1,
+    decoder_num_attention_heads=2,
+    decoder_intermediate_size=13,
+    audio_mask_ratio=0.5,
+    num_labels=3,
+)
+NV, NA = 3 * 2 * 2, 5 * 3  # its tokens of a clip of full length
+
+
+def make_small(B: int = 5, is_padded: bool = False, **changes: Any) -> tuple[Params, PretrainingBatch]:
+    """Draw the small model, some of its settings changed, and a batch of full length for it; in float64."""
+    config, rng = SMALL.replace(**changes), np.random.default_rng(0)
+    params = draw_params(config, rng, "classifier", "ranking")
+    return params, draw_batch(config, rng, B, 3, 5, is_padded)
+
 
 @st.composite
 def geometries(draw: Any, has_square_patches: bool = False) -> dict[str, Any]:

@@ -48,27 +48,25 @@ CONFIG = Config(
 )
 
 
+def list_linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def list_norm(name: str, D: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (D,), f"{name}.bias": (D,)}
+
+
 def list_blocks(name: str, layers: int, D: int, mlp: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of transformer blocks, alike in both programs."""
     block = {
-        "norm1.weight": (D,),
-        "norm1.bias": (D,),
-        "attn.qkv.weight": (3 * D, D),
-        "attn.qkv.bias": (3 * D,),
-        "attn.proj.weight": (D, D),
-        "attn.proj.bias": (D,),
-        "norm2.weight": (D,),
-        "norm2.bias": (D,),
-        "mlp.fc1.weight": (mlp, D),
-        "mlp.fc1.bias": (mlp,),
-        "mlp.fc2.weight": (D, mlp),
-        "mlp.fc2.bias": (D,),
+        **list_norm("norm1", D),
+        **list_linear("attn.qkv", 3 * D, D),
+        **list_linear("attn.proj", D, D),
+        **list_norm("norm2", D),
+        **list_linear("mlp.fc1", mlp, D),
+        **list_linear("mlp.fc2", D, mlp),
     }
     return {f"{name}.{i}.{part}": shape for i in range(layers) for part, shape in block.items()}
-
-
-def list_linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
 def list_released(parts: tuple[str, ...] = PARTS, **changes: Any) -> dict[str, tuple[int, ...]]:
@@ -83,8 +81,7 @@ def list_released(parts: tuple[str, ...] = PARTS, **changes: Any) -> dict[str, t
         "patch_embed_a.proj.bias": (D,),
         **_list_tables("", D, s),
         **list_blocks("blocks", s["layers"], D, s["mlp"]),
-        "norm.weight": (D,),
-        "norm.bias": (D,),
+        **list_norm("norm", D),
     }
     for part in parts:
         shapes |= _list_decoder(s) if part == "decoder" else _list_head(part, D, s["labels"])
@@ -110,8 +107,7 @@ def _list_decoder(s: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         "mask_token_v": (1, 1, E),
         "mask_token_a": (1, 1, E),
         **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
-        "decoder_norm.weight": (E,),
-        "decoder_norm.bias": (E,),
+        **list_norm("decoder_norm", E),
         **list_linear("mae_score_video.decoder", p * q * 3, E),
         **list_linear("mae_score_audio.decoder", a * b, E),
     }
@@ -123,8 +119,7 @@ def _list_head(part: str, D: int, labels: int) -> dict[str, tuple[int, ...]]:
     return {
         **list_linear(f"{part}.0.dense", D, D),
         **list_linear(f"{part}.1", 2 * D, D),
-        f"{part}.2.weight": (2 * D,),
-        f"{part}.2.bias": (2 * D,),
+        **list_norm(f"{part}.2", 2 * D),
         **list_linear(f"{part}.4", labels, 2 * D),
     }
 
@@ -139,16 +134,14 @@ def list_mae(has_decoder: bool = True, **changes: Any) -> dict[str, tuple[int, .
         "patch_embed.proj.weight": (D, 3, p, q),
         "patch_embed.proj.bias": (D,),
         **list_blocks("blocks", s["layers"], D, s["mlp"]),
-        "norm.weight": (D,),
-        "norm.bias": (D,),
+        **list_norm("norm", D),
     }
     decoder = {
         **list_linear("decoder_embed", E, D),
         "mask_token": (1, 1, E),
         "decoder_pos_embed": (1, rows, E),
         **list_blocks("decoder_blocks", s["decoder_layers"], E, s["decoder_mlp"]),
-        "decoder_norm.weight": (E,),
-        "decoder_norm.bias": (E,),
+        **list_norm("decoder_norm", E),
         **list_linear("decoder_pred", p * q * 3, E),
     }
     return shapes | decoder if has_decoder else shapes
@@ -167,9 +160,16 @@ def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[s
 
 
 def run_released(
-    tensors: Mapping[str, torch.Tensor], video: torch.Tensor, audio: torch.Tensor, heads: int
+    tensors: Mapping[str, torch.Tensor],
+    video: torch.Tensor,
+    audio: torch.Tensor,
+    heads: int,
+    mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Encode a clip as the released code does: cls, then sound, then frames; all of them normalised."""
+    """Encode clips as the released code does: cls, then audio, then frames; all of them normalised.
+
+    In the mask, True is a token that is real; cls has a place in it, too.
+    """
     D, T = tensors["cls_token"].shape[-1], video.shape[1]
     audio_patch, patch = (tensors[f"patch_embed_{each}.proj.weight"].shape[2:] for each in ("a", "v"))
     sound = F.conv2d(audio, *_get_linear(tensors, "patch_embed_a.proj"), stride=audio_patch)  # (B, D, s, f)
@@ -185,11 +185,17 @@ def run_released(
         frames.append(frame + tensors["temporal_embed"][:, t : t + 1])
     x = torch.cat([tensors["cls_token"].expand(len(video), 1, D), sound, *frames], dim=1)
     return F.layer_norm(
-        run_blocks(tensors, "blocks", x, heads), (D,), *_get_linear(tensors, "norm"), eps=1e-6
+        run_blocks(tensors, "blocks", x, heads, mask), (D,), *_get_linear(tensors, "norm"), eps=1e-6
     )
 
 
-def run_blocks(tensors: Mapping[str, torch.Tensor], name: str, x: torch.Tensor, heads: int) -> torch.Tensor:
+def run_blocks(
+    tensors: Mapping[str, torch.Tensor],
+    name: str,
+    x: torch.Tensor,
+    heads: int,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Run all blocks of that name, one after the other."""
     B, N, D = x.shape
     layers = len({each.split(".")[1] for each in tensors if each.startswith(f"{name}.")})
@@ -198,8 +204,10 @@ def run_blocks(tensors: Mapping[str, torch.Tensor], name: str, x: torch.Tensor, 
         y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm1"), eps=1e-6)
         q, k, v = F.linear(y, *_get_linear(tensors, f"{block}.attn.qkv")).chunk(3, dim=-1)
         q, k, v = (each.reshape(B, N, heads, D // heads).transpose(1, 2) for each in (q, k, v))
-        weights = (q @ k.transpose(2, 3) / (D // heads) ** 0.5).softmax(dim=-1)
-        y = (weights @ v).transpose(1, 2).reshape(B, N, D)
+        scores = q @ k.transpose(2, 3) / (D // heads) ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
+        y = (scores.softmax(dim=-1) @ v).transpose(1, 2).reshape(B, N, D)
         x = x + F.linear(y, *_get_linear(tensors, f"{block}.attn.proj"))
         y = F.layer_norm(x, (D,), *_get_linear(tensors, f"{block}.norm2"), eps=1e-6)
         y = F.gelu(F.linear(y, *_get_linear(tensors, f"{block}.mlp.fc1")))

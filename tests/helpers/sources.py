@@ -12,10 +12,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minitvlt.config import Config
-from minitvlt.model.masking import Masking, random_masking
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
-from tests.helpers.models import draw_params, geometries
+from tests.helpers.models import draw_batch, draw_params, geometries
 
 
 class Source:
@@ -86,24 +85,10 @@ class Source:
         return video, audio, self.mask(*count_tokens(config, video)), self.mask(*count_tokens(config, audio))
 
     def batch(self, config: Config) -> PretrainingBatch:
-        video, audio, video_mask, audio_mask = self.clips(config)
-        B = len(audio)
-        mixed_video = self.array(B, self.size(1, 4), *video.shape[2:])
-        return PretrainingBatch(
-            video=video,
-            audio=audio,
-            video_mask=video_mask,
-            audio_mask=audio_mask,
-            mixed_video=mixed_video,
-            mixed_video_mask=self.mask(*count_tokens(config, mixed_video)),
-            is_match=self.rng.random(B) < 0.5,
-            video_masking=self.masking(config, video, video_mask),
-            audio_masking=self.masking(config, audio, audio_mask),
+        """Clips as long as configured, or shorter, or longer, and what is hidden of them."""
+        return draw_batch(
+            config, self.rng, self.size(1, 3), self.size(1, 4), self.size(1, 4), is_padded=self.flag()
         )
-
-    def masking(self, config: Config, clip: np.ndarray, mask: np.ndarray | None) -> Masking:
-        B, steps, tokens = count_tokens(config, clip)
-        return random_masking(self.noise(B, steps * tokens), self.choose(0.0, 0.4, 0.75), mask)
 
 
 def count_tokens(config: Config, clip: np.ndarray) -> tuple[int, int, int]:

@@ -36,31 +36,12 @@ def list_own_imports(modules: dict[str, ast.Module]) -> dict[str, set[str]]:
     found = {}
     for name, tree in modules.items():
         own = list_imports(tree) & modules.keys()
-        submodules_only = {one for one in own if not any(other.startswith(one + ".") for other in own)}
-        by_name = {
-            node.module
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.module in modules
-            if any(f"{node.module}.{alias.name}" not in modules for alias in node.names)
-        }
-        found[name] = (submodules_only | by_name) - {name}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):  # of a and a.b only a.b, unless a itself gives a name
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                own -= {node.module} if parts <= modules.keys() else set()
+        found[name] = own - {name}
     return found
-
-
-def find_circle(graph: dict[str, set[str]]) -> list[str]:
-    """Return one circle of a directed graph, its first node repeated at its end; [] where there is none."""
-    done: set[str] = set()
-
-    def walk(node: str, path: list[str]) -> list[str]:
-        if node in path:
-            return [*path[path.index(node) :], node]
-        if node in done:
-            return []
-        circle = next(filter(None, (walk(below, [*path, node]) for below in sorted(graph[node]))), [])
-        done.add(node)
-        return circle
-
-    return next(filter(None, (walk(node, []) for node in graph)), [])
 
 
 def list_code_lines(path: Path) -> set[int]:

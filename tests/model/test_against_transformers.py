@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest import MonkeyPatch
 
 from minitvlt.backends import to_backend
-from minitvlt.model.masking import Masking, random_masking
+from minitvlt.config import Config
+from minitvlt.model.masking import random_masking
 from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, pretraining_loss, score_matches
 from minitvlt.model.tvlt import forward
@@ -24,110 +25,92 @@ from tests.helpers.models import draw_clips, draw_mask, geometries, seeds
 from tests.helpers.peers import make_pair, port
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
-VARIANTS = {
-    "as published": {},
-    "no bias of query, key and value": {"qkv_bias": False},
-    "no final norm": {"use_mean_pooling": True},
-    "neither": {"qkv_bias": False, "use_mean_pooling": True},
-}
-on_every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+variants = st.fixed_dictionaries({"qkv_bias": st.booleans(), "use_mean_pooling": st.booleans()})
 
 
 def assert_close(backend: Backend, ours: Any, theirs: torch.Tensor, rows: Any = ...) -> None:
-    tolerance = TOLERANCES[backend.dtype]
-    expected = theirs.detach().numpy()
-    np.testing.assert_allclose(
-        to_backend(ours, "numpy")[rows], expected[rows], rtol=tolerance, atol=tolerance
-    )
+    tolerance, expected = TOLERANCES[backend.dtype], theirs.detach().numpy()
+    ours = to_backend(ours, "numpy")
+    np.testing.assert_allclose(ours[rows], expected[rows], rtol=tolerance, atol=tolerance)
+
+
+def draw_masks(rng: np.random.Generator, config: Config, B: int, T: int, s: int) -> tuple[np.ndarray, ...]:
+    h, w = config.image_grid
+    return draw_mask(rng, B, T, h * w), draw_mask(rng, B, s, config.audio_grid[1])
 
 
 @on_every_backend
-@on_every_variant
-@settings(max_examples=3)
-@given(geometry=geometries(), seed=seeds, sizes=st.data())
-def test_the_encoder_is_theirs(backend, variant, geometry, seed, sizes):
-    theirs, ours = make_pair("TvltModel", geometry | variant, seed)
+@settings(max_examples=8)
+@given(geometry=geometries(), variant=variants, seed=seeds, is_padded=st.booleans(), sizes=st.data())
+def test_the_encoder_and_the_matching_head_are_theirs(backend, geometry, variant, seed, is_padded, sizes):
+    theirs, ours = make_pair("TvltForPreTraining", geometry | variant | {"task_mae": False}, seed)
     rng, config = np.random.default_rng(seed), ours.config
-    B, T = 3, sizes.draw(st.integers(1, config.num_frames))
+    T = sizes.draw(st.integers(1, config.num_frames))
     s = sizes.draw(st.integers(1, config.audio_grid[0]))
-    video, audio = draw_clips(config, rng, B, T, s)
-    masks = (None, None)
-    if sizes.draw(st.booleans(), label="is padded"):
-        h, w = config.image_grid
-        masks = draw_mask(rng, B, T, h * w), draw_mask(rng, B, s, config.audio_grid[1])
-    arguments = [None if each is None else torch.from_numpy(each).double() for each in (video, audio, *masks)]
+    clips = draw_clips(config, rng, 3, T, s)
+    masks = draw_masks(rng, config, 3, T, s) if is_padded else (None, None)
+    arguments = [None if each is None else torch.from_numpy(each).double() for each in (*clips, *masks)]
+    theirs = theirs.double()
+    expected = theirs.tvlt(*arguments, output_hidden_states=True, output_attentions=True)
 
-    expected = theirs.double()(*arguments, output_hidden_states=True, output_attentions=True)
-    out = forward(*backend.move((ours, video, audio, *masks)), return_hidden=True, return_attention=True)
-
-    N = out.sequence.shape[1]
-    real = np.ones((B, N), bool)
-    if masks[0] is not None:
+    inputs = backend.move((ours, *clips, *masks))
+    out = forward(*inputs, return_hidden=True, return_attention=True)
+    real = np.ones(out.sequence.shape[:2], bool)
+    if is_padded:
         real[:, 1:] = np.concatenate(masks, axis=1)
     assert_close(backend, out.sequence, expected.last_hidden_state, real)
-    assert len(out.hidden) == len(expected.hidden_states) == config.num_hidden_layers + 1
+    assert len(out.hidden) == config.num_hidden_layers + 1
     for hidden, theirs_hidden in zip(out.hidden, expected.hidden_states, strict=True):
         assert_close(backend, hidden, theirs_hidden, real)
     for weights, theirs_weights in zip(out.attention, expected.attentions, strict=True):
-        of_real = np.broadcast_to(real[:, None, :], (B, config.num_attention_heads, N))
-        assert_close(backend, weights, theirs_weights, of_real)
+        assert_close(backend, weights, theirs_weights, np.broadcast_to(real[:, None], weights.shape[:3]))
+    assert_close(backend, score_matches(*inputs), theirs.matching_head(expected[0])[:, 0])
 
 
 @contextmanager
 def same_noise(video: np.ndarray, audio: np.ndarray) -> Iterator[None]:
-    """Have the port mask by this noise; how much it keeps stays its own affair."""
+    """Have the port mask by this noise; how many patches it keeps is computed there."""
 
     def hand_out(function: Any, noise: np.ndarray) -> Any:
         return lambda *args, **kwargs: (torch.from_numpy(noise), function(*args, **kwargs)[1])
 
-    with pytest.MonkeyPatch.context() as patch:
+    with MonkeyPatch.context() as patch:
         for name, noise in (("generate_pixel_mask_noise", video), ("generate_audio_mask_noise", audio)):
             patch.setattr(port, name, hand_out(getattr(port, name), noise))
         yield
 
 
-def draw_noise(
-    params: Params, rng: np.random.Generator, B: int, T: int, s: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw noise for both modalities; for sound alike within a step, but in the order of the tokens."""
-    h, w = params.config.image_grid
-    f = params.config.audio_grid[1]
+def draw_noise(config: Config, rng: np.random.Generator, B: int, T: int, s: int) -> tuple[np.ndarray, ...]:
+    """Draw noise for both modalities; for audio alike within a step, but in the order of the tokens."""
+    (h, w), f = config.image_grid, config.audio_grid[1]
     steps = np.repeat(rng.random((B, s)), f, axis=1)
     return rng.random((B, T * h * w)), steps + 1e-9 * np.arange(s * f)
 
 
 def compare_pretraining(
-    backends: list[Backend],
-    theirs: Any,
-    ours: Params,
-    seed: int,
-    shape: tuple[int, int, int],
-    is_padded: bool,
+    backends: list[Backend], theirs: Any, ours: Params, seed: int, shape: tuple[int, ...], is_padded: bool
 ) -> None:
-    """Hold all losses and predictions to theirs; padding is in the mixed video, where theirs is right."""
+    """Compare all losses and predictions; padding is in the mixed video, where theirs is right."""
     (B, T, s), rng, config = shape, np.random.default_rng(seed), ours.config
     video, audio = draw_clips(config, rng, B, T, s)
-    noise = draw_noise(ours, rng, B, T, s)
-    mixed_mask = draw_mask(rng, B, T, config.image_grid[0] * config.image_grid[1]) if is_padded else None
-    maskings: list[Masking] = [
+    noise, mixed = draw_noise(config, rng, B, T, s), rng.uniform(-1, 1, video.shape)
+    mixed_mask, _ = draw_masks(rng, config, B, T, s) if is_padded else (None, None)
+    maskings = (
         random_masking(noise[0], config.pixel_mask_ratio),
         random_masking(noise[1], config.audio_mask_ratio),
-    ]
+    )
     is_match = rng.random(B) < 0.5
-    mixed = rng.uniform(-1, 1, video.shape)
     batch = PretrainingBatch(video, audio, None, None, mixed, mixed_mask, is_match, *maskings)
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(next(theirs.parameters()).dtype)
 
-    masks = {}
-    if is_padded:  # a mask alone is ignored there, so sound gets one in which all is real
-        masks = {"pixel_mask_mixed": tensor(mixed_mask), "audio_mask": tensor(np.ones(noise[1].shape))}
+    given = {"labels": tensor(is_match), "pixel_values_mixed": tensor(mixed)}
+    if is_padded:  # a mask alone is ignored there, so audio gets one in which all is real
+        given |= {"pixel_mask_mixed": tensor(mixed_mask), "audio_mask": tensor(np.ones(noise[1].shape))}
     theirs.train()  # the only mode in which they reconstruct
     with same_noise(*noise):
-        expected = theirs(
-            tensor(video), tensor(audio), labels=tensor(is_match), pixel_values_mixed=tensor(mixed), **masks
-        )
+        expected = theirs(tensor(video), tensor(audio), **given)
     hidden = [tensor(masking.is_hidden) for masking in maskings]
     video_loss = theirs.pixel_mae_loss(tensor(video), expected.pixel_logits, hidden[0])
     audio_loss = theirs.audio_mae_loss(tensor(audio), expected.audio_logits, hidden[1])
@@ -142,34 +125,13 @@ def compare_pretraining(
 
 
 @on_every_backend
-@on_every_variant
-@pytest.mark.parametrize("is_padded", [False, True], ids=["unpadded", "mixed video padded"])
-@settings(max_examples=2)
-@given(geometry=geometries(has_square_patches=True), seed=seeds, sizes=st.data())
-def test_pretraining_is_theirs(backend, variant, is_padded, geometry, seed, sizes):
+@settings(max_examples=8)
+@given(geometries(has_square_patches=True), variants, seeds, st.booleans(), st.data())
+def test_pretraining_is_theirs(backend, geometry, variant, seed, is_padded, sizes):
     theirs, ours = make_pair("TvltForPreTraining", geometry | variant, seed)
     T = sizes.draw(st.integers(1, ours.config.num_frames))
     s = sizes.draw(st.integers(1, ours.config.audio_grid[0]))
     compare_pretraining([backend], theirs.double(), ours, seed, (3, T, s), is_padded)
-
-
-@on_every_backend
-@settings(max_examples=3)
-@given(geometry=geometries(has_square_patches=True), seed=seeds)
-def test_matching_is_theirs_with_both_modalities_padded(backend, geometry, seed):
-    theirs, ours = make_pair("TvltForPreTraining", geometry, seed)
-    rng, config = np.random.default_rng(seed), ours.config
-    B, T, s = 5, config.num_frames, config.audio_grid[0]
-    h, w = config.image_grid
-    inputs = (
-        *draw_clips(config, rng, B, T, s),
-        draw_mask(rng, B, T, h * w),
-        draw_mask(rng, B, s, config.audio_grid[1]),
-    )
-    expected = theirs.double().matching_head(
-        theirs.tvlt(*(torch.from_numpy(each).double() for each in inputs))[0]
-    )
-    assert_close(backend, score_matches(*backend.move((ours, *inputs))), expected[:, 0])
 
 
 def test_the_base_model_is_theirs():
