@@ -11,12 +11,10 @@ import minitvlt as mt
 from tests.helpers.peers import port, transformers
 from tests.helpers.shape_comments import ROOT
 
-GUIDE, README = ROOT / "notebooks" / "from_transformers.md", ROOT / "README.md"
-TEXT = GUIDE.read_text("utf-8") if GUIDE.exists() else README.read_text("utf-8")
-SECTION = TEXT if GUIDE.exists() else TEXT.split("## Coming from transformers\n")[1].split("\n## ")[0]
+TABLE = (ROOT / "notebooks" / "from_transformers.md").read_text("utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in SECTION.splitlines()
+    for line in TABLE.splitlines()
     if line.startswith("| ") and not line.startswith("| there ")
 ]
 NAMES = re.compile(r"`(\w+)`")

@@ -349,7 +349,7 @@ def test_a_configuration_or_images_that_contradict_the_mae_are_refused(images, t
     ):
         from_mae(path, **CONFIG.replace(image_size=8).to_dict())
     with pytest.raises(
-        ValueError, match="model.ckpt: num_image_channels=1 contradicts its arrays, which say 3"
+        ValueError, match=r"model.ckpt: num_image_channels=1 contradicts its arrays, which say 3"
     ):
         from_mae(path, **CONFIG.replace(num_image_channels=1).to_dict())
     with pytest.raises(ValueError, match=r"patch_embed\.proj\.weight has the shape \(10, 4, 2, 2\)"):
