@@ -151,7 +151,7 @@ def test_heads_that_the_target_cannot_say_are_named_and_can_be_given(capsys):
 def test_what_transformers_does_otherwise_is_said_once(capsys):
     assert main(["convert", str(write_original(Path("source"))), "target"]) == 0
     _, err = capsys.readouterr()
-    assert err.count("\n") == 1 and err.startswith("minitvlt: transformers does some things otherwise with target: ")
+    assert err.count("\n") == 1 and err.startswith("minitvlt: transformers behaves differently with target: ")
 
 
 def test_what_is_left_over_is_named(capsys):
