@@ -239,7 +239,7 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
     """Write a folder that transformers 4.40.2 loads: settings, float32 weights, settings of the processors.
 
     With a classifier it is a TvltForAudioVisualClassification; with a decoder or a matching head a
-    TvltForPreTraining, with the tasks of the parts that there are; else a TvltModel. Settings that
+    TvltForPreTraining, with the tasks whose parts exist; else a TvltModel. Settings that
     transformers does not have are written under our names, so that `from_huggingface` reads them, and a
     warning lists what transformers does differently. `audio_mask_type="speech-span"` becomes "patch_level".
 

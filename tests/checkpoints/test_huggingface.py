@@ -197,7 +197,7 @@ LOST: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.filterwarnings("ignore:.*asks for other processing")
 @pytest.mark.parametrize(("kind", "changes", "message"), LOST.values(), ids=LOST)
-def test_what_transformers_does_otherwise_is_named_and_comes_back(kind, changes, message, tmp_path):
+def test_what_transformers_does_differently_is_named_and_comes_back(kind, changes, message, tmp_path):
     params = make_ours(kind, **changes)
     with pytest.warns(UserWarning, match=f"transformers behaves differently.*{message}"):
         to_huggingface(params, tmp_path / "folder")
