@@ -24,7 +24,7 @@ from minitvlt.checkpoints.names import (
     take_params,
     to_float32,
 )
-from minitvlt.checkpoints.native import check_arrays, read_tensors
+from minitvlt.checkpoints.native import check_arrays, check_known, read_tensors
 from minitvlt.config import Config
 from minitvlt.files import read_json, write_atomically, write_folder, write_json
 from minitvlt.model.parameters import Params, outline
@@ -182,7 +182,7 @@ def parse_processing(values: dict[str, Any], config: Config) -> tuple[Config, li
     """Change a configuration as the values of a `preprocessor_config.json` say.
 
     Returns:
-        The configuration, and what the processors of transformers do otherwise with these values, in words.
+        The configuration, and what the processors of transformers do differently with these values, in words.
 
     Raises:
         ValueError: values of the wrong kind, or that contradict the sizes of the model.
@@ -239,9 +239,9 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
     """Write a folder that transformers 4.40.2 loads: settings, float32 weights, settings of the processors.
 
     With a classifier it is a TvltForAudioVisualClassification; with a decoder or a matching head a
-    TvltForPreTraining, with the tasks of the parts that there are; else a TvltModel. Settings that
+    TvltForPreTraining, with the tasks whose parts exist; else a TvltModel. Settings that
     transformers does not have are written under our names, so that `from_huggingface` reads them, and a
-    warning lists what transformers will do otherwise. `audio_mask_type="speech-span"` becomes "patch_level".
+    warning lists what transformers does differently. `audio_mask_type="speech-span"` becomes "patch_level".
 
     Args:
         params: the model, on any backend.
@@ -266,13 +266,13 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
 
     target = write_folder(folder, write)
     if differences:
-        text = f"transformers does some things otherwise with {folder}: {'; '.join(differences)}."
+        text = f"transformers behaves differently with {folder}: {'; '.join(differences)}."
         warnings.warn(text, stacklevel=2)
     return target
 
 
 def describe(params: Params) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """Return the content of both settings files, and what transformers will do otherwise with them.
+    """Return the content of both settings files, and what transformers does differently with them.
 
     The latter is found by reading the settings of transformers back and comparing them with ours.
     """
@@ -298,8 +298,10 @@ def describe(params: Params) -> tuple[dict[str, Any], dict[str, Any], list[str]]
 def _name_arrays(params: Params, config: Config) -> dict[str, np.ndarray]:
     """Return the arrays under the names of their class, in float32, if they are as `config` says."""
     parts = [part for part in ("decoder", "matching", "classifier") if getattr(params, part) is not None]
-    shapes = {name: array.shape for name, array in flatten(outline(config, parts)).items()}
+    like = outline(config, parts)
+    shapes = {name: array.shape for name, array in flatten(like).items()}
     check_arrays(flatten(params), shapes, "No class of transformers has this model")
+    check_known(flatten(params), like, "The model")
     prefix = "tvlt." if choose_class(params) == "TvltModel" else ""
     named = {name.removeprefix(prefix): array for name, array in give_arrays(TRANSFORMERS, params).items()}
     return {name: np.ascontiguousarray(to_float32(array, name)) for name, array in named.items()}

@@ -87,9 +87,7 @@ def load(path: str | os.PathLike[str]) -> Params:
         raise ValueError(f"{path}: {error}") from None
     like = outline_for(arrays, config, {name.partition(".")[0] for name in arrays}, str(path))
     check_arrays(arrays, list_shapes(like), str(path))
-    unknown = [name for name in arrays if name not in flatten(like)]
-    if unknown:
-        raise ValueError(f"{path} has arrays that its configuration does not: {', '.join(unknown):.500}.")
+    check_known(arrays, like, str(path))
     return unflatten(like, arrays)
 
 
@@ -134,6 +132,13 @@ def check_arrays(arrays: Mapping[str, Array], shapes: Mapping[str, Shape], sourc
                 f"{source}: {name} has the shape {shape}, but its configuration says {expected}."
             )
         check_numbers(arrays[name], f"{source}: {name}")
+
+
+def check_known(arrays: Mapping[str, Array], like: Params, source: str) -> None:
+    """Raise a ValueError if there are arrays that a tree of the same configuration does not have."""
+    unknown = [name for name in arrays if name not in flatten(like)]
+    if unknown:
+        raise ValueError(f"{source} has arrays that its configuration does not: {', '.join(unknown):.500}.")
 
 
 def check_numbers(array: Array, name: str) -> None:

@@ -212,7 +212,6 @@ def test_every_dense_tensor_is_read_and_written(tmp_path):
 
 OTHER = {
     "sparse": (lambda: {"b": A.to_sparse()}, "b: expected a dense tensor"),
-    "compressed": (lambda: {"b": A.to_sparse_csr()}, "b: expected a dense tensor"),
     "quantised": (lambda: {"b": torch.quantize_per_tensor(A, 0.1, 0, torch.qint8)}, "b: expected a dense"),
     "meta": (lambda: {"b": torch.empty(2, 3, device="meta")}, "b: expected a dense tensor"),
     "a huge view": (lambda: {"b": torch.ones(1).expand(10**4, 10**4)}, r"fewer numbers .* \(10000, 10000\)"),

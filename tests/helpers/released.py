@@ -56,6 +56,11 @@ def list_norm(name: str, D: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (D,), f"{name}.bias": (D,)}
 
 
+def list_changes(config: Config) -> dict[str, Any]:
+    """Return the settings in which a configuration differs from the default."""
+    return {name: value for name, value in config.to_dict().items() if value != getattr(Config, name)}
+
+
 def list_blocks(name: str, layers: int, D: int, mlp: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of transformer blocks, alike in both programs."""
     block = {
