@@ -32,22 +32,19 @@ def choose_frames_in_time(
     return np.maximum(np.searchsorted(times, middles + SAME_TIME, side="right") - 1, 0)
 
 
-def weigh_linearly(distance: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-    """Linear interpolation: a triangle over the pixels up to one away."""
-    return np.maximum(0, 1 - distance)
+def weigh(distance: Float[np.ndarray, "*any"], interpolation: str) -> Float[np.ndarray, "*any"]:
+    """How much a pixel counts at a distance, in pixels: a triangle, or cubic with a = -0.5 (Keys 1981).
 
-
-def weigh_cubically(distance: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-    """Cubic interpolation with a = -0.5 (Keys 1981): pixels from one to two away count a little below zero.
-
-    >>> weigh_cubically(np.array([0.0, 0.5, 1.0, 1.5, 2.0]))
+    >>> weigh(np.array([0.0, 0.5, 1.0, 1.5, 2.0]), "bicubic")
     array([ 1.    ,  0.5625,  0.    , -0.0625,  0.    ])
     """
+    if interpolation == "bilinear":
+        return np.maximum(0, 1 - distance)
     x = np.minimum(distance, 2)
     return np.where(x < 1, (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2)
 
 
-INTERPOLATIONS = {"bilinear": weigh_linearly, "bicubic": weigh_cubically}
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @lru_cache(maxsize=64)
@@ -68,7 +65,7 @@ def make_resize_weights(
     scale = old / new
     centre = ((new - count) // 2 + np.arange(count)[:, None] + 0.5) * scale
     distance = np.abs(np.arange(old) + 0.5 - centre) / max(scale, 1.0)
-    weights = INTERPOLATIONS[interpolation](distance)
+    weights = weigh(distance, interpolation)
     weights /= weights.sum(axis=1, keepdims=True)
     weights.flags.writeable = False  # the cache hands the same array to everyone
     return weights
@@ -76,17 +73,14 @@ def make_resize_weights(
 
 def check_pixels(frames: np.ndarray, name: str) -> None:
     """Raise a ValueError unless these are frames of RGB pixels in uint8, at least one of one pixel."""
-    shape = getattr(frames, "shape", None)
-    if not isinstance(frames, np.ndarray) or len(shape) != 4 or shape[-1] != 3:
-        what = type(frames).__name__ if shape is None else tuple(shape)
-        raise ValueError(f"Expected {name} as a NumPy array of shape (T, H, W, 3), got {what}.")
-    if frames.dtype != np.uint8:
-        raise ValueError(
-            f"Expected {name} with pixels of uint8, from 0 to 255, got {frames.dtype}: "
-            "bring floating-point ones to [0, 255], round and convert them."
-        )
-    if frames.size == 0:
-        raise ValueError(f"Expected {name} to be at least one frame of one pixel, got {shape}.")
+    if (
+        getattr(frames, "ndim", 0) != 4
+        or frames.shape[-1] != 3
+        or 0 in frames.shape
+        or frames.dtype != np.uint8
+    ):
+        found = getattr(frames, "dtype", type(frames).__name__), getattr(frames, "shape", "")
+        raise ValueError(f"Expected {name} as a NumPy array of uint8, (T, H, W, 3), not empty, got {found}.")
 
 
 def resize(
@@ -106,13 +100,9 @@ def resize(
         interpolation: "bilinear" or "bicubic".
         crop: height and width of the part in the middle that is wanted; all if None.
     """
-    if frames.ndim != 4 or 0 in frames.shape:
-        raise ValueError(f"Expected frames of shape (T, H, W, C) with no axis empty, got {frames.shape}.")
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}.")
     h, w = crop or size
-    if not 1 <= h <= size[0] or not 1 <= w <= size[1]:
-        raise ValueError(f"Expected a crop of one pixel or more, at most {size}, got ({h}, {w}).")
     xp = namespace(frames)
     T, H, W, C = frames.shape
     mix_rows = make_resize_weights(H, size[0], h, interpolation)
@@ -133,18 +123,6 @@ def resize(
 def scale_pixels(frames: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """Bring pixels from [0, 255] to [-1, 1]."""
     return (frames / 255.0 - 0.5) / 0.5
-
-
-def find_covering_edge(H: int, W: int, height: int, width: int) -> int:
-    """The shortest edge to which frames of (H, W) must be resized to cover (height, width).
-
-    For a square it is its side, as in the published processor.
-
-    >>> find_covering_edge(480, 640, 120, 160), find_covering_edge(480, 640, 120, 200)
-    (120, 150)
-    """
-    short = min(H, W)
-    return max(-(-height * short // H), -(-width * short // W))  # -(-a // b) rounds up
 
 
 def find_centre_part(H: int, W: int, height: int, width: int) -> tuple[slice, slice]:
@@ -201,6 +179,8 @@ def transform_frames(
         return scale_pixels(resize(frames[:, rows, columns, :], (height, width), interpolation))
     if crop != "after-resizing":
         raise ValueError(f"crop must be one of after-resizing, before-resizing, not {crop!r}.")
-    edge, short = find_covering_edge(H, W, height, width), min(H, W)
+    # The shorter edge is made as long as it must be for the whole to cover the result; -(-a // b) rounds up.
+    short = min(H, W)
+    edge = max(-(-height * short // H), -(-width * short // W))
     size = edge * H // short, edge * W // short
     return scale_pixels(resize(frames, size, interpolation, (height, width)))

@@ -152,9 +152,7 @@ def reconstruct_waveform(
     """
     xp, shape = namespace(log_mel), tuple(log_mel.shape)
     if len(shape) < 2 or 0 in shape:
-        raise ValueError(
-            f"Expected a log-mel spectrogram of shape (..., S, F) that is not empty, got {shape}."
-        )
+        raise ValueError(f"Expected a log-mel spectrogram (..., S, F) that is not empty, got {shape}.")
     if not xp.max(xp.abs(log_mel)) < np.inf:
         raise ValueError("Expected finite numbers, but the log-mel spectrogram holds NaN or infinity.")
     filters = make_mel_filters(sample_rate, shape[-1], window_length)

@@ -5,13 +5,14 @@ filled with silence. What is damaged or missing is left out and reported in one 
 and sizes that a header claims decide nothing.
 """
 
-import contextlib
 import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,9 @@ from minitvlt.signals.waveforms import check_channel, check_rates, find_samples,
 # Formats that hold media and nothing else: playlists and image sequences would make FFmpeg open other files.
 FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,"
-    "tta,ape,h264,hevc,m4v,obu,ivf,mjpeg,dv,mxf,nut,rm,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,"
-    "tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,ppm_pipe,pgm_pipe,pbm_pipe,pam_pipe"
+    "tta,h264,hevc,m4v,ivf,mjpeg,dv,mxf,nut,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
-READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # O_BINARY on Windows
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf")  # in other formats FFmpeg estimates it
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
 SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
@@ -62,11 +62,19 @@ class Clip:
     damage: str = ""
 
     def __post_init__(self) -> None:
-        if self.frames is not None and self.times is None:
+        name = self.path or "a clip"
+        if self.frames is not None:
+            check_pixels(self.frames, f"the frames of {name}")
             T = len(self.frames)
-            if T > 1 and not self.frame_rate > 0:
+            if self.times is None and T > 1 and not self.frame_rate > 0:
                 raise ValueError(f"Expected a frame rate above 0 for {T} frames, got {self.frame_rate}.")
-            object.__setattr__(self, "times", np.arange(T) / (self.frame_rate or 1.0))
+            times = np.arange(T) / (self.frame_rate or 1.0) if self.times is None else np.asarray(self.times)
+            if times.shape != (T,) or not (np.diff(times, append=inf) > 0).all():
+                raise ValueError(f"Expected a later time for each of {T} frames of {name}, got {times!r:.40}")
+            object.__setattr__(self, "times", times)
+        if self.waveform is not None:
+            check_channel(self.waveform, f"the waveform of {name}")
+            check_rates(self.sample_rate)
 
 
 def read_clip(
@@ -98,29 +106,24 @@ def read_clip(
     """
     file, begin, end = Path(path), float(start), inf if stop is None else float(stop)
     check_request(file, begin, end)
-    lead, is_strict = LEAD, True
+    settings = {"lead": LEAD, "is_strict": True}
     while True:
-        attempt = Attempt(file, begin, end, frame_gap, shrink, is_strict)
         try:
-            clip = attempt.run(lead)
-        except LandedLateError:
-            lead = 20 * lead
-        except DamageError:
-            is_strict = False
-        else:
-            if clip.damage:
-                warnings.warn(f"{file}: {clip.damage}.", stacklevel=2)
-            return clip
+            clip = Attempt(file, begin, end, frame_gap, shrink, **settings).run()
+            break
+        except RetryError as error:
+            settings |= error.args[0]
+    if clip.damage:
+        warnings.warn(f"{file}: {clip.damage}.", stacklevel=2)
+    return clip
 
 
 def check_request(file: Path, start: float, stop: float) -> None:
     """Raise a ValueError unless [start, stop) is a span and there is a file to read it from."""
     if not 0 <= start < min(stop, inf):
         raise ValueError(f"{file}: expected seconds with 0 <= start < stop, got {start} and {stop}.")
-    if not file.is_file():
-        raise ValueError(f"{file}: there is no such file. Folders are read by FolderWorld.")
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file} is empty (0 bytes): copy or download it again.")
+    if not file.is_file() or file.stat().st_size == 0:
+        raise ValueError(f"{file}: there is no such file, or it is empty (0 bytes). Folders: FolderWorld.")
 
 
 def import_av() -> Any:
@@ -132,21 +135,18 @@ def import_av() -> Any:
     return av
 
 
-@contextlib.contextmanager
+@contextmanager
 def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
     """Open a media file: the container, its first video and first audio stream, and when the first begins.
 
     Raises:
         ValueError: no media file, or no stream of frames or audio.
     """
-    av, options = import_av(), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    av = import_av()
     # FFmpeg gets an open file without a name: in a name, % or : would make it open others.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        with (
-            open(handle, "rb") as file,
-            av.open(file, options=options, metadata_errors="replace") as container,
-        ):
+        with open(handle, "rb") as raw, av.open(raw, options=OPTIONS, metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic
             videos = [stream for stream in container.streams.video if cover not in stream.disposition]
             streams = [*videos[:1], *container.streams.audio[:1]]
@@ -155,8 +155,7 @@ def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
             starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
             yield container, streams, min(starts, default=Fraction(0))
     except av.FFmpegError as error:
-        why = f"{error.strerror}: it is damaged or no media file"
-        raise ValueError(f"{path} cannot be decoded ({why}).") from error
+        raise ValueError(f"{path} cannot be decoded: {error.strerror}; damaged or no media file.") from error
 
 
 def inspect_media(path: Path) -> tuple[bool, bool, float]:
@@ -178,12 +177,8 @@ def inspect_media(path: Path) -> tuple[bool, bool, float]:
     return "video" in kinds, "audio" in kinds, last
 
 
-class LandedLateError(Exception):
-    """A seek landed behind the beginning of the span."""
-
-
-class DamageError(Exception):
-    """A strict decoder met damaged data."""
+class RetryError(Exception):
+    """The span must be decoded again, with other settings of the attempt: its first argument."""
 
 
 class Attempt:
@@ -194,10 +189,10 @@ class Attempt:
     """
 
     def __init__(
-        self, file: Path, start: float, stop: float, frame_gap: float, shrink: Any, is_strict: bool
+        self, file: Path, start: float, stop: float, gap: float, shrink: Any, lead: float, is_strict: bool
     ) -> None:
-        self.file, self.start, self.stop = file, start, stop
-        self.frame_gap, self.shrink, self.is_strict = frame_gap, shrink, is_strict
+        self.file, self.start, self.stop, self.lead = file, start, stop, lead
+        self.frame_gap, self.shrink, self.is_strict = gap, shrink, is_strict
         self.pictures: list[tuple[float, np.ndarray]] = []  # time, pixels
         self.audio: list[np.ndarray] = []  # pieces that follow each other without a gap
         self.samples = self.silence = self.sample_rate = 0  # samples in all, and those of silence in gaps
@@ -205,24 +200,23 @@ class Attempt:
         self.ends: dict[int, float] = {}  # of the last frame of each stream: when the next is expected
         self.faults: Counter[str] = Counter()
 
-    def run(self, lead: float) -> Clip:
+    def run(self) -> Clip:
         """Decode from the last key frame `lead` seconds before the span, to its end.
 
         Raises:
-            LandedLateError: a stream was first met after the beginning of the span: try a longer lead.
-            DamageError: the attempt is strict, and there is damage.
+            RetryError: a stream was first met after the beginning of the span, and a longer lead is needed;
+                or the attempt is strict, and there is damage.
             ValueError: no media file, or nothing can be decoded in the span.
         """
         with open_media(self.file) as (container, streams, self.origin):
-            self.format, self.has_sought = container.format.name.split(",")[0], self.start > lead
+            self.format, self.has_sought = container.format.name.split(",")[0], self.start > self.lead
             if self.has_sought:
-                target = (self.origin + Fraction(self.start - lead)) / streams[0].time_base
-                with contextlib.suppress(import_av().FFmpegError):  # then frames have no times
+                target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
+                with suppress(import_av().FFmpegError):  # then frames have no times
                     container.seek(int(target), stream=streams[0])
             for stream in streams:
-                is_strict = (
-                    self.is_strict and stream.codec_context.name != "tiff"
-                )  # which stops at unknown tags
+                # The TIFF decoder would stop at unknown tags, which are no damage.
+                is_strict = self.is_strict and stream.codec_context.name != "tiff"
                 options = {"err_detect": "explode"} if is_strict else {}
                 stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | options
             self.reformatter = import_av().video.reformatter.VideoReformatter()
@@ -245,7 +239,7 @@ class Attempt:
         except import_av().FFmpegError as error:
             self.faults[f"the rest cannot be read ({error.strerror})"] += 1
         if self.has_sought and len(self.ends) < len(streams):
-            raise LandedLateError
+            raise RetryError({"lead": 20 * self.lead})
         length = (container.duration or 0) / import_av().time_base if self.format in LENGTH_IS_STORED else 0
         if self.last < min(length, self.stop) - 0.5:
             self.faults[f"it ends at {self.last:.3f} s, but its header states {length:.3f} s"] += 1
@@ -259,7 +253,7 @@ class Attempt:
             return packet.decode()
         except import_av().FFmpegError:
             if is_within and self.is_strict:
-                raise DamageError from None
+                raise RetryError({"is_strict": False}) from None
             self.faults["a packet cannot be decoded"] += is_within
             return []
 
@@ -271,7 +265,7 @@ class Attempt:
             ticks = None  # AVI stamps frames in the order in which they are decoded, not shown
         time = self.ends.get(index, 0.0) if ticks is None else float(ticks * frame.time_base - self.origin)
         if self.has_sought and index not in self.ends and (ticks is None or time > self.start):
-            raise LandedLateError
+            raise RetryError({"lead": 20 * self.lead})
         step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
         self.ends[index] = time + float(step)
         self.last = max(self.last, self.ends[index])
@@ -279,10 +273,8 @@ class Attempt:
 
     def add_picture(self, time: float, frame: Any) -> None:
         """Take a frame of the span: upright RGB pixels of the size of the first one."""
-        is_near = (
-            self.frame_gap and self.pictures and time < self.pictures[-1][0] + self.frame_gap - SAME_TIME
-        )
-        if time <= self.start - SAME_TIME or is_near:
+        last = self.pictures[-1][0] if self.pictures and self.frame_gap else -inf
+        if time <= max(self.start, last + self.frame_gap) - SAME_TIME:
             return
         if not self.pictures:
             self.orientation, self.size = find_orientation(self.file, frame), (frame.width, frame.height)
@@ -319,9 +311,7 @@ class Attempt:
         has_audio, times = part.start < part.stop, np.array([time for time, _ in self.pictures]) - self.start
         if not self.pictures and not has_audio:
             span = f"from {self.start} s to {'the end' if self.stop == inf else f'{self.stop} s'}"
-            raise ValueError(
-                f"{self.file} holds nothing {span}: what can be decoded ends at {self.last:.3f} s."
-            )
+            raise ValueError(f"{self.file} holds nothing {span}: what is decoded ends at {self.last:.3f} s.")
         if np.any(np.diff(times) <= 0):
             self.faults["a frame has no time of its own"] += len(times) - len(set(times))
             steps = 0.001 * np.arange(len(times))
@@ -343,8 +333,7 @@ class Attempt:
         self.faults[f"gaps in the audio are filled with {silence:.3f} s of silence"] += silence > 0
         if not self.is_strict and not any(self.faults.values()):
             self.faults["damaged data are concealed by the decoder"] = 1
-        counts = [(what, count) for what, count in self.faults.items() if count]
-        return "; ".join(what if count == 1 else f"{what} ({count} times)" for what, count in counts)
+        return "; ".join(what + f" ({n} times)" * (n > 1) for what, n in self.faults.items() if n)
 
 
 def is_wav_cut_off(path: Path) -> bool:
@@ -367,11 +356,7 @@ def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
     except ValueError:  # PyAV does not know EXIF data
         from PIL import Image  # matplotlib depends on it
 
-        with (
-            warnings.catch_warnings(action="ignore"),
-            contextlib.suppress(OSError),
-            Image.open(path) as image,
-        ):
+        with warnings.catch_warnings(action="ignore"), suppress(OSError), Image.open(path) as image:
             number = image.getexif().get(0x0112, 1)
             return number > 4, -1 if number in (3, 4, 7, 8) else 1, -1 if number in (2, 3, 6, 7) else 1
         matrix = None
@@ -403,25 +388,13 @@ def write_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
 
 def check_writable(target: Path, clip: Clip) -> None:
     """Raise a ValueError that says why a clip cannot be written, before anything is."""
-    if target.suffix.lower() != ".mp4":
-        raise ValueError(f"{target}: clips are written as mp4; give a name that ends in .mp4.")
-    if clip.frames is None and clip.waveform is None:
-        raise ValueError(f"{target}: the clip holds neither frames nor audio, so there is nothing to write.")
-    if clip.frames is not None:
-        check_pixels(clip.frames, f"the frames for {target}")
-        T, ticks = len(clip.frames), np.rint(np.asarray(clip.times) * TICKS)
-        if ticks.shape != (T,) or not (ticks[0] >= 0 and (np.diff(ticks, append=LAST_TICK) >= 1).all()):
-            raise ValueError(
-                f"{target}: expected a time for each of the {T} frames, from 0 to {LAST_TICK // TICKS} s "
-                f"and growing by 1/{TICKS} s at least."
-            )
-    if clip.waveform is not None:
-        check_channel(clip.waveform, f"the waveform for {target}")
-        check_rates(clip.sample_rate)
-        if clip.sample_rate not in AAC_RATES:
-            raise ValueError(f"{target}: AAC has no {clip.sample_rate} Hz; resample to one of {AAC_RATES}.")
-        if not 0 <= clip.sound_start * TICKS <= LAST_TICK:
-            raise ValueError(f"{target}: sound_start must be seconds from 0, not {clip.sound_start}.")
+    if target.suffix.lower() != ".mp4" or (clip.frames is None and clip.waveform is None):
+        raise ValueError(f"{target}: expected a name that ends in .mp4, and a clip with frames or audio.")
+    times = [] if clip.frames is None else np.rint(clip.times * TICKS)
+    if np.any(np.diff([-1, *times, LAST_TICK + 1]) < 1) or not 0 <= clip.sound_start * TICKS <= LAST_TICK:
+        raise ValueError(f"{target}: times must be seconds from 0 to 20,000 that grow by 1/{TICKS} at least.")
+    if clip.waveform is not None and clip.sample_rate not in AAC_RATES:
+        raise ValueError(f"{target}: AAC has no {clip.sample_rate} Hz; resample to one of {AAC_RATES}.")
 
 
 def encode_clip(path: Path, clip: Clip) -> None:
@@ -432,12 +405,14 @@ def encode_clip(path: Path, clip: Clip) -> None:
         if clip.frames is not None:
             tracks.append((add_video_stream(container, clip), make_video_frames(clip)))
         if clip.waveform is not None:
-            stream = container.add_stream("aac", int(clip.sample_rate), layout="mono")
-            tracks.append((stream, [make_audio_frame(clip)]))
+            rate, samples = int(clip.sample_rate), np.clip(clip.waveform, -1, 1).astype(np.float32)
+            whole = import_av().AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+            whole.sample_rate, whole.time_base = rate, Fraction(1, rate)
+            whole.pts = round(clip.sound_start * rate)
+            tracks.append((container.add_stream("aac", rate, layout="mono"), [whole]))
         for stream, frames in tracks:
-            for frame in frames:
+            for frame in chain(frames, [None]):
                 container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
 
 
 def add_video_stream(container: Any, clip: Clip) -> Any:
@@ -458,12 +433,3 @@ def make_video_frames(clip: Clip) -> Iterator[Any]:
         frame = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         frame.pts, frame.time_base = round(time * TICKS), Fraction(1, TICKS)
         yield frame
-
-
-def make_audio_frame(clip: Clip) -> Any:
-    """Give the whole waveform of a clip to the coder, with its time."""
-    samples = np.clip(clip.waveform, -1, 1).astype(np.float32)[None]
-    frame = import_av().AudioFrame.from_ndarray(samples, format="flt", layout="mono")
-    frame.sample_rate, frame.time_base = clip.sample_rate, Fraction(1, int(clip.sample_rate))
-    frame.pts = round(clip.sound_start * clip.sample_rate)
-    return frame

@@ -70,7 +70,8 @@ def prepare(
     """
     clips = make_list(clips, Clip, "clips as read_clip gives them")
     for i, clip in enumerate(clips):
-        check_clip(clip, f"clip {i}")
+        if clip.frames is None and clip.waveform is None:
+            raise ValueError(f"Expected frames, audio or both, but clip {i} holds neither: leave it out.")
     video, video_mask = stack_frames([choose_in_clip(clip, config) for clip in clips], config)
     waveforms, rates = [clip.waveform for clip in clips], [clip.sample_rate for clip in clips]
     audio, audio_mask = stack_spectrograms(waveforms, rates, config)
@@ -91,10 +92,8 @@ def pair_up(clips: Sequence[Clip], mixed: Clip | Sequence[Clip | None]) -> list[
         raise ValueError(f"Expected an entry of mixed for each of {len(clips)} clips, got {len(others)}.")
     shown = [own if other is None else other for own, other in zip(clips, others, strict=True)]
     for i, (own, other) in enumerate(zip(clips, shown, strict=True)):
-        check_clip(other, f"mixed clip {i}")
         if own.waveform is None or other.frames is None:
-            missing = "audio" if own.waveform is None else "frames"
-            raise ValueError(f"Matching needs audio and frames, but pair {i} has no {missing}: leave it out.")
+            raise ValueError(f"Matching needs audio in clip {i} and frames in its mixed clip: leave it out.")
     return shown
 
 
@@ -134,8 +133,6 @@ def prepare_audio(
     if len(rates) != len(waveforms):
         raise ValueError(f"Expected a sample rate for each of {len(waveforms)} waveforms, got {len(rates)}.")
     check_rates(*rates)
-    if config.num_audio_channels != 1:
-        raise ValueError(f"Audio has one channel here, but the config says {config.num_audio_channels}.")
     for i, waveform in enumerate(waveforms):
         check_channel(waveform, f"waveform {i}")
     return stack_spectrograms(waveforms, rates, config)
@@ -152,7 +149,10 @@ def stack_spectrograms(
     if not heard:
         return None, None
     F, (p, q) = config.frequency_length, config.audio_patch_size
-    resampled = [bring_to_model(waveforms[i], rates[i], config) for i in heard]
+    single = [waveforms[i].astype(np.float32, copy=False) for i in heard]
+    resampled = [resample(w, rates[i], config.sample_rate) for w, i in zip(single, heard, strict=True)]
+    if config.remove_waveform_mean:
+        resampled = [w - w.mean(dtype=np.float64).astype(np.float32) for w in resampled]
     spectrograms = [np.zeros((0, F), np.float32)] * len(waveforms)
     settings = config.window_length, config.hop_length, config.stft_padding, config.drop_last_step
     for members in group_alike(resampled):
@@ -165,16 +165,6 @@ def stack_spectrograms(
     for target, spectrogram in zip(audio, spectrograms, strict=True):
         target[0, : len(spectrogram)] = spectrogram
     return audio, mask_tokens(rows, F // q)
-
-
-def bring_to_model(
-    waveform: Float[np.ndarray, " samples"], rate: int, config: Config
-) -> Float[np.ndarray, " _"]:
-    """Bring a waveform to the precision and the sample rate of the model, and to mean 0 if that is wanted."""
-    resampled = resample(waveform.astype(np.float32, copy=False), rate, config.sample_rate)
-    if not config.remove_waveform_mean:
-        return resampled
-    return resampled - resampled.mean(dtype=np.float64).astype(np.float32)
 
 
 def prepare_video(
@@ -195,8 +185,6 @@ def prepare_video(
         ValueError: no clip, one without frames, or frames that are not RGB in uint8.
     """
     clips = make_list(clips, np.ndarray, "clips of shape (T, H, W, 3) as NumPy arrays")
-    if config.num_image_channels != 3:
-        raise ValueError(f"Frames have three channels here, but the config says {config.num_image_channels}.")
     clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
     for i, clip in enumerate(clips):
         check_pixels(clip, f"clip {i}")
@@ -226,13 +214,10 @@ def stack_frames(clips: Sequence[UInt8[np.ndarray, "_ _ _ 3"] | None], config: C
 
 def make_list(given: Any, kind: type | tuple[type, ...], what: str) -> list[Any]:
     """Make a list of one thing or of several; a ValueError unless there is one and all are of this kind."""
-    items = [given] if isinstance(given, kind) else given
-    if not isinstance(items, list | tuple) or not items:
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    if not items or not all(isinstance(item, kind) for item in items):
         raise ValueError(f"Expected {what}, one or a list of at least one, got {given!r:.60}.")
-    for i, item in enumerate(items):
-        if not isinstance(item, kind):
-            raise ValueError(f"Expected {what}, but number {i} of the list is of {type(item).__name__}.")
-    return list(items)
+    return items
 
 
 def group_alike(arrays: Sequence[Shaped[np.ndarray, "..."]]) -> list[list[int]]:
@@ -256,17 +241,3 @@ def mask_tokens(lengths: Sequence[int], tokens: int) -> Bool[np.ndarray, "B N"]:
     """
     is_real = np.arange(max(lengths)) < np.asarray(lengths)[:, None]
     return np.repeat(is_real, tokens, axis=1)
-
-
-def check_clip(clip: Clip, name: str) -> None:
-    """Raise a ValueError that says what is wrong with a clip."""
-    if clip.frames is None and clip.waveform is None:
-        raise ValueError(f"Expected frames, audio or both, but {name} holds neither: leave it out.")
-    if clip.frames is not None:
-        check_pixels(clip.frames, f"the frames of {name}")
-        times = np.asarray(clip.times)
-        if times.shape != (len(clip.frames),) or not (np.diff(times) > 0).all():
-            raise ValueError(f"Expected a later time for each frame of {name} than for the one before.")
-    if clip.waveform is not None:
-        check_channel(clip.waveform, f"the waveform of {name}")
-        check_rates(clip.sample_rate)

@@ -12,11 +12,6 @@ from minitvlt.files import write_atomically
 
 HIGHEST_RATE = 1_000_000  # Hz: the filter of `resample` is as long as 20 periods of the higher rate
 LARGEST_SAMPLE = 1e12  # its power still fits into float32, for any window
-INTEGER_SAMPLES = {  # how to convert samples of these dtypes to floating-point ones in [-1, 1)
-    "int16": "divide by 32768",
-    "int32": "divide by 2147483648",
-    "uint8": "subtract 128 and divide by 128",
-}
 
 
 def check_waveform(waveform: Array, name: str = "the waveform") -> None:
@@ -25,9 +20,10 @@ def check_waveform(waveform: Array, name: str = "the waveform") -> None:
     if len(shape) < 1 or 0 in shape:
         raise ValueError(f"Expected {name} of shape (..., samples), at least one sample long, got {shape}.")
     if not str(waveform.dtype).endswith(("float32", "float64")):
-        hint = INTEGER_SAMPLES.get(str(waveform.dtype).split(".")[-1])
-        what_to_do = f"convert it to float32 and {hint}" if hint else "convert it to float32"
-        raise ValueError(f"Expected {name} as float32 or float64, got {waveform.dtype}: {what_to_do}.")
+        raise ValueError(
+            f"Expected {name} as float32 or float64, got {waveform.dtype}: convert it to float32 and divide "
+            "integers by half of their range (int16 by 32768; of uint8 subtract 128 before)."
+        )
     largest = xp.max(xp.abs(waveform))
     if not largest < np.inf:
         raise ValueError(f"Expected finite samples, but {name} holds NaN or infinity: replace them.")
@@ -40,13 +36,9 @@ def check_waveform(waveform: Array, name: str = "the waveform") -> None:
 
 def check_channel(waveform: np.ndarray, name: str = "the waveform") -> None:
     """Raise a ValueError unless this is one channel of finite floating-point samples."""
-    if not isinstance(waveform, np.ndarray):
-        raise ValueError(f"Expected {name} as a NumPy array, got {type(waveform).__name__}.")
-    if waveform.ndim != 1:
-        raise ValueError(
-            f"Expected {name} of shape (samples,), got {waveform.shape}: "
-            "mix its channels down to one, for instance by their mean."
-        )
+    if not isinstance(waveform, np.ndarray) or waveform.ndim != 1:
+        found = getattr(waveform, "shape", waveform)
+        raise ValueError(f"Expected {name} as a NumPy array (samples,), got {found!r:.60}: mix its channels.")
     check_waveform(waveform, name)
 
 

@@ -16,28 +16,14 @@ from jaxtyping import Float, Int, Shaped
 
 from minitvlt.config import Config
 from minitvlt.signals.frames import choose_frames_in_time, find_picture, transform_frames
-from minitvlt.signals.media import Clip, check_request, import_av, inspect_media, read_clip
+from minitvlt.signals.media import Clip, import_av, inspect_media, read_clip
 from minitvlt.signals.prepare import Examples, prepare
 from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.labels import ROWS, MediaClip, read_labels
 
 AUDIO = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-VIDEOS = (
-    ".avi",
-    ".flv",
-    ".gif",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".ogv",
-    ".ts",
-    ".webm",
-    ".wmv",
-)
+VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 STRETCH_SECONDS = 60.0  # long files are decoded, and forgotten, by stretches of at least this length
 FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter of a step is the largest error
 
@@ -94,7 +80,13 @@ class FolderWorld:
             table = read_labels(source, task)
             (self.clips, self.labels), self.names = table.select(split == "test"), table.names
         else:
-            self.clips = self._search(Path(source))
+            self.clips = []
+            for path in find_media_files(Path(source)):
+                try:
+                    self.clips += cut_into_stretches(path, config)
+                except ValueError as error:
+                    self._skip(str(path), error)
+            self.clips = self.clips or self._give_up()
         check_clips(self.clips, self.labels)
         self._fingerprints = {path: take_fingerprint(path) for clip in self.clips for path in clip.files}
 
@@ -107,11 +99,10 @@ class FolderWorld:
         if count < 1:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
         n = len(self.clips)
-        places = rng.random(count) * n
-        numbers = []
+        places, numbers = rng.random(count) * n, []
         for k in places.astype(int):  # the next clip replaces one that cannot be used, on every draw
             numbers += [next((i for i in (*range(k, n), *range(k)) if self._find(i)), None)]
-        return self._give_up() if None in numbers else self._prepare(np.array(numbers), places % 1)
+        return self._give_up() if None in numbers else self._prepare(numbers, places % 1)
 
     def read(self, batch_size: int) -> Iterator[tuple[Int[np.ndarray, " B"], Examples]]:
         """Give all clips that can be used, in their order, by batches, with their numbers.
@@ -122,20 +113,10 @@ class FolderWorld:
         for number in range(len(self.clips)):
             usable += [number] if self._find(number) else []
             if usable and (len(usable) == batch_size or number == len(self.clips) - 1):
-                yield np.array(usable), self._prepare(np.array(usable), np.full(len(usable), 0.5))
+                yield np.array(usable), self._prepare(usable, np.full(len(usable), 0.5))
                 usable = []
 
-    def _search(self, folder: Path) -> list[MediaClip]:
-        """Cut all files of a folder that have frames and audio into stretches."""
-        clips = []
-        for path in find_media_files(folder):
-            try:
-                clips += cut_into_stretches(path, self.config)
-            except ValueError as error:
-                self._skip(str(path), error)
-        return clips or self._give_up()
-
-    def _prepare(self, numbers: Int[np.ndarray, " B"], places: Float[np.ndarray, " B"]) -> Examples:
+    def _prepare(self, numbers: list[int], places: Float[np.ndarray, " B"]) -> Examples:
         spans = [self._cut(int(i), float(place)) for i, place in zip(numbers, places, strict=True)]
         examples = prepare(spans, self.config.replace(frame_crop="after-resizing"))  # they have been cropped
         labels = None if self.labels is None else {"label": self.labels[numbers]}
@@ -160,21 +141,21 @@ class FolderWorld:
     def _find(self, number: int) -> Clip | None:
         """Decode or remember a clip; None if it cannot be used."""
         clip = self.clips[number]
+        name = clip.name or str(clip.files[0])
         if number in self._decoded:
             self._decoded.move_to_end(number)
-        if number in self._decoded or clip.name in self.skipped:
-            return self._decoded.get(number)
-        for path in clip.files:
-            if take_fingerprint(path) != self._fingerprints[path]:
-                raise ValueError(f"{path} has been changed or removed while it was in use: start again.")
-        try:
-            self._decoded[number] = decoded = decode(clip, self.config)
-        except ValueError as error:
-            return self._skip(clip.name, error)
-        self.damaged |= {clip.name: decoded.damage} if decoded.damage else {}
-        while len(self._decoded) > 1 and sum(map(measure, self._decoded.values())) > self.memory:
-            self._decoded.popitem(last=False)
-        return decoded
+        elif name not in self.skipped:
+            for path in clip.files:
+                if take_fingerprint(path) != self._fingerprints[path]:
+                    raise ValueError(f"{path} has been changed while it was in use: start again.")
+            try:
+                self._decoded[number] = decoded = decode(clip, self.config)
+                self.damaged |= {name: decoded.damage} if decoded.damage else {}
+            except ValueError as error:
+                self._skip(name, error)
+            while len(self._decoded) > 1 and sum(map(measure, self._decoded.values())) > self.memory:
+                self._decoded.popitem(last=False)
+        return self._decoded.get(number)
 
     def _skip(self, name: str, error: ValueError) -> None:
         self.skipped[name] = str(error).removeprefix(name).lstrip(": ")
@@ -186,15 +167,12 @@ class FolderWorld:
 
 
 def check_clips(clips: Sequence[MediaClip], labels: Shaped[np.ndarray, "clips *labels"] | None) -> None:
-    """Raise a ValueError unless all clips are of one kind, their files are there, and so are their labels."""
+    """Raise a ValueError unless all clips are of one kind, and there is a label for each."""
     if not clips or (labels is not None and len(labels) != len(clips)):
         raise ValueError(f"Expected clips and a label for each, got {len(clips)} clips and {labels!r:.60}.")
     for clip in clips:
         if not clip.files or clip.modalities != clips[0].modalities:
             raise ValueError(f"{clip} and {clips[0]}: expected frames in all clips or in none; so for audio.")
-        for path in clip.files:
-            if not path.is_file():
-                raise ValueError(f"{clip.name}: there is no file {path}.")
 
 
 def measure(clip: Clip) -> int:
@@ -220,7 +198,6 @@ def find_media_files(folder: Path) -> list[Path]:
 
 def cut_into_stretches(path: Path, config: Config) -> list[MediaClip]:
     """Cut a file with frames and audio into stretches of a minute, or of some spans if they are longer."""
-    check_request(path, 0.0, inf)
     has_video, has_audio, seconds = inspect_media(path)
     if not (has_video and has_audio):
         raise ValueError(f"{path} has no {'audio' if has_video else 'frames'}, and matching needs both.")
@@ -230,9 +207,11 @@ def cut_into_stretches(path: Path, config: Config) -> list[MediaClip]:
     return [replace(clip, name=f"{path} from {clip.start:g} s") for clip in clips] if clips[1:] else clips
 
 
-def take_fingerprint(path: Path) -> tuple[int, int] | None:
+def take_fingerprint(path: Path) -> tuple[int, int]:
     """What tells cheaply whether a file is still the same: its size and the time of its last change."""
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}, or no longer.")
+    return path.stat().st_size, path.stat().st_mtime_ns
 
 
 def decode(clip: MediaClip, config: Config) -> Clip:
@@ -248,7 +227,7 @@ def decode(clip: MediaClip, config: Config) -> Clip:
     found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
     for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
         if is_wanted and not is_found:
-            raise ValueError(f"{clip.name}: there is no {what} in this part of it.")
+            raise ValueError(f"there is no {what} in this part of {clip.files[-1]}.")
     if clip.file is not None:
         start, stop = find_common_span(seen)
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))

@@ -17,7 +17,6 @@ import io
 import json
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +41,7 @@ class MediaClip:
     audio: Path | None = None
     start: float = 0.0
     stop: float | None = None
-    name: str = ""  # in messages; that of the first file, if none is given
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or " ".join(map(str, self.files[:1])))
+    name: str = ""  # in messages
 
     @property
     def modalities(self) -> tuple[bool, bool]:
@@ -95,7 +91,7 @@ class Row:
 
 
 def read_labels(path: str | os.PathLike[str], task: str, seed: int = 0) -> LabelTable:
-    """Read a label file for a task. Clips that are there twice are warned about.
+    """Read a label file for a task.
 
     Args:
         path: ends in .csv, .jsonl or .ndjson.
@@ -115,7 +111,6 @@ def read_labels(path: str | os.PathLike[str], task: str, seed: int = 0) -> Label
     is_test = split_rows(rows, seed)
     if len(np.unique(labels[~is_test])) < 2 if task == "classification" else task == "labels" and not names:
         raise ValueError(f"{path}, column label: expected two classes, or one name, in the rows to train on.")
-    warn_of_repeats(rows, clips, is_test)
     return LabelTable(clips, labels, names, is_test)
 
 
@@ -128,8 +123,6 @@ def read_rows(path: Path) -> list[Row]:
     """
     if path.suffix.lower() not in ROWS:
         raise ValueError(f"{path}: expected a label file that ends in {', '.join(ROWS)}.")
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such label file.")
     rows, line = [], 1
     try:
         for line, values in ROWS[path.suffix.lower()](path.read_bytes().decode("utf-8-sig")):
@@ -137,7 +130,7 @@ def read_rows(path: Path) -> list[Row]:
             if unknown:
                 raise ValueError(f"unknown column {unknown[0]!r}: the columns are {', '.join(COLUMNS)}")
             rows.append(Row(f"{path}, line {line}", path.parent, values))
-    except (ValueError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ValueError(f"{path}, at line {line} or the next: {error}.") from None
     if not rows:
         raise ValueError(f"{path} holds no row: expected one for each clip.")
@@ -160,17 +153,10 @@ def read_json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a JSON object from each line that is not empty, with its number; null counts as absent."""
     for line, part in enumerate(text.split("\n"), start=1):
         if part.strip():
-            values = json.loads(part, object_pairs_hook=make_dictionary)
+            values = json.loads(part)
             if not isinstance(values, dict):
                 raise ValueError(f"expected a JSON object, got {part.strip():.60}")
             yield line, {name: value for name, value in values.items() if value is not None}
-
-
-def make_dictionary(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dictionary of a JSON object; the same name twice is refused."""
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError(f"a name is there twice among {[name for name, _ in pairs]}")
-    return dict(pairs)
 
 
 ROWS = {".csv": read_csv_rows, ".jsonl": read_json_rows, ".ndjson": read_json_rows}
@@ -178,10 +164,10 @@ ROWS = {".csv": read_csv_rows, ".jsonl": read_json_rows, ".ndjson": read_json_ro
 
 def read_clip_of_row(row: Row) -> MediaClip:
     """Read where a row's clip is found; its files must be there."""
-    named = [column for column in ("file", "video", "audio") if column in row.values]
+    named = {column: row.values[column] for column in ("file", "video", "audio") if column in row.values}
     if not named or ("file" in named and len(named) > 1):
         row.fail("file", "a file, or a video and an audio apart, or one of these alone")
-    paths = {column: row.folder / str(row.values[column]) for column in named}
+    paths = {column: row.folder / str(name) for column, name in named.items()}
     for column, path in paths.items():
         if not os.path.isfile(path):  # a name that no file can have is no error here
             row.fail(column, "a file that is there")
@@ -195,28 +181,15 @@ def read_clip_of_row(row: Row) -> MediaClip:
 def split_rows(rows: Sequence[Row], seed: int) -> Bool[np.ndarray, " rows"]:
     """Tell which rows are held out: those that say so, or a fifth of them, drawn by the seed."""
     splits = [row.values.get("split") for row in rows]
+    for row in rows if any(splits) else ():
+        if row.values.get("split") not in ("train", "test"):
+            row.fail("split", "train or test in all rows")
     order = np.random.default_rng(seed).permutation(len(rows))
     is_test = np.isin(np.arange(len(rows)), order[: max(1, len(rows) // TEST_SHARE)])
-    if any(splits):
-        for row, split in zip(rows, splits, strict=True):
-            if split not in ("train", "test"):
-                row.fail("split", "train or test in all rows")
-        is_test = np.array([split == "test" for split in splits])
+    is_test = np.array(splits) == "test" if any(splits) else is_test
     if is_test.all() or not is_test.any():
-        missing = "train" if is_test.all() else "test"
-        raise ValueError(f"{rows[0].name}, column split: no row is left to {missing} on.")
+        raise ValueError(f"{rows[0].name}, column split: expected rows to train on, and rows to test on.")
     return is_test
-
-
-def warn_of_repeats(rows: Sequence[Row], clips: Sequence[MediaClip], is_test: np.ndarray) -> None:
-    """Warn of a clip that is among those to train on and those to test, or has two labels."""
-    first: dict[Any, int] = {}
-    for i, clip in enumerate(clips):
-        j = first.setdefault((*map(os.path.realpath, clip.files), clip.start, clip.stop), i)
-        has_other_label = rows[i].values.get("label") != rows[j].values.get("label")
-        if is_test[i] != is_test[j] or has_other_label:
-            what = "has two labels" if has_other_label else "is in train and test"
-            warnings.warn(f"{rows[i].name}: the clip of {rows[j].name} {what}.", stacklevel=3)
 
 
 def parse_number(value: Any) -> float:
@@ -268,9 +241,7 @@ def number_classes(words: list[str]) -> tuple[Int[np.ndarray, " rows"], tuple[st
 def number_lists(lists: list[list[str]]) -> tuple[Bool[np.ndarray, "rows k"], tuple[str, ...]]:
     """Tell which labels hold, by their names, or by one 0 or 1 for each."""
     names = sort_names({item for items in lists for item in items})
-    if set(names) <= {"0", "1"}:
-        if len({len(items) for items in lists}) > 1:
-            raise ValueError("Expected lists of 0 and 1 of one length in the column label.")
+    if set(names) <= {"0", "1"} and len({len(items) for items in lists}) == 1:
         return np.array(lists) == "1", tuple(f"label {i + 1}" for i in range(len(lists[0])))
     return np.array([[name in items for name in names] for items in lists]), names
 

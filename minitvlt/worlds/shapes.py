@@ -14,6 +14,7 @@ model.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,155 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from minitvlt.config import Config
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
-from minitvlt.worlds.shapes_audio import add_clicks, sing
-from minitvlt.worlds.shapes_video import OUTLINES, paint_frames
+
+Numbers = Int[np.ndarray, "*any"]  # of shapes, colours or motions
+Range = tuple[float, float]
+
+# ---- Frames. An outline is a signed distance, above 0 outside: edges are as sharp as pixels allow, and
+# nothing flickers when a shape moves by a part of a pixel.
+
+Floats = Float[np.ndarray, "..."]  # of shapes that broadcast
+
+BACKGROUND = 96  # the grey behind the shapes, of 255
+
+
+def measure_circle(x: Floats, y: Floats, radius: Floats) -> Floats:
+    """Signed distance of points (x right, y up, from the centre) to a circle."""
+    return np.sqrt(x * x + y * y) - radius
+
+
+def measure_square(x: Floats, y: Floats, radius: Floats) -> Floats:
+    """A square about as large as the circle; corners count as if its sides went on straight."""
+    return np.maximum(np.abs(x), np.abs(y)) - np.float32(0.85) * radius
+
+
+def measure_triangle(x: Floats, y: Floats, radius: Floats) -> Floats:
+    """An equilateral triangle that points up."""
+    slope = np.float32(0.75**0.5)
+    return np.maximum(slope * np.abs(x) + np.float32(0.5) * y, -y) - np.float32(0.6) * radius
+
+
+def measure_cross(x: Floats, y: Floats, radius: Floats) -> Floats:
+    """An upright cross of two bars, each three times as long as wide."""
+    x, y = np.abs(x), np.abs(y)
+    return np.maximum(np.maximum(x, y) - radius, np.minimum(x, y) - np.float32(0.35) * radius)
+
+
+OUTLINES = {
+    "circle": measure_circle,
+    "square": measure_square,
+    "triangle": measure_triangle,
+    "cross": measure_cross,
+}
+
+
+def paint_frames(
+    shape: Int[np.ndarray, " n"],
+    centre: Float[np.ndarray, "n k T 2"],
+    radius: Float[np.ndarray, "n k"],
+    colour: Float[np.ndarray, "n 3"],
+    height: int,
+    width: int,
+) -> UInt8[np.ndarray, "n T {height} {width} 3"]:
+    """Paint k copies of a shape on the frames of each clip.
+
+    Args:
+        shape: which of `OUTLINES`.
+        centre: where its centre is, right and up from the lower left corner, in pixels.
+        radius: in pixels; below 0 for a copy that is not there.
+        colour: red, green and blue in [0, 1].
+        height: of the frames, in pixels.
+        width: the same.
+    """
+    n, _, T, _ = centre.shape
+    frames = np.empty((n, T, height, width, 3), np.uint8)
+    columns = np.arange(width, dtype=np.float32) + np.float32(0.5)
+    rows = np.float32(height - 0.5) - np.arange(height, dtype=np.float32)[:, None]  # row 0 is the highest
+    for number, measure in enumerate(OUTLINES.values()):
+        (members,) = np.nonzero(shape == number)
+        x, y = np.moveaxis(centre[members, ..., None, None], 3, 0)
+        distance = measure(columns - x, rows - y, radius[members, :, None, None, None]).min(axis=1)
+        cover = np.clip(np.float32(0.5) - distance, 0, 1)[..., None]  # half a pixel on both sides of the edge
+        paint = 255 * colour[members, None, None, None] - np.float32(BACKGROUND)
+        frames[members] = cover * paint + np.float32(BACKGROUND + 0.5)  # cut off to whole numbers: rounded
+    return frames
+
+
+# ---- Audio. A wavetable synthesiser: one period of each timbre is read again and again, faster for higher
+# tones.
+
+LOWEST_PITCH = 220.0  # Hz, at the floor
+OCTAVES = 2.0  # from the floor to the ceiling
+TREMBLE_RATE = 6.0  # Hz
+LOUDEST_VOICE, CLICK = 0.4, 0.2  # amplitudes
+TABLE_BITS = 12  # a period is kept as 2**12 samples
+
+# Loudness of the harmonics 1, 2, 3 and 4, of sum 1. At the ceiling the highest one is at 3,520 Hz.
+TIMBRES = {
+    "circle": (1.0, 0.0, 0.0, 0.0),
+    "square": (0.6, 0.0, 0.4, 0.0),
+    "triangle": (0.3, 0.3, 0.2, 0.2),
+    "cross": (0.6, 0.0, 0.0, 0.4),
+}
+
+
+@lru_cache(maxsize=1)
+def make_wavetables() -> Float[np.ndarray, "shapes period"]:
+    """One period of every timbre."""
+    harmonic, place = np.arange(1, 5)[:, None], np.arange(1 << TABLE_BITS) / (1 << TABLE_BITS)
+    waves = np.cos(2 * np.pi * harmonic * place)  # (4, 1 << TABLE_BITS)
+    tables = (np.array(list(TIMBRES.values())) @ waves).astype(np.float32)
+    tables.flags.writeable = False  # the cache hands the same array to everyone
+    return tables
+
+
+def sing(
+    shape: Int[np.ndarray, " n"],
+    height: Float[np.ndarray, "n k samples"],
+    loudness: Float[np.ndarray, "n k"],
+    tremble: Float[np.ndarray, " n"],
+    sample_rate: int,
+) -> Float[np.ndarray, "n samples"]:
+    """Let k copies of a shape sing in each clip.
+
+    Args:
+        shape: which of `TIMBRES`.
+        height: of each copy at each sample: 0 sings the lowest pitch, 1 the highest.
+        loudness: of each copy's voice, from 0 (silent) to 1.
+        tremble: how far the loudness swings: 0 is a steady voice, 1 falls silent at every swing.
+        sample_rate: samples a second.
+    """
+    # The phase is a 32-bit number that overflows once a period; its highest bits are the place in the table.
+    samples = height.shape[-1]
+    slowest = np.float32(LOWEST_PITCH / sample_rate * 2**32)
+    advance = (slowest * np.exp2(np.float32(OCTAVES) * height)).astype(np.uint32)
+    phase = np.cumsum(advance, axis=-1, dtype=np.uint32) - advance  # 0 at the first sample
+    place = (phase >> (32 - TABLE_BITS)) + (shape[:, None, None] << TABLE_BITS)
+    voices = np.take(make_wavetables(), place)
+    time = np.arange(samples) / sample_rate
+    swing = 1 - tremble[:, None] * np.sin(np.pi * TREMBLE_RATE * time) ** 2
+    return LOUDEST_VOICE * swing.astype(np.float32) * np.einsum("nk,nks->ns", loudness, voices)
+
+
+def add_clicks(
+    waveforms: Float[np.ndarray, "n samples"], moments: Float[np.ndarray, "n k"], sample_rate: int
+) -> None:
+    """Add, in place, a click at each moment from 0, the beginning of a clip, to 1, its end; later is never.
+
+    A click is a tone of 2.5 kHz, or of a quarter of a low sample rate, that dies away in some milliseconds.
+    """
+    samples = waveforms.shape[-1]
+    time = np.arange(min(samples, sample_rate // 50)) / sample_rate
+    tone = np.sin(2 * np.pi * min(2500.0, sample_rate / 4) * time)
+    click = (CLICK * tone * np.exp(-time / 0.004)).astype(np.float32)
+    clip, copy = np.nonzero(moments < 1)
+    first = (moments[clip, copy] * samples).astype(np.int64)
+    for row, begin in zip(clip, first, strict=True):
+        heard = waveforms[row, begin : begin + len(click)]
+        heard += click[: len(heard)]
+
+
+# ---- Clips
 
 SHAPES = tuple(OUTLINES)
 COLOURS = {"red": 0, "yellow": 60, "green": 130, "blue": 230}  # hue in degrees
@@ -97,9 +245,7 @@ class Scenes:
         }
 
 
-def is_held_out(
-    shape: Int[np.ndarray, "*any"], colour: Int[np.ndarray, "*any"], motion: Int[np.ndarray, "*any"]
-) -> Bool[np.ndarray, "*any"]:
+def is_held_out(shape: Numbers, colour: Numbers, motion: Numbers) -> Bool[np.ndarray, "*any"]:
     """Tell whether a combination is kept from training: one in four, a Latin square of shape and colour for
     each motion, so that training shows every two of the three together, but never these three."""
     return (shape + colour + motion) % 4 == 0
@@ -127,11 +273,9 @@ def draw_scenes(rng: np.random.Generator, count: int, held_out: bool, max_count:
     )
 
 
-def _draw_level(
-    rng: np.random.Generator, count: int, low: tuple[float, float], high: tuple[float, float]
-) -> Float[np.ndarray, " {count}"]:
+def _draw_level(rng: np.random.Generator, n: int, low: Range, high: Range) -> Float[np.ndarray, " {n}"]:
     """Draw from one of two ranges; the gap between them keeps them apart."""
-    return np.where(rng.integers(2, size=count) == 1, rng.uniform(*high, count), rng.uniform(*low, count))
+    return np.where(rng.integers(2, size=n) == 1, rng.uniform(*high, n), rng.uniform(*low, n))
 
 
 class ShapesWorld:

@@ -47,39 +47,11 @@ def test_inverted_mel_filters_fill_the_filters_again_and_are_nowhere_negative(
     np.testing.assert_allclose(power @ filters.T, mel_power, atol=0.03 * mel_power.max())
 
 
-@pytest.mark.parametrize(
-    ("S", "window_length", "hop_length"),
-    [(1, 8, 3), (2, 8, 3), (7, 8, 8), (5, 10, 7), (11, 6, 2), (13, 4, 1)],
-)
-def test_overlap_add_is_a_plain_loop(S, window_length, hop_length):
-    frames = np.random.default_rng(0).standard_normal((2, S, window_length))
-    expected = np.zeros((2, (S - 1) * hop_length))
-    for t in range(S):
-        for k in range(window_length):
-            i = t * hop_length + k - window_length // 2
-            if 0 <= i < (S - 1) * hop_length:
-                expected[:, i] += frames[:, t, k]
-    np.testing.assert_allclose(overlap_add(frames, hop_length), expected, atol=1e-12)
-
-
 @pytest.mark.parametrize(("window_length", "hop_length"), [(64, 16), (62, 13), (50, 25), (12, 1)])
 def test_stft_is_undone_exactly_where_windows_overlap_by_half_or_more(window_length, hop_length):
     waveform = np.random.default_rng(0).standard_normal((3, 17 * hop_length))
     spectrum = compute_stft(waveform, window_length, hop_length)
     np.testing.assert_allclose(invert_stft(spectrum, hop_length), waveform, atol=1e-12)
-
-
-def test_griffin_lim_comes_nearer_to_the_magnitude_with_every_few_iterations():
-    waveform, _ = make_chirp(8000)
-    magnitude = np.abs(compute_stft(waveform, 256, 64))
-
-    def miss(iterations):
-        found = run_griffin_lim(magnitude, 64, iterations)
-        return np.linalg.norm(np.abs(compute_stft(found, 256, 64)) - magnitude) / np.linalg.norm(magnitude)
-
-    misses = [miss(iterations) for iterations in (0, 4, 16, 64)]
-    assert misses == sorted(misses, reverse=True)
-    assert misses[-1] < 0.25 * misses[0]
 
 
 def test_griffin_lim_starts_from_the_seed_and_nothing_else():
@@ -113,15 +85,6 @@ def test_a_chirp_comes_back_with_its_pitch(sample_rate, mel_bins, window_length,
     np.testing.assert_allclose(loudest[inner], pitch[::hop_length][inner], atol=resolution + spacing)
 
 
-@pytest.mark.parametrize(("mel_bins", "allowed"), [(64, 0.05), (16, 0.1)])
-def test_the_spectrogram_of_the_reconstruction_is_the_given_one(mel_bins, allowed):
-    rng = np.random.default_rng(0)
-    waveform = make_chirp(8000)[0] + 0.003 * rng.standard_normal(12000).astype(np.float32)
-    log_mel = log_mel_spectrogram(waveform, 8000, mel_bins, 512, 128)
-    found = reconstruct_waveform(log_mel, 8000, 512, 128)
-    assert np.abs(log_mel_spectrogram(found, 8000, mel_bins, 512, 128) - log_mel).mean() < allowed
-
-
 # ---- every backend
 
 MAGNITUDE = np.random.default_rng(0).random((2, 9, 32))
@@ -153,7 +116,7 @@ def test_every_step_equals_numpy_in_double_precision(backend, step):
 @pytest.mark.parametrize(
     ("log_mel", "settings", "complaint"),
     [
-        (np.zeros(128), {}, "shape"),
+        (np.zeros(128), {}, r"\(\.\.\., S, F\)"),
         (np.zeros((0, 128)), {}, "empty"),
         (np.full((3, 128), np.nan), {}, "NaN or infinity"),
         (np.full((3, 128), -np.inf), {}, "NaN or infinity"),

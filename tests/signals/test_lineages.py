@@ -4,18 +4,11 @@ Both are said a second time in tests/helpers/processing.py. What differs in the 
 tests/model/test_lineages.py; from raw clips to logits it goes in tests/test_lineages.py.
 """
 
-from typing import get_args, get_type_hints
-
 import numpy as np
 import pytest
-import scipy.signal
 
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.signals.frames import INTERPOLATIONS
-from minitvlt.signals.media import read_clip
-from minitvlt.signals.prepare import prepare, prepare_audio, prepare_video
-from minitvlt.signals.spectrogram import PADDINGS
-from tests.helpers.media import find_real_clip, needs_av
+from minitvlt.signals.prepare import prepare_audio, prepare_video
 from tests.helpers.processing import (
     make_film,
     make_frames_of_model,
@@ -77,31 +70,3 @@ def assert_same_levels(found: np.ndarray, expected: np.ndarray) -> None:
 def test_every_difference_of_processing_has_a_test_here():
     processing = {name for name in ORIGINAL if name.startswith(("frame_", "stft_", "drop_", "remove_"))}
     assert processing | {"audio_padding_value"} == {*SOUNDS, *FILMS}
-
-
-def test_the_words_of_the_configuration_are_those_that_the_processing_knows():
-    fields = get_type_hints(Config)
-    assert set(PADDINGS) == set(get_args(fields["stft_padding"]))
-    assert set(INTERPOLATIONS) == set(get_args(fields["frame_interpolation"]))
-
-
-@needs_av
-@on_both_lineages
-def test_real_clips_of_unequal_length_are_those_of_librosa_and_pillow(config):
-    """The model's sizes are the published ones; the sound is resampled from 48 kHz."""
-    config = config.replace(image_size=224, spectrogram_length=2048)
-    clips = [read_clip(find_real_clip(), *span) for span in ((0.0, 0.3), (3.1, 3.3), (2.5, 2.55))]
-    found = prepare(clips, config)
-    sounds = [scipy.signal.resample_poly(clip.waveform, 147, 160) for clip in clips]
-    audio = pad_pictures([make_picture(sound, config) for sound in sounds], config)
-    assert audio.std() > 0.1
-    np.testing.assert_allclose(found.audio, audio, atol=1e-4)
-    for row, clip in zip(found.video, clips, strict=True):
-        assert_same_levels(row[: len(clip.frames)], make_frames_of_model(clip.frames, config))
-        assert not row[len(clip.frames) :].any()
-    steps = [-(-len(make_picture(sound, config)) // 16) for sound in sounds]
-    np.testing.assert_array_equal(
-        found.audio_mask, np.arange(audio.shape[2] // 2) < 8 * np.array(steps)[:, None]
-    )
-    frames = np.array([len(clip.frames) for clip in clips])
-    np.testing.assert_array_equal(found.video_mask, np.arange(196 * max(frames)) < 196 * frames[:, None])

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from minitvlt.signals.media import AAC_RATES, Clip, inspect_media, read_clip, write_clip
+from minitvlt.signals.media import AAC_RATES, Clip, read_clip, write_clip
 from minitvlt.signals.waveforms import write_wav
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.media import find_real_clip, make_frames, make_sweep, needs_av, write_media
@@ -39,13 +39,6 @@ def correlate(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 # ---- out and in again
-
-
-def test_frames_without_times_follow_at_the_rate():
-    np.testing.assert_allclose(Clip(make_frames(4, 6, 7), 10.0, None, 0).times, [0, 0.1, 0.2, 0.3])
-    assert Clip(make_frames(1, 6, 7), 0.0, None, 0).times.tolist() == [0.0]
-    with pytest.raises(ValueError, match="frame rate above 0 for 5 frames, got 0"):
-        Clip(make_frames(5, 6, 7), 0, None, 0)
 
 
 @settings(max_examples=6)
@@ -98,21 +91,17 @@ def audio(waveform: Any, rate: Any = 8000, **fields: Any) -> Callable[[], Clip]:
 @pytest.mark.parametrize(
     ("clip", "words"),
     [
-        (film(frames=None), "neither frames nor audio"),
-        (film(frames=make_frames(2, 8, 8)[:0]), "at least one frame"),
-        (film(frames=np.zeros((2, 8, 8, 3))), "pixels of uint8, from 0 to 255, got float64"),
-        (film(frames=np.zeros((2, 8, 8), np.uint8)), r"shape \(T, H, W, 3\), got \(2, 8, 8\)"),
-        (film(frames=[[1, 2], [3, 4]]), "got list"),
-        (film(times=np.array([0.0, np.nan])), "from 0 to 20000 s"),
-        (film(times=np.array([-0.1, 1.0])), "from 0 to 20000 s"),
-        (film(times=np.array([0.0, 1e9])), "from 0 to 20000 s"),
-        (film(times=np.array([1.0, 1.000001])), "growing by 1/90000 s"),
-        (film(times=np.array([0.0, 1.0, 2.0])), "each of the 2 frames"),
-        (audio(np.zeros((2, 500))), "mix its channels down to one"),
-        (audio(np.zeros(500, np.int16)), "divide by 32768"),
+        (film(frames=None), "a clip with frames or audio"),
+        (film(frames=make_frames(2, 8, 8)[:0]), "not empty"),
+        (film(frames=np.zeros((2, 8, 8), np.uint8)), r"uint8, \(T, H, W, 3\), .*\(2, 8, 8\)"),
+        (film(frame_rate=0), "frame rate above 0 for 2 frames"),
+        (film(times=np.array([0.0, np.nan])), "a later time for each of 2 frames"),
+        (film(times=np.array([-0.1, 1.0])), "seconds from 0 to 20,000"),
+        (film(times=np.array([0.0, 1e9])), "seconds from 0 to 20,000"),
+        (film(times=np.array([1.0, 1.000001])), "grow by 1/90000"),
+        (audio(np.zeros((2, 500))), "mix its channels"),
         (audio(np.zeros(500), 8000.0), "whole hertz, 1 to 1,000,000, got 8000.0"),
-        (audio(np.zeros(500), sound_start=np.nan), "sound_start must be seconds"),
-        (audio(np.zeros(0)), "at least one sample"),
+        (audio(np.zeros(500), sound_start=np.nan), "seconds from 0 to 20,000"),
         (audio(np.array([np.nan])), "NaN"),
         (audio(np.zeros(5), 8001), r"AAC has no 8001 Hz; resample to one of \(7350, 8000"),
     ],
@@ -134,17 +123,6 @@ def test_channels_of_every_kind_of_sample_become_one_by_their_mean(layout, chann
     waveforms = np.linspace(1.0, 0.4, channels)[:, None] * make_sweep(0.3, 44100)
     found = read_clip(write_media(Path("s.mkv"), sound=waveforms, layout=layout, codecs=("", codec))).waveform
     np.testing.assert_allclose(found, waveforms.mean(axis=0), atol=0.02 if codec == "pcm_u8" else 2e-4)
-
-
-def test_a_track_is_not_prolonged_to_the_end_of_the_other():
-    tail = read_clip(
-        write_media(Path("a.mp4"), make_frames(50, 16, 18), sound=make_sweep(0.5, 44100)), 1.0, 1.5
-    )
-    assert (tail.waveform, len(tail.frames)) == (None, 13)
-    tail = read_clip(
-        write_media(Path("a.mp4"), make_frames(10, 16, 18), sound=make_sweep(1.5, 44100)), 1.0, 1.25
-    )
-    assert (tail.frames, tail.times, len(tail.waveform)) == (None, None, 11025)
 
 
 def test_frames_of_a_variable_rate_carry_their_times_and_can_be_thinned_and_shrunk():
@@ -387,14 +365,6 @@ def test_half_an_image_is_read_with_a_warning():
     assert_frames_near(clip.frames[0, :90], pixels[:90], 60)
 
 
-def test_the_length_of_a_file_is_that_of_its_packets():
-    write_media(Path("s.mkv"), make_frames(50, 32, 34), sound=make_sweep(2.0, 44100))
-    for seconds in (36000, 0.1):
-        change_length(Path("s.mkv"), seconds)
-        has_video, has_audio, length = inspect_media(Path("s.mkv"))
-        assert has_video and has_audio and length == pytest.approx(2.0, abs=0.1)
-
-
 # ---- what is no media file
 
 
@@ -435,7 +405,7 @@ def test_requests_that_cannot_be_met_are_refused():
         with pytest.raises(ValueError, match="there is no such file"):
             read_clip(name)
     Path("empty.mp4").touch()
-    with pytest.raises(ValueError, match=r"empty\.mp4 is empty \(0 bytes\)"):
+    with pytest.raises(ValueError, match=r"empty\.mp4: .* empty \(0 bytes\)"):
         read_clip("empty.mp4")
 
 

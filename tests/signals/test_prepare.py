@@ -5,7 +5,6 @@ import pytest
 
 from minitvlt.backends import to_backend
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.model.pretraining import score_matches
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.frames import transform_frames
 from minitvlt.signals.media import Clip
@@ -53,19 +52,6 @@ def test_audio_and_mask_are_those_of_the_published_processor(lengths, config):
     np.testing.assert_allclose(audio, expected["audio_values"], atol=1e-4)
 
 
-def test_what_is_cut_off_still_counts_for_the_loudest_spot_as_in_the_published_processor():
-    """Nothing lies more than 80 dB below the loudest spot, also where the picture ends before that."""
-    from transformers import TvltFeatureExtractor
-
-    (sound,) = make_waveforms(512 * 100)
-    sound *= np.where(np.arange(len(sound)) < 512 * 60, 1e-4, 100).astype(np.float32)
-    expected = TvltFeatureExtractor(spectrogram_length=48)(sound, sampling_rate=44100)["audio_values"]
-    audio, _ = prepare_audio(sound, 44100, Config(spectrogram_length=48))
-    np.testing.assert_allclose(audio, expected, atol=1e-4)
-    before_the_cut, _ = prepare_audio(sound[: 512 * 48], 44100, Config(spectrogram_length=48))
-    assert np.abs(before_the_cut - audio)[:, :, :40].max() > 0.1
-
-
 # ---- frames
 
 
@@ -101,13 +87,6 @@ def test_mask_of_videos_of_different_lengths_is_that_of_the_published_processor(
 
 
 # ---- one alone
-
-
-def test_large_clips_of_one_size_are_the_same_together_as_one_by_one(monkeypatch):
-    clips = make_clips((2, 30, 40, 3), (2, 30, 40, 3), (3, 30, 40, 3), (2, 30, 40, 3))
-    together, _ = prepare_video(clips, TINY)
-    monkeypatch.setattr("minitvlt.signals.prepare.NUMBERS_AT_ONCE", 1)
-    np.testing.assert_allclose(prepare_video(clips, TINY)[0], together, atol=1e-6)
 
 
 # ---- real clips
@@ -194,60 +173,6 @@ def test_mixed_videos_are_chosen_clips_with_masks_of_their_own():
         np.testing.assert_array_equal(getattr(found, name), getattr(unmixed, name))
 
 
-def test_each_pair_of_a_mixed_batch_scores_what_it_scores_alone():
-    params = draw_params(SMALL, np.random.default_rng(0))
-    found = prepare(FILMS, SMALL, mixed=OTHERS)
-    scores = score_matches(params, found.mixed_video, found.audio, found.mixed_video_mask, found.audio_mask)
-    for b, other in enumerate([OTHERS[0], FILMS[1], OTHERS[2]]):
-        pictures, sound = prepare(other, SMALL).video, prepare(FILMS[b], SMALL).audio
-        np.testing.assert_allclose(scores[b], score_matches(params, pictures, sound)[0], atol=1e-5)
-    assert np.ptp(scores) > 0.1
-
-
-def test_mixed_videos_and_masks_are_those_of_the_published_processor():
-    from transformers import TvltFeatureExtractor, TvltImageProcessor, TvltProcessor
-
-    clips = [
-        Clip(frames, 10.0, wave, 44100)
-        for frames, wave in zip(
-            make_clips((2, 60, 80, 3), (2, 48, 48, 3)), make_waveforms(9000, 20000), strict=True
-        )
-    ]
-    others = [Clip(frames, 10.0, None, 0) for frames in make_clips((3, 61, 80, 3), (3, 90, 48, 3))]
-    theirs = TvltProcessor(
-        TvltImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}),
-        TvltFeatureExtractor(),
-    )
-    expected = theirs(
-        *([list(clip.frames) for clip in clips], [clip.waveform for clip in clips]),
-        [list(clip.frames) for clip in others],
-        44100,
-        return_tensors="np",
-    )
-    found = prepare(clips, Config(image_size=48), mixed=others)
-    for ours, name in ((found.video, "pixel_values"), (found.mixed_video, "pixel_values_mixed")):
-        np.testing.assert_allclose(ours / 2, expected[name] / 2, atol=1 / 255 + 1e-6)
-    np.testing.assert_allclose(found.audio, expected["audio_values"], atol=1e-4)
-    np.testing.assert_array_equal(found.audio_mask, expected["audio_mask"].astype(bool))
-    assert expected["pixel_mask_mixed"].all() and found.mixed_video_mask is None  # all of it is real
-
-
-@pytest.mark.parametrize(
-    ("clips", "mixed", "complaint"),
-    [
-        (FILMS, OTHERS[:2], "each of 3 clips, got 2"),
-        (FILMS, "abc", "mixed as clips, .* got 'abc'"),
-        (FILMS, [None, None, 7], "number 2 of the list is of int"),
-        (FILMS, [None, make_film(0, 300), None], "pair 1 has no frames"),
-        ([FILMS[0], make_film(2, 0)], [None, FILMS[1]], "pair 1 has no audio"),
-        (FILMS, [None, None, Clip(None, 0.0, None, 0)], "mixed clip 2 holds neither"),
-    ],
-)
-def test_pairs_that_cannot_be_matched_are_refused_by_number(clips, mixed, complaint):
-    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        prepare(clips, SMALL, mixed)
-
-
 # ---- which frames
 
 
@@ -268,79 +193,40 @@ def test_of_a_film_longer_than_the_spectrogram_the_frames_are_those_that_go_with
 
 # ---- bad input
 
-FILM = make_film(3, 0).frames
+
+def make_clip(**fields: object) -> Clip:
+    return Clip(**{"frames": None, "frame_rate": 1.0, "waveform": None, "sample_rate": 8000} | fields)
 
 
 @pytest.mark.parametrize(
-    ("fields", "complaint"),
+    ("call", "complaint"),
     [
-        ({}, "frames, audio or both, but clip 1 holds neither"),
-        ({"waveform": np.zeros(5)}, "whole hertz, 1 to 1,000,000, got 0"),
-        ({"waveform": np.zeros((2, 500))}, "the waveform of clip 1 of shape .* mix its channels"),
-        ({"waveform": np.zeros(500, np.int16)}, "clip 1 as float32 or float64, got int16: .* by 32768"),
-        ({"frames": np.zeros((2, 8, 8, 3))}, "clip 1 with pixels of uint8, from 0 to 255, got float64"),
-        ({"frames": np.zeros((8, 8, 3), np.uint8)}, r"frames of clip 1 .*, got \(8, 8, 3\)"),
-        ({"frames": FILM, "times": np.array([0.0, 1.0])}, "a later time for each frame of clip 1"),
-        ({"frames": FILM, "times": np.array([0.0, 2.0, 1.0])}, "a later time for each frame of clip 1"),
-        ({"frames": FILM, "times": np.array([0.0, np.nan, 1.0])}, "a later time for each frame of clip 1"),
-    ],
-)
-def test_a_clip_that_cannot_be_prepared_is_refused_by_number(fields, complaint):
-    empty = {"frames": None, "frame_rate": 1.0, "waveform": None, "sample_rate": 0}
-    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        prepare([make_film(2, 0), Clip(**empty | fields)], SMALL)
-
-
-@pytest.mark.parametrize(
-    ("clips", "complaint"),
-    [
-        ([], r"clips as read_clip gives them, .* got \[\]"),
-        (None, "clips as read_clip gives them, .* got None"),
-        ([make_film(2, 0), np.zeros(3)], "number 1 of the list is of ndarray"),
-    ],
-)
-def test_what_is_no_list_of_clips_is_refused(clips, complaint):
-    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        prepare(clips, SMALL)
-
-
-@pytest.mark.parametrize(
-    ("waveforms", "complaint"),
-    [
-        ([], r"at least one, got \[\]"),
-        ([[0.0, 1.0]], "NumPy arrays, but number 0 of the list is of list"),
-        ("film.wav", "NumPy arrays, one or a list of at least one, got 'film.wav'"),
-        (np.zeros((2, 300)), r"waveform 0 of shape \(samples,\), got \(2, 300\): mix its channels"),
+        (lambda: prepare([], TINY), r"clips as read_clip gives them, .* got \[\]"),
+        (lambda: prepare([FILMS[0], np.zeros(3)], TINY), "clips as read_clip gives them"),
+        (lambda: prepare([FILMS[0], make_clip()], TINY), "but clip 1 holds neither"),
+        (lambda: make_clip(waveform=np.zeros(5), sample_rate=0), "whole hertz, 1 to 1,000,000, got 0"),
+        (lambda: make_clip(waveform=np.zeros((2, 500))), "the waveform of a clip .* mix its channels"),
+        (lambda: make_clip(frames=np.zeros((2, 8, 8, 3))), "the frames of a clip as a NumPy array of uint8"),
+        (lambda: make_clip(frames=FRAMES, times=np.array([0.0, 1.0])), "a later time for each of 3 frames"),
+        (lambda: make_clip(frames=FRAMES, times=np.array([0.0, np.nan, 1.0])), "a later time for each"),
+        (lambda: prepare(FILMS, SMALL, OTHERS[:2]), "each of 3 clips, got 2"),
+        (lambda: prepare(FILMS, SMALL, "abc"), "mixed as clips, .* got 'abc'"),
+        (lambda: prepare(FILMS, SMALL, [None, make_film(0, 300), None]), "audio in clip 1 and frames in its"),
+        (lambda: prepare(make_film(2, 0), SMALL, FILMS[1]), "audio in clip 0 and frames in its"),
         (
-            [np.zeros(300, np.float32), np.zeros((2, 300), np.float32)],
-            "waveform 1 of shape .*mix its channels down to one",
+            lambda: prepare_audio([np.zeros(300), np.zeros(300, np.int16)], 8000, TINY),
+            "waveform 1 .*32768",
         ),
-        ([np.zeros(0, np.float32)], "waveform 0"),
-        (
-            [np.zeros(300, np.int16)],
-            "waveform 0 as float32 or float64, got int16: convert it to float32 and divide by 32768",
-        ),
-        ([np.zeros(300), np.array([0, np.nan])], "waveform 1 holds NaN"),
+        (lambda: prepare_audio("film.wav", 8000, TINY), "NumPy arrays, one or a list .* got 'film.wav'"),
+        (lambda: prepare_audio(make_waveforms(300, 400), [8000] * 3, TINY), "for each of 2 waveforms, got 3"),
+        (lambda: prepare_video(["clip.mp4"], TINY), "clips of shape .* NumPy arrays"),
+        (lambda: prepare_video(make_clips((2, 24, 24, 3), (2, 24, 24, 1)), TINY), "Expected clip 1 as"),
+        (lambda: prepare_video(make_clips((0, 24, 24, 3)), TINY), "not empty"),
     ],
 )
-def test_bad_sound_is_refused_by_number(waveforms, complaint):
+def test_what_cannot_be_prepared_is_refused_by_number(call, complaint):
     with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        prepare_audio(waveforms, 8000, TINY)
+        call()
 
 
-@pytest.mark.parametrize(
-    ("clips", "complaint"),
-    [
-        ([], r"at least one, got \[\]"),
-        (["clip.mp4"], "NumPy arrays, but number 0 of the list is of str"),
-        (make_clips((2, 24, 24, 3), (2, 24, 24, 1)), "clip 1 as .* got"),
-        (make_clips((24, 24)), "clip 0 as .* got"),
-        (np.zeros((2, 3, 24, 24, 3), np.uint8), r"clip 0 as .* \(T, H, W, 3\), got \(2, 3, 24, 24, 3\)"),
-        ([np.zeros((2, 24, 24, 3))], "pixels of uint8, .* bring floating-point ones to"),
-        (make_clips((0, 24, 24, 3)), "at least one frame"),
-        (make_clips((2, 0, 24, 3)), "one pixel"),
-    ],
-)
-def test_a_bad_clip_is_refused_by_number(clips, complaint):
-    with annotations_unchecked(), pytest.raises(ValueError, match=complaint):
-        prepare_video(clips, TINY)
+FRAMES = make_film(3, 0).frames

@@ -1,7 +1,6 @@
 """Label files: every kind of label in both formats, and one sentence that says where a file is wrong."""
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,6 @@ TABLES = {  # task, CSV, JSON, names, labels
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*two labels")
 @pytest.mark.parametrize(("task", "cells", "values", "names", "expected"), TABLES.values(), ids=TABLES)
 def test_labels_of_every_kind_are_read_from_both_formats(task, cells, values, names, expected):
     lines = [f"{name}.mp4,{cell}" for name, cell in zip("abc", cells.split("\n"), strict=False)]
@@ -94,27 +92,6 @@ def test_without_a_split_a_fifth_is_held_out_the_same_for_the_same_seed(rows, se
         assert any((other != is_test).any() for other in others)
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (
-            "a.mp4,1,train\na.mp4,1,test\nb.mp4,2,train",
-            "line 3: the clip of labels.csv, line 2 is in train and",
-        ),
-        ("a.mp4,1,train\nb.mp4,2,train\n./a.mp4,3,train\nc.mp4,1,test", "line 4: .* has two labels"),
-        ("a.mp4,1,train\nb.mp4,2,train\nc.mp4,1,test", None),
-    ],
-)
-def test_a_clip_that_is_there_twice_is_warned_about(rows, expected):
-    path = write("file,label,split\n" + rows)
-    if expected is None:
-        with warnings.catch_warnings(action="error"):
-            read_labels(path, "regression")
-        return
-    with pytest.warns(UserWarning, match=expected):
-        read_labels(path, "regression")
-
-
 # ---- what is refused, and where it says that it is wrong
 
 
@@ -129,31 +106,24 @@ def test_a_clip_that_is_there_twice_is_warned_about(rows, expected):
             "line 2, column file: expected a file that is there, got 'z",
         ),
         ("classification", "label\ndog\n", "line 2, column file: expected a file, or a video and an audio"),
-        ("classification", "file,video,label\na.mp4,b.mp4,dog\n", "expected a file, or a video and an audio"),
         ("classification", "file,labell\na.mp4,dog\n", "line 2.*: unknown column 'labell'"),
         ("classification", "file,label,file\na.mp4,dog,b.mp4\n", "line 1 .*a column is there twice"),
         ("classification", "file,label\na.mp4,dog,3\n", "line 2 .*: unknown column ''"),
         ("classification", "file,label\n", "holds no row"),
-        ("classification", "", "holds no row"),
         ("classification", 'file,label\n"a.mp4,dog\n', "unexpected end of data"),
         ("regression", "file,label\na.mp4,high\n", "line 2, column label: expected a number, got 'high'"),
-        ("regression", "file,label\na.mp4,nan\n", "expected a number, got 'nan'"),
         ("regression", "file,label,start\na.mp4,1,-2\n", "column start: expected seconds from 0"),
         ("regression", "file,label,start,stop\na.mp4,1,2,2\n", r"seconds from 0 and before stop \(2.0\)"),
-        ("regression", "file,label,start\na.mp4,1,soon\n", "column start: expected seconds, got 'soon'"),
         (
             "regression",
             "file,label,split\na.mp4,1,dev\n",
             "column split: expected train or test .* got 'dev'",
         ),
         ("regression", "file,label,split\na.mp4,1,test\nb.mp4,2,\n", "line 3, .*, got 'nothing'"),
-        ("regression", "file,label,split\na.mp4,1,test\n", "no row is left to train on"),
-        ("regression", "file,label,split\na.mp4,1,train\n", "no row is left to test on"),
+        ("regression", "file,label,split\na.mp4,1,test\n", "rows to train on, and rows to test on"),
         ("labels", "file,label\na.mp4,\nb.mp4,\n", "one name"),
-        ("labels", "file,label\na.mp4,1|0\nb.mp4,1\n", "lists of 0 and 1 of one length"),
         ("labels", "file,label\na.mp4,warm||cold\nb.mp4,\n", "expected a list of names, or of 0 and 1"),
         ("soft-labels", "file,label\na.mp4,red\n", "line 2, column label: expected answers with scores"),
-        ("soft-labels", "file,label\na.mp4,red:nan\n", "from 0 to 1, got 'red:nan'"),
         ("soft-labels", "file,label\na.mp4,red:1.2\nb.mp4,red:1\n", "scores from 0 to 1, got 'red:1.2'"),
         ("guessing", "file,label\na.mp4,dog\n", "task must be one of classification, .* ranking"),
     ],
@@ -167,17 +137,14 @@ def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
     ("task", "text", "expected"),
     [
         ("classification", '{"file": "a.mp4", "label": true}', "expected a word or an integer, got True"),
-        ("classification", '{"file": "a.mp4", "label": 1.5}', "expected a word or an integer, got 1.5"),
         ("classification", '{"file": "a.mp4", "label": null}', "column label: .*, got 'nothing'"),
         ("classification", '{"file": 3, "label": "x"}', "column file: expected a file that is there, got 3"),
         ("classification", '\n{"file": "a.mp4", "label"', "line 1 or the next: "),
         ("classification", '["a.mp4"]', r"expected a JSON object, got \[\"a.mp4\"\]"),
         ("classification", "[" * 100_000, "recursion"),
-        ("classification", '{"file": "a.mp4", "file": "b.mp4", "label": 1}', "a name is there twice"),
         ("regression", '{"file": "a.mp4", "label": true}', "expected a number, got True"),
         ("regression", f'{{"file": "a.mp4", "label": 1{"0" * 400}}}', "expected a number, got 1"),
         ("labels", '{"file": "a.mp4", "label": 3}', "expected a list of names, or of 0 and 1, got 3"),
-        ("soft-labels", '{"file": "a.mp4", "label": ["red"]}', "expected answers with scores from 0 to 1"),
         ("soft-labels", '{"file": "a.mp4", "label": {"red": true}}', "expected answers with scores"),
     ],
 )
@@ -187,7 +154,7 @@ def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
 
 
 def test_files_that_are_no_label_files_are_refused():
-    with pytest.raises(ValueError, match="there is no such label file"):
+    with pytest.raises(ValueError, match="No such file"):
         read_rows(Path("nothing.csv"))
     with pytest.raises(ValueError, match=r"ends in \.csv, \.jsonl, \.ndjson"):
         read_rows(Path("a.mp4"))
