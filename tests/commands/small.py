@@ -18,7 +18,7 @@ from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.media import make_frames, make_sweep
 
 CONFIG = Config.tiny()
-PRETRAIN = ["pretrain", "--batch", "3", "--steps", "4", "--seed", "3"]
+PRETRAIN = ["pretrain", "--batch", "3", "--steps", "2", "--seed", "3"]
 
 
 def prepare_work(folder: Path, patch: pytest.MonkeyPatch) -> None:
