@@ -162,11 +162,11 @@ UNFIT = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), UNFIT)
-def test_what_must_not_be_shown_is_found_and_nothing_is_written(source, old, new, message):
+def test_what_must_not_be_shown_is_found_and_what_fails_is_not_written(source, old, new, message):
     before = source.with_suffix(".ipynb").read_bytes()
     (problem,) = rewrite(source, old, new)
     assert message in problem
-    assert source.with_suffix(".ipynb").read_bytes() == before
+    assert (source.with_suffix(".ipynb").read_bytes() == before) == ("fails" in message)
 
 
 def test_of_a_widget_the_picture_stays(source):
