@@ -69,7 +69,7 @@ def pretrain_theirs(theirs: Any, seed: int = 0, **arguments: Any) -> Any:
 # ---- pre-training
 
 
-def test_trap_01_patches_of_sound_are_hidden_by_the_name_that_is_documented():
+def test_trap_01_audio_patches_are_masked_under_the_documented_name():
     with pytest.raises(ValueError, match="patch-level"):
         transformers.TvltConfig(audio_mask_type="patch-level")
     with pytest.raises(UnboundLocalError):
@@ -100,7 +100,7 @@ def test_trap_02_gradient_checkpointing_changes_no_number_of_the_decoder():
     assert_trees_close(found[1], found[0], rtol=1e-9, atol=1e-12)
 
 
-def test_trap_03_hidden_patches_are_filled_in_at_any_time():
+def test_trap_03_masked_patches_are_predicted_in_every_mode():
     theirs = make_theirs("TvltForPreTraining", SIZES, 0)
     assert theirs.eval()(*CLIPS, labels=IS_MATCH, pixel_values_mixed=CLIPS[0]).pixel_logits is None
 
@@ -178,7 +178,7 @@ def test_trap_07_one_mask_alone_counts_and_a_fractional_one_is_refused():
         mt.forward(params, VIDEO, AUDIO, np.where(mask, 1, 0.5))
 
 
-def test_trap_08_mean_pooling_pools_and_theirs_comes_as_what_it_does():
+def test_trap_08_mean_pooling_is_a_mean_and_their_checkpoints_are_read_as_what_they_compute():
     theirs, ours = make_pair("TvltForAudioVisualClassification", SIZES | {"use_mean_pooling": True}, 0)
     with torch.no_grad():
         out = theirs.eval()(*CLIPS, output_hidden_states=True)
@@ -250,7 +250,7 @@ def test_trap_10_the_number_of_frames_is_obeyed_and_videos_of_unequal_length_are
     np.testing.assert_array_equal(mask.sum(axis=1), [8 * 4, 2 * 4])
 
 
-def test_trap_11_sound_is_resampled_channels_are_no_batch_and_the_shortest_sound_has_a_row():
+def test_trap_11_audio_is_resampled_channels_are_no_batch_and_the_shortest_audio_has_a_token():
     processor, wave = transformers.TvltFeatureExtractor(), draw_noise(SECOND)
     with pytest.raises(ValueError, match="set to support sampling rate"):
         processor(wave, sampling_rate=16000, resample=True)
@@ -270,7 +270,7 @@ def test_trap_11_sound_is_resampled_channels_are_no_batch_and_the_shortest_sound
     assert mask.all() and audio[0, 0, 0].max() > 0
 
 
-def test_trap_12_at_every_sample_rate_all_mel_filters_hear_something():
+def test_trap_12_at_every_sample_rate_no_mel_filter_is_zero():
     with pytest.warns(UserWarning, match="all zero values"):
         processor = transformers.TvltFeatureExtractor(sampling_rate=16000)
     assert (processor.mel_filters.max(axis=1) <= 0).sum() == 30
@@ -281,7 +281,7 @@ def test_trap_12_at_every_sample_rate_all_mel_filters_hear_something():
         assert audio.mean(axis=0).min() > -0.5
 
 
-def test_trap_13_what_is_documented_runs_and_all_that_a_picture_needs_is_there():
+def test_trap_13_what_is_documented_runs_and_returns_what_a_reconstruction_needs():
     """The example of their documentation, and what it shows done here; the README's own is run beside it."""
     processor = transformers.TvltProcessor(
         transformers.TvltImageProcessor(), transformers.TvltFeatureExtractor()

@@ -160,7 +160,7 @@ def test_bad_input_is_refused(call, expected: str) -> None:
         call()
 
 
-def test_missing_torch_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_torch_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> ModuleType:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 

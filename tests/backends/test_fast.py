@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minitvlt.backends import namespace
@@ -47,6 +47,7 @@ def compare(call: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> None:
 
 @DTYPES
 @pytest.mark.parametrize("name", CASES)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_function_of_the_array_interface(name, dtype, seed):
     case, rng = CASES[name], np.random.default_rng(seed)

@@ -23,6 +23,7 @@ def test_numpy_beside_the_tape_is_a_constant() -> None:
         assert value_and_grad(lambda x, call=call: tape_backend.sum(call(x)))(x)[1].tolist() == [3, 5]
     assert isinstance(constant + TapeArray(x), TapeArray)
     assert isinstance(np.float32(2) * TapeArray(x), TapeArray)
+    assert repr(TapeArray(x)) == "TapeArray(array([1., 2.]))"
 
 
 def test_constants_order_and_whole_numbers_are_not_recorded() -> None:

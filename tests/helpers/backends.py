@@ -6,7 +6,6 @@ def test_exp(backend):
     backend.assert_close(namespace(x).exp(x), np.full((2, 3), np.e))
 """
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,19 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+from minitvlt import backends
 
 TOLERANCES = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
-
-
-def tolerance(dtype: str) -> dict[str, float]:
-    """How far two results may be apart, as keyword arguments of `numpy.testing.assert_allclose`."""
-    return TOLERANCES[dtype]
 
 
 @contextmanager
 def using_kernels(kernels: str | None) -> Iterator[None]:
     """Run NumPy with these kernels ("plain" or "fast"), then with the earlier ones again."""
-    backends = _backends()
     before = backends.kernels_in_use()
     backends.use_kernels(kernels or before)
     try:
@@ -48,56 +44,43 @@ class Backend:
 
     def move(self, tree: Any) -> Any:
         """Convert an array or a tree (parameters, a batch); integers and booleans keep their dtype."""
-        return _backends().to_backend(tree, self.name, self.device, self.dtype)
+        return backends.to_backend(tree, self.name, self.device, self.dtype)
 
     def assert_close(self, actual: Any, expected: Any, **wider: float) -> None:
         """Compare a result on this backend with a NumPy one, array by array of two equal trees."""
-        backends = _backends()
-        assert_trees_close(backends.to_backend(actual, "numpy"), expected, **(tolerance(self.dtype) | wider))
+        assert_trees_close(backends.to_backend(actual, "numpy"), expected, **(TOLERANCES[self.dtype] | wider))
 
 
 def assert_trees_close(actual: Any, expected: Any, **tolerances: float) -> None:
     """Compare two NumPy trees array by array: names, shapes, values."""
-    ours, theirs = _backends().flatten(actual), _backends().flatten(expected)
+    ours, theirs = backends.flatten(actual), backends.flatten(expected)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], err_msg=name, strict=False, **tolerances)
+        np.testing.assert_allclose(array, theirs[name], err_msg=name, **tolerances)
         assert np.shape(array) == np.shape(theirs[name]), (
             f"{name}: {np.shape(array)}, {np.shape(theirs[name])}"
         )
-
-
-def _backends() -> Any:
-    import minitvlt.backends  # here, because the tests watch how the package is imported
-
-    return minitvlt.backends
 
 
 def register_strict() -> None:
     """Register array-api-strict as a backend: it has nothing beyond the standard."""
     from tests.backends import array_api_strict_backend
 
-    _backends().register_backend(
+    backends.register_backend(
         array_api_strict_backend, lambda x: type(x).__module__.startswith("array_api_strict")
     )
 
 
 def why_no_cuda() -> str | None:
     """Say why there are no CUDA cases in this run; None where there are."""
-    if importlib.util.find_spec("torch") is None:
-        return "torch is not installed: no torch cases"
-    import torch
-
     return None if torch.cuda.is_available() else "no CUDA device here: no torch-cuda cases"
 
 
 def list_backends() -> list[Backend]:
     """List what this machine can run, NumPy first."""
     found = [Backend("numpy", "cpu", dtype) for dtype in TOLERANCES]
-    if importlib.util.find_spec("torch") is not None:
-        devices = ["cpu"] if why_no_cuda() else ["cpu", "cuda"]
-        found += [Backend("torch", device, dtype) for device in devices for dtype in TOLERANCES]
-    return found
+    devices = ["cpu"] if why_no_cuda() else ["cpu", "cuda"]
+    return found + [Backend("torch", device, dtype) for device in devices for dtype in TOLERANCES]
 
 
 BACKENDS = list_backends()

@@ -1,4 +1,4 @@
-"""What shape-changing functions must do, said a second time: in nested loops over single numbers."""
+"""What shape-changing functions must do, written a second time: in nested loops over single numbers."""
 
 import math
 

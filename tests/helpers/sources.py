@@ -79,7 +79,7 @@ class Source:
         return self.array(B, config.num_audio_channels, self.size(1, 4) * p, f * q)
 
     def clips(self, config: Config, B: int | None = None) -> tuple[np.ndarray | None, ...]:
-        """Video and sound of a batch, and their masks, in the order of `forward`."""
+        """Video and audio of a batch, and their masks, in the order of `forward`."""
         B = B or self.size(1, 3)
         video, audio = self.video(config, B), self.audio(config, B)
         return video, audio, self.mask(*count_tokens(config, video)), self.mask(*count_tokens(config, audio))

@@ -61,14 +61,6 @@ def test_token_order_moves_the_tokens_and_nothing_else(params, batch):
     np.testing.assert_allclose(*losses, rtol=1e-12)
 
 
-@pytest.mark.parametrize("order", ["video-first", "audio-first"])
-def test_one_modality_alone_stands_right_behind_cls(params, batch, order):
-    params = change(params, token_order=order)
-    for out in (forward(params, batch.video, None), forward(params, None, batch.audio)):
-        there = out.audio if out.video is None else out.video
-        np.testing.assert_array_equal(out.sequence, np.concatenate([out.cls[:, None], there], axis=1))
-
-
 def test_cls_in_autoencoding_is_one_more_token_to_attend_to(params, batch):
     """The kept tokens alone run through the blocks where cls is left out, and behind cls where it is not."""
     config, encoder = params.config, params.encoder

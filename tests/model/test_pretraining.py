@@ -15,11 +15,9 @@ from minitvlt.model.pretraining import (
     autoencode,
     count_targets,
     keep_tokens,
-    paste_visible,
     pretraining_loss,
     restore_tokens,
     score_matches,
-    sum_squared_error,
 )
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close
@@ -58,15 +56,6 @@ def test_the_losses_are_those_of_plain_loops(is_padded, joint):
     assert float(out.loss) == pytest.approx(0.7 * match_loss + 0.3 * (video_loss + audio_loss))
 
 
-def test_only_hidden_patches_count():
-    rng = np.random.default_rng(0)
-    prediction, target = rng.standard_normal((2, 3, 5)), rng.standard_normal((2, 3, 5))
-    is_hidden = np.array([[True, False, False], [False, True, True]])
-    elsewhere = np.where(is_hidden[:, :, None], prediction, 100.0)
-    expected = sum_squared_error(prediction, target, is_hidden)
-    assert float(sum_squared_error(elsewhere, target, is_hidden)) == float(expected)
-
-
 @given(data=st.data())
 def test_kept_tokens_return_to_their_places_and_the_mask_token_fills_all_others(data):
     s = Source(data.draw)
@@ -82,12 +71,6 @@ def test_kept_tokens_return_to_their_places_and_the_mask_token_fills_all_others(
         if mask is None or mask[b, n]:  # padding may hold anything
             seen = masking.keep[b][masking.keep_is_real[b]]
             np.testing.assert_array_equal(restored[b, n], tokens[b, n] if n in seen else mask_token)
-
-
-def test_visible_patches_are_pasted_around_the_prediction():
-    prediction, target = np.zeros((1, 3, 2)), np.arange(6.0).reshape(1, 3, 2)
-    pasted = paste_visible(prediction, target, np.array([[True, False, True]]))
-    assert pasted.tolist() == [[[0, 0], [2, 3], [0, 0]]]
 
 
 @PADDED

@@ -167,12 +167,6 @@ def test_micro_batches_with_the_count_of_the_whole_add_up_to_it(loss_type):
     assert_trees_close(total, gradient, rtol=1e-8, atol=1e-12)
 
 
-def test_audio_alone_can_be_classified():
-    params, batch = draw_task("classification")
-    out = task_loss(params, dataclasses.replace(batch, video=None, video_mask=None))
-    np.testing.assert_array_equal(out.logits, classify(params, None, batch.audio, None, batch.audio_mask))
-
-
 BY_TORCH = {
     "classification": F.cross_entropy,
     "regression": F.mse_loss,

@@ -6,7 +6,7 @@ import torch
 
 from minitvlt.backends import to_backend, walk
 from minitvlt.model.parameters import Params
-from minitvlt.model.transformer import run_linear, run_norm
+from minitvlt.model.transformer import run_norm
 from minitvlt.model.tvlt import (
     audio_position_embedding,
     embed_audio,
@@ -15,7 +15,6 @@ from minitvlt.model.tvlt import (
     fit_time_positions,
     forward,
     interpolate_positions,
-    match,
     video_position_embedding,
 )
 from tests.helpers.annotations import annotations_unchecked
@@ -73,21 +72,7 @@ def test_the_parts_of_the_output_are_those_of_the_normalised_sequence(params):
     np.testing.assert_allclose(plain.sequence, out.sequence, rtol=1e-6, atol=1e-9)  # the fused kernel
 
 
-def test_without_a_final_norm_the_last_hidden_state_is_the_output():
-    params = draw_params(SMALL.replace(final_norm=False), np.random.default_rng(0))
-    out = forward(params, *make_clips(), return_hidden=True)
-    np.testing.assert_array_equal(out.sequence, out.hidden[-1])
-
-
 # ---- masks
-
-
-def test_clips_of_a_batch_do_not_touch_each_other(params):
-    video, audio = make_clips(3)
-    together = forward(params, video, audio).sequence
-    for b in range(3):
-        alone = forward(params, video[b : b + 1], audio[b : b + 1]).sequence
-        np.testing.assert_allclose(together[b : b + 1], alone, atol=1e-12)
 
 
 @pytest.mark.parametrize("modality", TOKENS)
@@ -98,17 +83,6 @@ def test_one_modality_alone_is_both_with_every_token_of_the_other_masked(params,
     both = forward(params, **clips, **{f"{other}_mask": np.zeros((2, TOKENS[other]), bool)})
     np.testing.assert_allclose(alone.cls, both.cls, atol=1e-12)
     np.testing.assert_allclose(getattr(alone, modality), getattr(both, modality), atol=1e-12)
-
-
-@pytest.mark.parametrize("modality", TOKENS)
-def test_one_mask_alone_counts(params, modality):
-    N, other = TOKENS[modality], OTHER[modality]
-    mask = {f"{modality}_mask": np.arange(N) < np.array([[N], [N // 2]])}
-    alone, none = forward(params, *make_clips(), **mask), forward(params, *make_clips())
-    both = forward(params, *make_clips(), **mask, **{f"{other}_mask": np.ones((2, TOKENS[other]), bool)})
-    np.testing.assert_array_equal(alone.sequence, both.sequence)
-    np.testing.assert_allclose(alone.sequence[0], none.sequence[0], atol=1e-12)
-    assert np.abs(alone.cls[1] - none.cls[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(2, 3), (4, 7)], ids=["shorter", "longer than the tables"])
@@ -179,13 +153,6 @@ def test_longer_and_larger_inputs_are_served(params, backend):
 
 
 # ---- beside clips
-
-
-def test_matching_reads_cls_through_a_tanh(params):
-    head, cls = params.matching, np.random.default_rng(0).standard_normal((3, 14))
-    for b, logit in enumerate(match(head, cls)):
-        pooled = np.tanh(run_linear(cls[b], head.pooler))
-        assert logit == pytest.approx((head.score.weight @ pooled + head.score.bias)[0])
 
 
 def test_encode_is_forward_without_the_embeddings(params):

@@ -101,13 +101,6 @@ def test_what_was_just_built_is_fine_and_the_same_source_gives_the_same_bytes(so
     assert b"image/png" in first and source.with_suffix(".ipynb").read_bytes() == first
 
 
-def test_an_id_belongs_to_the_text_of_a_cell(source):
-    before = [cell.id for cell in build.read_source(source).cells]
-    source.write_text("# %%\nprint()\n\n# %%\nprint()\n\n" + source.read_text())
-    after = [cell.id for cell in build.read_source(source).cells]
-    assert after[2:] == before and after[0] != after[1] and len({*after}) == len(after)
-
-
 def replace_alt(notebook: nbformat.NotebookNode) -> None:
     data = notebook.cells[4].outputs[0].data
     data["text/html"] = data["text/html"].replace("rises", "falls")
@@ -144,15 +137,6 @@ def test_a_source_that_was_changed_since_and_one_that_was_never_built_are_found(
     assert "there is no 00_adding.ipynb" in check(source)[0]
 
 
-def test_changed_pixels_are_not_stale(source):
-    def change(notebook: nbformat.NotebookNode) -> None:
-        data = notebook.cells[4].outputs[0].data
-        data["text/html"] = data["text/html"].replace("AAAA", "AAAB")
-
-    spoil(source, change)
-    assert check(source) == []
-
-
 FIGURE = 'show(figure, "A line that rises from one to three.")'
 UNFIT = [
     ("1 + 1", "1 / 0", "a cell fails: ZeroDivisionError: division by zero"),
@@ -162,20 +146,11 @@ UNFIT = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), UNFIT)
-def test_what_must_not_be_shown_is_found_and_nothing_is_written(source, old, new, message):
+def test_what_must_not_be_shown_is_found_and_what_fails_is_not_written(source, old, new, message):
     before = source.with_suffix(".ipynb").read_bytes()
     (problem,) = rewrite(source, old, new)
     assert message in problem
-    assert source.with_suffix(".ipynb").read_bytes() == before
-
-
-def test_of_a_widget_the_picture_stays(source):
-    slider = 'Slider(lambda v: show(figure, f"A line that rises to {v}."), "rise", (1, 2), 2)'
-    assert rewrite(source, FIGURE, slider) == []
-    notebook = nbformat.read(source.with_suffix(".ipynb"), 4)
-    (output,) = notebook.cells[4].outputs
-    assert {*output.data} == {"text/html", "text/plain"} and "rises to 2." in output.data["text/html"]
-    assert "widgets" not in notebook.metadata
+    assert (source.with_suffix(".ipynb").read_bytes() == before) == ("fails" in message)
 
 
 def write_text(old: str, new: str) -> Callable[[nbformat.NotebookNode], None]:
@@ -216,7 +191,7 @@ FAULTS = {
     "a large file": (show_html("x" * 1_000_000), "more than 1000000: show smaller pictures"),
     "no recap": (write_text("## Recap", "## Summary"), "lacks '## Recap', which every notebook has"),
     "few questions": (
-        write_text("<details><summary>Five?</summary>5</details>", ""),
+        write_text("1</details> <details>", ""),
         "fewer than 5 questions",
     ),
 }
