@@ -282,15 +282,15 @@ def test_two_searches_are_identical_file_by_file():
     ("words", "expected"),
     [
         (["nowhere"], "nowhere is not a folder"),
-        (["nowhere.csv"], "no such label file"),
+        (["nowhere.csv"], "No such file"),
         (["empty"], "holds no media file"),
-        (["clips", "--sound", "nothing.wav"], "there is no file nothing.wav"),
+        (["clips", "--sound", "nothing.wav"], "There is no file nothing.wav"),
         (["clips", "--sound", "broken.wav"], r"No clip is left that can be used:\n  broken.wav"),
         (["clips", "--video", "broken.wav"], "broken.wav is no video, as its name says"),
         (["sounds", "--sound", "clips/00.mp4"], "sounds holds no videos to search"),
         (["clips", "--out", "clips"], "clips is not empty, and nothing is overwritten"),
         (["clips", "--device", "cuda"], "NumPy runs on the CPU"),
-        (["some.csv"], "line 3, column label: the label is missing, which other rows have"),
+        (["some.csv"], "line 3, column label: expected a label, as other rows have"),
     ],
 )
 def test_bad_requests_are_refused(capsys, words, expected):
