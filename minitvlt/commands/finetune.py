@@ -1,7 +1,6 @@
 """`minitvlt finetune`: from a trained model to one that solves a task, its scores and a report."""
 
 import argparse
-import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from minitvlt.commands.shared import (
     choose_settings,
     find_path,
     run_training,
+    write_json_lines,
 )
 from minitvlt.config import Config
 from minitvlt.files import write_atomically, write_json
@@ -27,13 +27,7 @@ from minitvlt.training.evaluation import (
     predict,
     score_predictions,
 )
-from minitvlt.training.finetuning import (
-    EMBEDDED_TASKS,
-    FINETUNING,
-    Task,
-    make_objective,
-    replace_head,
-)
+from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, make_objective, replace_head
 from minitvlt.training.processes import is_first
 from minitvlt.views.report import report_finetuning
 from minitvlt.worlds.folder import FolderWorld
@@ -82,30 +76,26 @@ def finetune(arguments: argparse.Namespace) -> None:
     params = run_training(params, training, settings, arguments, make_objective(task))
     if is_first():
         save(params, arguments.out / "model.safetensors", {"label_names": list(task.names)})
-        finish(params, settings, arguments.out, task, held_out)
+        print("Scoring the model on held-out clips ...", flush=True)
+        finish(params, task, held_out, settings, arguments.out)
 
 
 def finish(
-    params: Params, settings: Settings, folder: Path, task: Task, held_out: ShapesWorld | FolderWorld
+    params: Params, task: Task, held_out: ShapesWorld | FolderWorld, settings: Settings, folder: Path
 ) -> None:
-    """Apply the model to all held-out clips; write predictions, scores, figures and a report."""
-    print("Scoring the model on held-out clips ...", flush=True)
+    """Score a fine-tuned model on all held-out clips; write scores, predictions and a report."""
     if isinstance(held_out, ShapesWorld):
-        batches = draw_held_out(held_out.sample, CLIPS_SCORED)
+        outputs, labels = predict(params, task, draw_held_out(held_out.sample, CLIPS_SCORED))
         names = [f"clip {number + 1}" for number in range(CLIPS_SCORED)]
-        outputs, labels = predict(params, task, batches)
     else:
         outputs, labels = predict(params, task, (clips for _, clips in held_out.read(BATCH)))
         names = [clip.name for clip in held_out.clips if clip.name not in held_out.skipped]
     results = score_predictions(task, outputs, labels)
-    lines = describe_predictions(task, outputs, labels, names)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_atomically(folder / "predictions.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
     scores = {name: metric.value for name, metric in results.items()}
     write_atomically(folder / "scores.json", partial(write_json, scores))
-    report_finetuning(
-        folder, settings.task, task, outputs, labels, results, params.config, settings.command_line
-    )
+    write_json_lines(describe_predictions(task, outputs, labels, names), folder / "predictions.jsonl")
+    name, command = settings.task, settings.command_line
+    report_finetuning(folder, name, task, outputs, labels, results, params.config, command)
 
 
 def find_task(settings: Settings) -> tuple[Task, LabelTable | None]:
@@ -126,9 +116,8 @@ def make_worlds(
     """Make the world to learn from and the held-out one."""
     if table is None:
         return ShapesWorld(config), ShapesWorld(config, "held_out")
-    (clips, labels), (others, other_labels) = table.select(False), table.select(True)
-    training = FolderWorld(clips, config, labels=labels)
-    held_out = FolderWorld(others, config, labels=other_labels)
+    splits = [table.select(is_test) for is_test in (False, True)]
+    training, held_out = (FolderWorld(clips, config, labels=labels) for clips, labels in splits)
     if next(held_out.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in held_out.skipped.items())
         raise ValueError(f"No held-out clip can be used: {reasons}")

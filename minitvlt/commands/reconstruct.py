@@ -10,13 +10,12 @@ from minitvlt.checkpoints.detect import load_any
 from minitvlt.commands.shared import CHECKPOINT, add_command
 from minitvlt.config import Config
 from minitvlt.files import check_new
-from minitvlt.signals.frames import choose_frames_in_time
 from minitvlt.signals.media import Clip, write_clip
-from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
+from minitvlt.signals.prepare import Examples, prepare
 from minitvlt.signals.waveforms import resample, write_wav
 from minitvlt.training.batches import make_batch
+from minitvlt.views import report
 from minitvlt.views.figures import plot_reconstruction, save_figure
-from minitvlt.views.report import invert_spectrogram, predict_hidden
 from minitvlt.worlds.folder import decode
 from minitvlt.worlds.labels import MediaClip
 
@@ -54,8 +53,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{arguments.checkpoint} has no decoder, so it cannot predict hidden patches.")
     example = read_example(arguments.clip, arguments.start, config)
     batch = make_batch(example, config, np.random.default_rng(seed))
-    video, audio = predict_hidden(params, batch)
-    waveform = invert_spectrogram(config, audio[0, 0], batch.audio_mask[0])
+    video, audio = report.reconstruct(params, batch)
+    mask = None if batch.audio_mask is None else batch.audio_mask[0]
+    waveform = report.invert_spectrogram(config, audio[0, 0], mask)
     write_clip(folder / "reconstruction.mp4", make_film(config, video[0], waveform))
     write_wav(folder / "reconstruction.wav", waveform, config.sample_rate)
     save_figure(plot_reconstruction(config, batch, video, audio), folder / "reconstruction.png")
@@ -64,12 +64,8 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 def read_example(path: Path, start: float, config: Config) -> Examples:
     """Read a span of a media file that fills the spectrogram, or what there is of it."""
-    recording = decode(MediaClip(file=path, start=start, stop=start + config.clip_seconds), config)
-    seconds = len(recording.waveform) / config.sample_rate
-    chosen = choose_frames_in_time(recording.times, 0.0, seconds, config.num_frames)
-    video, video_mask = prepare_video([recording.frames[chosen]], config)
-    audio, audio_mask = prepare_audio([recording.waveform], config.sample_rate, config)
-    return Examples(video, audio, video_mask, audio_mask)
+    clip = decode(MediaClip(file=path, start=start, stop=start + config.clip_seconds), config)
+    return prepare(clip, config.replace(frame_crop="after-resizing"))  # decode has cropped the frames
 
 
 def make_film(

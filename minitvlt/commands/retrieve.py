@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import json
 import os
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from jaxtyping import Float
 
 from minitvlt.backends import to_backend
 from minitvlt.checkpoints.detect import load_any
-from minitvlt.commands.shared import CHECKPOINT, add_command
+from minitvlt.commands.shared import CHECKPOINT, add_command, write_json_lines
 from minitvlt.config import Config
 from minitvlt.files import check_new, write_atomically, write_json
 from minitvlt.model.parameters import Params
@@ -85,10 +84,10 @@ def search(params: Params, file: Path, modality: str, source: Path, out: Path) -
     found = [crop_padding(items, other, i) for i in order[:SHOWN]]
     captions = [f"{line['rank']}. {shorten(line['clip'], 22)}\nscore {line['score']:.2f}" for line in lines]
     if other == "video":
-        found = [frames[len(frames) // 2 :][:1] for frames in found]
-    figure = plot_retrieval(config, crop_padding(query, modality, 0), found, captions[:SHOWN], file.name)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_atomically(out / "ranking.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
+        found = [frames[len(frames) // 2][None] for frames in found]
+    example = crop_padding(query, modality, 0)
+    figure = plot_retrieval(config, example, found, captions[:SHOWN], file.name)
+    write_json_lines(lines, out / "ranking.jsonl")
     save_figure(figure, out / "found.png")
     for line in lines[:SHOWN]:
         print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['clip']}")
@@ -105,10 +104,10 @@ def measure(params: Params, source: Path, out: Path) -> None:
     if labels[0] is not None:
         is_right = np.array([[labels[i] == labels[j] for j in numbers] for i in numbers])
     found = {
-        "audio to video": score_retrieval(scores, is_right),
-        "video to audio": score_retrieval(scores.T, is_right),
+        "sound to video": score_retrieval(scores, is_right),
+        "video to sound": score_retrieval(scores.T, is_right),
     }
-    recall = {way: {name: metric.value for name, metric in metrics.items()} for way, metrics in found.items()}
+    recall = {way: {name: each.value for name, each in results.items()} for way, results in found.items()}
     write_atomically(out / "scores.csv", partial(write_scores, scores, names))
     write_atomically(out / "recall.json", partial(write_json, recall))
     n = min(DRAWN, len(scores))
@@ -117,7 +116,8 @@ def measure(params: Params, source: Path, out: Path) -> None:
     figure = plot_matching(scores[:n, :n], frames=middle, spectrograms=examples.audio[:n, 0])
     save_figure(figure, out / "matching.png")
     print(f"{len(names)} clips, {scores.size:,} pairs")
-    print_results({f"{way}, {name}": m for way, metrics in found.items() for name, m in metrics.items()})
+    for way, results in found.items():
+        print_results({f"{way}, {name}": metric for name, metric in results.items()})
     print(f"\nWrote all scores, recall and a figure into {out}.")
 
 
@@ -131,7 +131,7 @@ def list_clips(source: Path) -> tuple[list[MediaClip], list[Any]]:
         clips = [read_clip_of_row(row) for row in rows]
         labels = [row.values.get("label") for row in rows]
         if labels.count(None) not in (0, len(labels)):
-            rows[labels.index(None)].fail("label", "the label is missing, which other rows have")
+            rows[labels.index(None)].fail("label", "a label, as other rows have")
     folder = source if source.is_dir() else source.parent
     return [replace(clip, name=name_clip(clip, folder)) for clip in clips], labels
 

@@ -2,7 +2,8 @@
 
 import argparse
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -140,10 +141,16 @@ def run_training(
     objective: Objective = PRETRAINING,
 ) -> Params:
     """Train in the folder `--out`; a request that cannot work fails before anything is written there."""
-    recipe, dtype, compile = settings.recipe, settings.dtype, settings.compile
+    recipe, how = settings.recipe, {"dtype": settings.dtype, "compile": settings.compile}
     params = to_backend(params, settings.backend, find_device(settings.device))
-    check_training(params, recipe, dtype, compile)
+    check_training(params, recipe, **how)
     objective.draw(world, params.config, np.random.default_rng(0), min(2, recipe.batch_size))
     if is_first() and not arguments.resume:
         write_atomically(arguments.out / SETTINGS, partial(write_json, asdict(settings)))
-    return train(params, world, recipe, arguments.out, objective=objective, dtype=dtype, compile=compile)
+    return train(params, world, recipe, arguments.out, objective=objective, **how)
+
+
+def write_json_lines(lines: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write a JSON object on each line."""
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

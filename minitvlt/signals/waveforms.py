@@ -38,7 +38,7 @@ def check_channel(waveform: np.ndarray, name: str = "the waveform") -> None:
     """Raise a ValueError unless this is one channel of finite floating-point samples."""
     if not isinstance(waveform, np.ndarray) or waveform.ndim != 1:
         found = getattr(waveform, "shape", waveform)
-        raise ValueError(f"Expected {name} as a NumPy array (samples,), got {found!r:.60}: mix its channels.")
+        raise ValueError(f"Expected {name} as an array (samples,), got {found!r:.40}: mix its channels down.")
     check_waveform(waveform, name)
 
 

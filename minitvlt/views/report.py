@@ -126,7 +126,7 @@ def report_pretraining(
     batch = draw_batch(world, config, rng, batch_size=16)
     if config.task_mae:
         first = map_tree(lambda array: array[:3], batch)
-        video, audio = predict_hidden(params, first)
+        video, audio = reconstruct(params, first)
         figure = figures.plot_reconstruction(config, first, video, audio)
         figures.save_figure(figure, folder / "reconstruction.png")
         mask = None if first.audio_mask is None else first.audio_mask[0]
@@ -143,7 +143,7 @@ def report_pretraining(
     write_report(folder, "Pre-training of TVLT", introduction, results, config, command)
 
 
-def predict_hidden(
+def reconstruct(
     params: Params, batch: PretrainingBatch
 ) -> tuple[Float[np.ndarray, "B T C H W"], Float[np.ndarray, "B C2 S F"]]:
     """Predict the hidden patches of both modalities; visible patches are those of the batch."""

@@ -227,7 +227,7 @@ def decode(clip: MediaClip, config: Config) -> Clip:
     found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
     for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
         if is_wanted and not is_found:
-            raise ValueError(f"there is no {what} in this part of {clip.files[-1]}.")
+            raise ValueError(f"{clip.files[-1]} holds no {what} in this part of it.")
     if clip.file is not None:
         start, stop = find_common_span(seen)
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))

@@ -113,7 +113,7 @@ def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_
     [
         (["nowhere"], "nowhere: expected a label file"),
         (["empty"], "holds no media file"),
-        (["clips", "--sound", "nothing.wav"], "there is no file nothing.wav"),
+        (["clips", "--sound", "nothing.wav"], "no file nothing.wav"),
         (["clips", "--sound", "odd/broken.wav"], r"No clip can be used:\n  odd/broken.wav"),
         (["clips", "--video", "odd/tone.wav"], "Expected a video, but odd/tone.wav has none"),
         (["odd", "--out", "found"], r"No clip can be used:\n  broken.mp4"),

@@ -76,7 +76,7 @@ def test_a_wav_file_holds_the_very_samples_and_louder_ones_are_clipped(tmp_path_
         (np.zeros(0, np.float32), 8000, "at least one sample"),
         (np.array([0.0, np.inf]), 8000, "NaN or infinity"),
         (np.zeros((2, 300)), 8000, r"\(samples,\), got \(2, 300\): mix its channels"),
-        ([0.0, 0.5], 8000, r"as a NumPy array \(samples,\), got \[0"),
+        ([0.0, 0.5], 8000, r"as an array \(samples,\), got \[0"),
         (np.zeros(3, np.int16), 8000, "int16 by 32768"),
         (np.full(3, 1e20), 8000, "divide it by its largest magnitude"),
         (np.zeros(3), 0, "whole hertz, 1 to 1,000,000, got 0"),
