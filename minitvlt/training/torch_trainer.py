@@ -6,7 +6,7 @@ the processes while the backward pass still runs.
 
 import os
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import torch
@@ -81,8 +81,8 @@ class TorchTrainer(Trainer):
         function, inputs, total = self.objective.compute, self.make_tensors(counts), None
         self.call = self.call or self.share_gradients(parts[0], inputs)
         for part in parts:
-            is_last = part is parts[-1] or self.processes == 1
-            with nullcontext() if is_last else self.call.no_sync():  # DDP sums after the last part
+            waits = self.processes > 1 and part is not parts[-1]  # DDP sums over processes once, at the end
+            with self.call.no_sync() if waits else nullcontext():
                 with self.autocast():
                     loss, numbers = self.call(function, part, inputs)
                 (loss * self.processes).backward()  # DDP takes the mean over processes
@@ -100,9 +100,9 @@ class TorchTrainer(Trainer):
 
     def make_tensors(self, counts: Any) -> Any:
         """Turn counts into tensors: torch.compile would make another program for every number."""
-        if isinstance(counts, float):
-            return torch.full((), counts, device=self.device)
-        return replace(counts, **{name: self.make_tensors(count) for name, count in vars(counts).items()})
+        if is_dataclass(counts):
+            return replace(counts, **{name: self.make_tensors(count) for name, count in vars(counts).items()})
+        return torch.full((), counts, device=self.device) if isinstance(counts, float) else counts
 
     def autocast(self) -> torch.autocast:
         """Compute matrix products in `dtype`."""
