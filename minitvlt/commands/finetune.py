@@ -1,6 +1,7 @@
 """`minitvlt finetune`: from a trained model to one that solves a task, its scores and a report."""
 
 import argparse
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from minitvlt.commands.shared import (
     add_training_arguments,
     choose_settings,
     find_path,
+    is_first,
     run_training,
     write_json_lines,
 )
@@ -28,7 +30,6 @@ from minitvlt.training.evaluation import (
     score_predictions,
 )
 from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, make_objective, replace_head
-from minitvlt.training.processes import is_first
 from minitvlt.views.report import report_finetuning
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.labels import LABELS, LabelTable, read_labels
@@ -84,11 +85,12 @@ def finish(
     params: Params, task: Task, held_out: ShapesWorld | FolderWorld, settings: Settings, folder: Path
 ) -> None:
     """Score a fine-tuned model on all held-out clips; write scores, predictions and a report."""
+    size = sys.maxsize if task.loss_type == "ranking" else BATCH  # all pairs of clips are scored
     if isinstance(held_out, ShapesWorld):
-        outputs, labels = predict(params, task, draw_held_out(held_out.sample, CLIPS_SCORED))
+        outputs, labels = predict(params, task, draw_held_out(held_out.sample, CLIPS_SCORED, size=size))
         names = [f"clip {number + 1}" for number in range(CLIPS_SCORED)]
     else:
-        outputs, labels = predict(params, task, (clips for _, clips in held_out.read(BATCH)))
+        outputs, labels = predict(params, task, (clips for _, clips in held_out.read(size)))
         names = [clip.name for clip in held_out.clips if clip.name not in held_out.skipped]
     results = score_predictions(task, outputs, labels)
     scores = {name: metric.value for name, metric in results.items()}

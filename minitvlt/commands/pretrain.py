@@ -10,6 +10,7 @@ from minitvlt.commands.shared import (
     add_training_arguments,
     choose_settings,
     find_path,
+    is_first,
     run_training,
 )
 from minitvlt.config import Config
@@ -18,7 +19,6 @@ from minitvlt.model.parameters import init
 from minitvlt.training.batches import World
 from minitvlt.training.evaluation import evaluate
 from minitvlt.training.optimizer import Recipe
-from minitvlt.training.processes import is_first
 from minitvlt.views.report import report_pretraining
 from minitvlt.worlds.folder import FolderWorld
 from minitvlt.worlds.shapes import ShapesWorld

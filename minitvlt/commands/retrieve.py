@@ -18,8 +18,7 @@ from minitvlt.config import Config
 from minitvlt.files import check_new, write_atomically, write_json
 from minitvlt.model.parameters import Params
 from minitvlt.signals.prepare import Examples
-from minitvlt.training.batches import join_examples
-from minitvlt.training.evaluation import BATCH, score_retrieval
+from minitvlt.training.evaluation import score_retrieval
 from minitvlt.training.retrieval import find_head, score_all_pairs
 from minitvlt.views.figures import plot_matching, plot_retrieval, save_figure, shorten
 from minitvlt.views.report import print_results
@@ -162,12 +161,11 @@ def read_clips(clips: list[MediaClip], config: Config) -> tuple[Examples, list[i
         ValueError: no clip can be decoded (with the reasons), or clips of different kinds.
     """
     world = FolderWorld(clips, config)
-    batches = list(world.read(BATCH))
-    if not batches:
+    numbers, examples = next(world.read(len(clips)), (None, None))
+    if examples is None:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in world.skipped.items())
         raise ValueError(f"No clip can be used:{reasons}")
-    examples = join_examples([examples for _, examples in batches], config)
-    return examples, [int(i) for numbers, _ in batches for i in numbers]
+    return examples, numbers.tolist()
 
 
 def crop_padding(

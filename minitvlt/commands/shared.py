@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,7 +19,6 @@ from minitvlt.model.parameters import Params
 from minitvlt.training.batches import World
 from minitvlt.training.objectives import PRETRAINING, Objective
 from minitvlt.training.optimizer import Recipe
-from minitvlt.training.processes import find_device, is_first
 from minitvlt.training.trainer import check_training, train
 
 SETTINGS = "run.json"
@@ -84,6 +84,24 @@ def add_training_arguments(parser: argparse.ArgumentParser, recipe: Recipe, out:
     add("--compile", action="store_true", default=None, help="torch: compile the step with torch.compile")
     add("--out", type=Path, default=Path(out), help=f"folder to write, new or empty (default: {out})")
     add("--resume", action="store_true", help="continue the run in the folder --out, with its settings")
+
+
+def is_first() -> bool:
+    """Return whether this process writes files and messages: of those that torchrun starts the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def find_device(device: str | None) -> str | None:
+    """Find the device of this process: under torchrun each process has a GPU of its own.
+
+    Raises:
+        ValueError: one GPU for several processes.
+    """
+    if "WORLD_SIZE" not in os.environ or device in (None, "cpu"):
+        return device
+    if ":" in device:
+        raise ValueError(f"Each process needs its own GPU: use --device {device.partition(':')[0]}.")
+    return f"{device}:{os.environ['LOCAL_RANK']}"
 
 
 def find_path(name: str) -> str:

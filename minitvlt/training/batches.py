@@ -3,18 +3,18 @@
 Everything is drawn on the host from one generator, so all backends train on the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 
 from minitvlt.backends import map_tree, namespace, to_backend, walk
 from minitvlt.config import Config
 from minitvlt.model.masking import Masking, find_speech, frame_masking, random_masking, span_masking
-from minitvlt.model.parameters import Params, count_patch_values
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
 from minitvlt.signals.prepare import Examples
 
@@ -135,32 +135,3 @@ def split_batch(batch: Any, parts: int) -> list[Any]:
     B = next(len(array) for _, array in walk(batch))
     edges = [B * part // parts for part in range(parts + 1)]
     return [map_tree(lambda x, rows=slice(*pair): x[rows], batch) for pair in pairwise(edges)]
-
-
-def join_examples(parts: Sequence[Examples], config: Config) -> Examples:
-    """Concatenate batches of clips in order; shorter ones are padded to the longest, and padding is masked.
-
-    Raises:
-        ValueError: no batch, or some have video, or audio, and others have not.
-    """
-    if len({(part.video is None, part.audio is None) for part in parts}) != 1:
-        raise ValueError("Expected batches that all have video, or none, and the same for audio.")
-    fields: dict[str, Any] = {"video": None, "audio": None}
-    for name, axis, values in zip(("video", "audio"), (1, 2), count_patch_values(config), strict=True):
-        pairs = [(getattr(part, name), getattr(part, f"{name}_mask")) for part in parts]
-        if pairs[0][0] is None:
-            continue
-        masks = [np.ones((len(x), x[0].size // values), bool) if mask is None else mask for x, mask in pairs]
-        fields[name], is_real = _join_padded([x for x, _ in pairs], axis), _join_padded(masks, 1)
-        fields[f"{name}_mask"] = None if is_real.all() else is_real
-    if all(part.labels for part in parts):
-        names = parts[0].labels
-        fields["labels"] = {name: np.concatenate([part.labels[name] for part in parts]) for name in names}
-    return Examples(**fields)
-
-
-def _join_padded(arrays: Sequence[Shaped[np.ndarray, "..."]], axis: int) -> Shaped[np.ndarray, "..."]:
-    """Concatenate arrays whose lengths along an axis differ; the ends of shorter ones are filled with 0."""
-    longest = max(x.shape[axis] for x in arrays)
-    widths = [[(0, longest - x.shape[axis] if i == axis else 0) for i in range(x.ndim)] for x in arrays]
-    return np.concatenate([np.pad(x, width) for x, width in zip(arrays, widths, strict=True)])

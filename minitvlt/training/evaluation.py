@@ -15,7 +15,7 @@ from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_match
 from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import metrics
-from minitvlt.training.batches import World, draw_batch, join_examples, move_beside
+from minitvlt.training.batches import World, draw_batch, move_beside
 from minitvlt.training.finetuning import Task, get_labels
 from minitvlt.training.retrieval import score_all_pairs
 
@@ -53,7 +53,9 @@ def evaluate(
     if clips < 1:
         raise ValueError(f"Expected at least 1 clip to evaluate on, got {clips}.")
     if task is not None:
-        return score_predictions(task, *predict(params, task, draw_held_out(world.sample, clips, seed)))
+        size = clips if task.loss_type == "ranking" else BATCH
+        batches = draw_held_out(world.sample, clips, seed, size)
+        return score_predictions(task, *predict(params, task, batches))
     measured, draw = {}, partial(draw_batch, world, params.config)
     if params.config.task_matching:
         measured |= measure_matching(params, draw_held_out(draw, clips, seed), min(clips, GROUP))
@@ -62,10 +64,10 @@ def evaluate(
     return measured
 
 
-def draw_held_out(draw: Callable[..., Any], clips: int, seed: int = 0) -> Iterator[Any]:
-    """Draw clips by `draw(rng, count)`, at most 64 at a time; never those of training, even in one world."""
-    for number, start in enumerate(range(0, clips, BATCH)):
-        yield draw(np.random.default_rng([seed, number, EVALUATION]), min(BATCH, clips - start))
+def draw_held_out(draw: Callable[..., Any], clips: int, seed: int = 0, size: int = BATCH) -> Iterator[Any]:
+    """Draw clips by `draw(rng, count)` in batches; never those of training, even in one world."""
+    for number, start in enumerate(range(0, clips, size)):
+        yield draw(np.random.default_rng([seed, number, EVALUATION]), min(size, clips - start))
 
 
 # ---- pre-training
@@ -141,11 +143,12 @@ def predict(
 ) -> tuple[Float[np.ndarray, "clips outputs"], Shaped[np.ndarray, "clips *labels"] | None]:
     """Compute the outputs of a fine-tuned model's head, a row for each clip, and collect the labels.
 
-    For ranking the rows are the scores of each audio with all videos; the labels are None, because the video
-    of audio i is video i.
+    For ranking all clips are in one batch, and the rows are the scores of each audio with all videos; the
+    labels are None, because the video of audio i is video i.
     """
     if task.loss_type == "ranking":
-        return score_all_pairs(params, join_examples(list(batches), params.config)), None
+        (clips,) = batches
+        return score_all_pairs(params, clips), None
     outputs, labels = [], []
     for clips in batches:
         arrays = move_beside(params, (clips.video, clips.audio, clips.video_mask, clips.audio_mask))
@@ -231,29 +234,17 @@ def describe_predictions(
     labels: Shaped[np.ndarray, "clips *labels"] | None,
     clips: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """List the label, the prediction and the outputs of each clip, for a JSON file.
+    """List the label and the outputs of each clip under their names, for a JSON file.
 
-    Classes and answers are given by their names; of independent labels, and of the answers that annotators
-    gave, those that hold. For ranking, the prediction is the clip whose video has the highest score, and the
-    rank of the clip's own video comes in place of the label.
+    The names of the outputs are those of classes, labels or answers; for ranking those of the clips with
+    whose videos the audio was scored, and the label is the clip itself.
     """
-    best = np.argmax(outputs, axis=1)
-    if task.loss_type == "ranking":
-        ranks = metrics.compute_ranks(outputs).tolist()
-        lines = [{"rank": rank, "prediction": clips[b]} for rank, b in zip(ranks, best, strict=True)]
-    else:
-        predictions = best if task.loss_type in ("classification", "soft-labels") else outputs
-        pairs = zip(labels, predictions, strict=True)
-        lines = [{"label": name_values(task, a), "prediction": name_values(task, b)} for a, b in pairs]
-    rounded = np.round(outputs.astype(np.float64), 6).tolist()
-    described = zip(clips, lines, rounded, strict=True)
-    return [{"clip": clip, **line, "outputs": row} for clip, line, row in described]
-
-
-def name_values(task: Task, values: Shaped[np.ndarray, "*labels"] | np.generic) -> str | float | list[str]:
-    """Return the name of a class, the number of a regression, or the names with values above 0."""
-    if task.loss_type == "regression":
-        return round(float(np.reshape(values, ())), 6)
-    if np.ndim(values) == 0:
-        return task.names[int(values)]
-    return [name for name, value in zip(task.names, values, strict=True) if value > 0]
+    names = clips if task.loss_type == "ranking" else task.names or ("value",)
+    values = clips if labels is None else labels.tolist()
+    if task.loss_type == "classification":
+        values = [task.names[label] for label in values]
+    rows = np.round(outputs.astype(np.float64), 6).tolist()
+    return [
+        {"clip": clip, "label": label, "outputs": dict(zip(names, row, strict=True))}
+        for clip, label, row in zip(clips, values, rows, strict=True)
+    ]

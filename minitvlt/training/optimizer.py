@@ -23,9 +23,7 @@ class Recipe:
 
     steps: int = 1800
     batch_size: int = 64
-    micro_batches: int = (
-        1  # each batch is computed in this many parts, to save memory; gradients are the same
-    )
+    micro_batches: int = 1  # parts that a batch is computed in, to save memory; gradients are the same
     learning_rate: float | int = 3e-3  # the highest, reached after the warm-up
     warmup_steps: int = 100
     weight_decay: float | int = 0.001
@@ -40,11 +38,6 @@ class Recipe:
                 value = getattr(self, name)
                 if isinstance(value, bool) or not isinstance(value, kinds) or not is_valid(value):
                     raise ValueError(f"{name} must be {expected}, not {value!r}.")
-        if self.micro_batches > self.batch_size:
-            raise ValueError(
-                f"micro_batches {self.micro_batches} is larger than batch_size {self.batch_size}: "
-                "each micro-batch needs at least one clip."
-            )
 
 
 RANGES = (  # NaN is never valid

@@ -18,7 +18,6 @@ from typing import Any
 
 import minitvlt as mt
 from minitvlt.training import trainer
-from minitvlt.training.processes import is_first
 
 STEPS = 20
 SAVE_EVERY = 4
@@ -33,7 +32,7 @@ def run_training(
     recipe = mt.Recipe(**{"steps": STEPS, "batch_size": 16, "warmup_steps": 5, **(recipe or {})})
     params = mt.to_backend(mt.init(config), "torch")
     params = mt.train(params, mt.ShapesWorld(config), recipe, folder, False, **options)
-    if is_first():
+    if os.environ.get("RANK", "0") == "0":
         mt.save(params, folder / "model.safetensors")
 
 

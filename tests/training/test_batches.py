@@ -16,7 +16,6 @@ from minitvlt.training.batches import (
     AUDIO_MASKS,
     draw_batch,
     draw_mixing,
-    join_examples,
     make_batch,
     split_batch,
 )
@@ -120,25 +119,3 @@ def test_a_batch_is_split_along_its_clips(count, parts, is_padded):
 
 
 # Joining
-
-
-def test_joined_clips_are_padded_and_padding_is_masked():
-    parts = [NoiseWorld(is_padded).sample(np.random.default_rng(0), 2) for is_padded in (False, True)]
-    short = Examples(parts[0].video[:, :2], parts[0].audio[:, :, :8])
-    joined = join_examples([*parts, short], CONFIG)
-    np.testing.assert_array_equal(joined.video[:4], np.concatenate([part.video for part in parts]))
-    np.testing.assert_array_equal(joined.audio[4:, :, :8], short.audio)
-    assert joined.video_mask[:2].all() and (joined.audio_mask[2:4] == parts[1].audio_mask).all()
-    np.testing.assert_array_equal(joined.video_mask[4:], [np.arange(NV) < 18] * 2)
-    np.testing.assert_array_equal(joined.audio_mask[4:], [np.arange(NA) < 2] * 2)
-
-
-def test_clips_of_one_length_need_no_mask_and_clips_without_a_modality_cannot_be_joined_to_others():
-    whole = replace(NoiseWorld().sample(np.random.default_rng(0), 2), labels={"label": np.arange(2)})
-    joined = join_examples([whole, whole], CONFIG)
-    assert joined.video_mask is joined.audio_mask is None and joined.labels["label"].tolist() == [0, 1, 0, 1]
-    silent = Examples(whole.video, None)
-    assert join_examples([silent] * 2, CONFIG).audio is None
-    for parts in ([whole, silent], []):
-        with pytest.raises(ValueError, match="all have video, or none"):
-            join_examples(parts, CONFIG)

@@ -15,7 +15,7 @@ from minitvlt.model.pretraining import autoencode, score_matches
 from minitvlt.model.tasks import classify
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import evaluation
-from minitvlt.training.batches import draw_batch, join_examples
+from minitvlt.training.batches import draw_batch
 from minitvlt.training.evaluation import (
     Metric,
     describe_predictions,
@@ -72,7 +72,7 @@ def test_matching_is_counted_by_loops(clips):
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.0])
-def test_the_error_of_hidden_patches_is_relative_to_the_mean_of_each_position(ratio):
+def test_the_error_of_hidden_patches_is_relative_to_the_variance_of_each_position(ratio):
     config = CONFIG.replace(task_matching=False, pixel_mask_ratio=ratio)
     params, batch = init(config), draw_batch(PaddedWorld(), config, np.random.default_rng([0, 0, 1]), 30)
     expected, predictions = {}, autoencode(params, batch)
@@ -84,7 +84,8 @@ def test_the_error_of_hidden_patches_is_relative_to_the_mean_of_each_position(ra
         for i in range(patches.shape[1]):
             hidden = masking.is_hidden[:, i]
             error += np.sum((predicted[hidden, i] - patches[hidden, i]) ** 2)
-            reference += np.sum(np.var(patches[hidden, i], axis=0)) * hidden.sum() if hidden.any() else 0.0
+            variance = np.var(patches[hidden, i], axis=0, ddof=1) if hidden.sum() > 1 else 0.0
+            reference += np.sum(variance) * hidden.sum()
         if reference:
             expected[f"hidden {name}, relative error"] = (pytest.approx(error / reference, rel=1e-4), 1.0)
     assert evaluate(params, PaddedWorld(), clips=30) == expected
@@ -125,7 +126,7 @@ def test_predictions_of_a_classifier_and_their_labels():
 def test_ranking_is_evaluated_over_all_clips():
     params, world = init(CONFIG), ShapesWorld(CONFIG)
     found = evaluate(params, world, Task("ranking"), clips=9, seed=3)
-    clips = join_examples(list(draw_held_out(world.sample, 9, 3)), CONFIG)
+    (clips,) = draw_held_out(world.sample, 9, 3)
     assert found == score_retrieval(score_all_pairs(params, clips))
 
 
@@ -188,17 +189,18 @@ def test_chance_of_retrieval_is_the_mean_over_all_orders(n, seed):
 @pytest.mark.parametrize(
     ("loss_type", "outputs", "labels", "expected"),
     [
-        ("classification", [[0.1, 2.0]], np.array([0]), {"label": "cat", "prediction": "dog"}),
-        ("regression", [[0.12345678]], np.array([[0.5]]), {"label": 0.5, "prediction": 0.123457}),
-        ("labels", [[0.1, -2.0]], np.array([[0, 1]]), {"label": ["dog"], "prediction": ["cat"]}),
-        ("soft-labels", [[0.1, 2.0]], np.array([[0.3, 0.0]]), {"label": ["cat"], "prediction": "dog"}),
-        ("ranking", [[1.0]], None, {"rank": 1, "prediction": "a.mp4"}),
+        ("classification", [[0.1, 2.0]], np.array([0]), ("cat", {"cat": 0.1, "dog": 2.0})),
+        ("labels", [[0.1, -2.0]], np.array([[0, 1]]), ([0, 1], {"cat": 0.1, "dog": -2.0})),
+        ("soft-labels", [[0.1, 2.0]], np.array([[0.3, 0.0]]), ([0.3, 0.0], {"cat": 0.1, "dog": 2.0})),
+        ("ranking", [[1.0]], None, ("a.mp4", {"a.mp4": 1.0})),
     ],
 )
 def test_a_line_for_each_clip(loss_type, outputs, labels, expected):
     task = Task(loss_type, names=("cat", "dog"))
     (line,) = describe_predictions(task, np.array(outputs), labels, ["a.mp4"])
-    assert line == {"clip": "a.mp4", **expected, "outputs": np.round(outputs[0], 6).tolist()}
+    assert (line["label"], line["outputs"]) == expected and line["clip"] == "a.mp4"
+    (number,) = describe_predictions(Task("regression"), np.array([[0.12345678]]), np.array([[0.5]]), ["b"])
+    assert number == {"clip": "b", "label": [0.5], "outputs": {"value": 0.123457}}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import minitvlt as mt
 from minitvlt.backends import flatten
 from minitvlt.checkpoints.native import load_arrays
-from minitvlt.training.processes import find_device, is_first
+from minitvlt.commands.shared import find_device, is_first
 from minitvlt.training.trainer import METRICS, STATE, check_training, read_metrics
 from tests.helpers import shared_training
 from tests.helpers.annotations import annotations_unchecked
