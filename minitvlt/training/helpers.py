@@ -42,8 +42,7 @@ class HelperTrainer(Trainer):
             return sum_gradients(function, params, shares, counts)
         for helper, share in zip(self.helpers, shares[1:], strict=True):
             helper.send((params, [share], counts))
-        with on_one_core():
-            total = sum_gradients(function, params, shares[:1], counts)
+        total = sum_gradients(function, params, shares[:1], counts)
         for helper in self.helpers:
             total = map_tree(operator.add, total, helper.receive())
         return total
@@ -52,13 +51,16 @@ class HelperTrainer(Trainer):
         """Start helpers; none if they cannot load the function, or what it is called with."""
         try:
             message = pickle.dumps(example)
-            helpers = [Helper(self.stack) for _ in range(self.processes - 1)]
-            for helper in helpers:
-                helper.send(message)
-            has_loaded = [helper.receive() for helper in helpers]
-        except (pickle.PicklingError, AttributeError, TypeError, OSError):
+        except (pickle.PicklingError, AttributeError, TypeError):
             return []
-        return helpers if all(has_loaded) else []
+        helpers = [Helper(self.stack) for _ in range(self.processes - 1)]
+        for helper in helpers:
+            helper.send(message)
+        has_loaded = [helper.receive() for helper in helpers]
+        if not all(has_loaded):
+            return []
+        self.stack.enter_context(on_one_core())  # the other cores are for the helpers
+        return helpers
 
 
 class Helper:
