@@ -2,9 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
 
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.native import save
@@ -24,7 +29,6 @@ from minitvlt.files import write_atomically, write_json
 from minitvlt.model.parameters import Params
 from minitvlt.training.evaluation import (
     BATCH,
-    describe_predictions,
     draw_held_out,
     predict,
     score_predictions,
@@ -32,7 +36,7 @@ from minitvlt.training.evaluation import (
 from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, make_objective, replace_head
 from minitvlt.views.report import report_finetuning
 from minitvlt.worlds.folder import FolderWorld
-from minitvlt.worlds.labels import LABELS, LabelTable, read_labels
+from minitvlt.worlds.labels import LABELS
 from minitvlt.worlds.shapes import ShapesWorld
 
 EXAMPLES = """\
@@ -64,7 +68,6 @@ def finetune(arguments: argparse.Namespace) -> None:
     """
     standard = Settings("finetune", Config.tiny(), FINETUNING, checkpoint=find_path(CHECKPOINT))
     settings = choose_settings(arguments, standard)
-    task, table = find_task(settings)
     params = load_any(settings.checkpoint)
     if arguments.resume and params.config != settings.config:
         raise ValueError(
@@ -72,7 +75,7 @@ def finetune(arguments: argparse.Namespace) -> None:
             "restore that file, or start another run."
         )
     settings = replace(settings, config=params.config)
-    training, held_out = make_worlds(table, params.config)
+    task, training, held_out = make_worlds(settings)
     params = replace_head(params, task, settings.recipe.seed, settings.pooling)
     params = run_training(params, training, settings, arguments, make_objective(task))
     if is_first():
@@ -100,27 +103,41 @@ def finish(
     report_finetuning(folder, name, task, outputs, labels, results, params.config, command)
 
 
-def find_task(settings: Settings) -> tuple[Task, LabelTable | None]:
-    """Find the task that is to be learnt, and read the label file if there is one."""
-    known = list(EMBEDDED_TASKS) if settings.data is None else list(LABELS)
-    if settings.task not in known:
-        clips = "generated clips (others need --data)" if settings.data is None else "a label file"
-        raise ValueError(f"Expected a task for {clips}, {', '.join(known)}, got {settings.task!r}.")
-    if settings.data is None:
-        return EMBEDDED_TASKS[settings.task], None
-    table = read_labels(settings.data, settings.task, settings.recipe.seed)
-    return Task(settings.task, None if table.labels is None else "label", table.names), table
-
-
 def make_worlds(
-    table: LabelTable | None, config: Config
-) -> tuple[ShapesWorld | FolderWorld, ShapesWorld | FolderWorld]:
-    """Make the world to learn from and the held-out one."""
-    if table is None:
-        return ShapesWorld(config), ShapesWorld(config, "held_out")
-    splits = [table.select(is_test) for is_test in (False, True)]
-    training, held_out = (FolderWorld(clips, config, labels=labels) for clips, labels in splits)
+    settings: Settings,
+) -> tuple[Task, ShapesWorld | FolderWorld, ShapesWorld | FolderWorld]:
+    """Find the task, the world to learn it from, and the held-out one."""
+    config, data, task = settings.config, settings.data, settings.task
+    known = EMBEDDED_TASKS if data is None else LABELS
+    if task not in known:
+        clips = "generated clips (others need --data)" if data is None else "a label file"
+        raise ValueError(f"Expected a task for {clips}, {', '.join(known)}, got {task!r}.")
+    if data is None:
+        return EMBEDDED_TASKS[task], ShapesWorld(config), ShapesWorld(config, "held_out")
+    training, held_out = (FolderWorld(data, config, task=task, split=split) for split in ("train", "test"))
     if next(held_out.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in held_out.skipped.items())
         raise ValueError(f"No held-out clip can be used: {reasons}")
-    return training, held_out
+    return Task(task, None if training.labels is None else "label", training.names), training, held_out
+
+
+def describe_predictions(
+    task: Task,
+    outputs: Float[np.ndarray, "clips outputs"],
+    labels: Shaped[np.ndarray, "clips *labels"] | None,
+    clips: Sequence[str],
+) -> list[dict[str, Any]]:
+    """List the label and the outputs of each clip under their names, for a JSON file.
+
+    The names of the outputs are those of classes, labels or answers; for ranking those of the clips with
+    whose videos the audio was scored, and the label is the clip itself.
+    """
+    names = clips if task.loss_type == "ranking" else task.names or ("value",)
+    values = clips if labels is None else labels.tolist()
+    if task.loss_type == "classification":
+        values = [task.names[label] for label in values]
+    rows = np.round(outputs.astype(np.float64), 6).tolist()
+    return [
+        {"clip": clip, "label": label, "outputs": dict(zip(names, row, strict=True))}
+        for clip, label, row in zip(clips, values, rows, strict=True)
+    ]

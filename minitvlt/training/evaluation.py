@@ -226,25 +226,3 @@ def score_retrieval(
         scored[f"recall@{k} of {n}"] = Metric(metrics.compute_recall(ranks, k), 1 - float(np.mean(misses)))
     chance = float(np.mean((n + 1) / (relevant + 1)))
     return {**scored, "median rank": Metric(float(np.median(ranks)), chance)}
-
-
-def describe_predictions(
-    task: Task,
-    outputs: Float[np.ndarray, "clips outputs"],
-    labels: Shaped[np.ndarray, "clips *labels"] | None,
-    clips: Sequence[str],
-) -> list[dict[str, Any]]:
-    """List the label and the outputs of each clip under their names, for a JSON file.
-
-    The names of the outputs are those of classes, labels or answers; for ranking those of the clips with
-    whose videos the audio was scored, and the label is the clip itself.
-    """
-    names = clips if task.loss_type == "ranking" else task.names or ("value",)
-    values = clips if labels is None else labels.tolist()
-    if task.loss_type == "classification":
-        values = [task.names[label] for label in values]
-    rows = np.round(outputs.astype(np.float64), 6).tolist()
-    return [
-        {"clip": clip, "label": label, "outputs": dict(zip(names, row, strict=True))}
-        for clip, label, row in zip(clips, values, rows, strict=True)
-    ]

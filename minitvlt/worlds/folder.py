@@ -50,7 +50,6 @@ class FolderWorld:
         memory: int = 1 << 30,
         task: str = "ranking",
         split: str = "train",
-        labels: Shaped[np.ndarray, "clips *labels"] | None = None,
     ) -> None:
         """Look for the files, decoding none.
 
@@ -62,7 +61,6 @@ class FolderWorld:
             task: for a label file, the `loss_type` that its labels are for; then `names` are the names of
                 classes, labels or answers.
             split: for a label file, which of its rows: "train" or "test".
-            labels: for a list of clips, a row for each.
 
         Raises:
             ValueError: no such folder or file, no media file in it, or none that can be used (with the
@@ -70,15 +68,14 @@ class FolderWorld:
             ImportError: PyAV is missing.
         """
         import_av()
-        self.config, self.memory, self.labels, self.names = config, memory, labels, ()
+        self.config, self.memory, self.labels, self.names = config, memory, None, ()
         self.skipped: dict[str, str] = {}  # name -> reason
         self.damaged: dict[str, str] = {}  # name -> what is missing
         self._decoded: OrderedDict[int, Clip] = OrderedDict()  # by number, the last used one last
         if not isinstance(source, str | os.PathLike):
             self.clips = list(source)
         elif Path(source).suffix.lower() in ROWS:
-            table = read_labels(source, task)
-            (self.clips, self.labels), self.names = table.select(split == "test"), table.names
+            self.clips, self.labels, self.names = read_labels(source, task, split)
         else:
             self.clips = []
             for path in find_media_files(Path(source)):
@@ -87,7 +84,7 @@ class FolderWorld:
                 except ValueError as error:
                     self._skip(str(path), error)
             self.clips = self.clips or self._give_up()
-        check_clips(self.clips, self.labels)
+        check_clips(self.clips)
         self._fingerprints = {path: take_fingerprint(path) for clip in self.clips for path in clip.files}
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:

@@ -54,21 +54,6 @@ class MediaClip:
         return [path for path in (self.file, self.video, self.audio) if path is not None]
 
 
-@dataclass(frozen=True, eq=False)
-class LabelTable:
-    """Labelled clips, and the names of classes, labels or answers in the order of their numbers"""
-
-    clips: tuple[MediaClip, ...]
-    labels: Shaped[np.ndarray, "clips *labels"] | None  # as `TaskBatch` has them; None for ranking
-    names: tuple[str, ...]  # none where the label is a number, or nothing
-    is_test: Bool[np.ndarray, " clips"]
-
-    def select(self, is_test: bool) -> tuple[list[MediaClip], Shaped[np.ndarray, "part *labels"] | None]:
-        """The clips that are held out, or the others, with their labels."""
-        chosen = np.flatnonzero(self.is_test == is_test)
-        return [self.clips[i] for i in chosen], None if self.labels is None else self.labels[chosen]
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of a label file: values under the names of their columns; empty ones are left out"""
@@ -90,13 +75,20 @@ class Row:
             self.fail(column, expected)
 
 
-def read_labels(path: str | os.PathLike[str], task: str, seed: int = 0) -> LabelTable:
-    """Read a label file for a task.
+def read_labels(
+    path: str | os.PathLike[str], task: str, split: str, seed: int = 0
+) -> tuple[list[MediaClip], Shaped[np.ndarray, "clips *labels"] | None, tuple[str, ...]]:
+    """Read the rows of a label file that are for training, or for the test.
 
     Args:
         path: ends in .csv, .jsonl or .ndjson.
         task: a `loss_type` of the configuration; ranking reads no labels.
+        split: "train" or "test".
         seed: which fifth of the rows is held out, if no row says so.
+
+    Returns:
+        The clips; their labels as `TaskBatch` has them; the names of classes, labels or answers in the order
+        of their numbers.
 
     Raises:
         ValueError: what is wrong, with the line and the column: a file that is not there, an unknown column,
@@ -105,13 +97,14 @@ def read_labels(path: str | os.PathLike[str], task: str, seed: int = 0) -> Label
     if task not in LABELS:
         raise ValueError(f"task must be one of {', '.join(LABELS)}, not {task!r}.")
     rows = read_rows(Path(path))
-    clips = tuple(read_clip_of_row(row) for row in rows)
+    clips = [read_clip_of_row(row) for row in rows]
     expected, parse, number = LABELS[task]
     labels, names = number([row.parse("label", parse, expected) for row in rows])
     is_test = split_rows(rows, seed)
     if len(np.unique(labels[~is_test])) < 2 if task == "classification" else task == "labels" and not names:
         raise ValueError(f"{path}, column label: expected two classes, or one name, in the rows to train on.")
-    return LabelTable(clips, labels, names, is_test)
+    chosen = np.flatnonzero(is_test == (split == "test"))
+    return [clips[i] for i in chosen], None if labels is None else labels[chosen], names
 
 
 def read_rows(path: Path) -> list[Row]:
