@@ -27,6 +27,7 @@ from minitvlt.commands.shared import (
 from minitvlt.config import Config
 from minitvlt.files import write_atomically, write_json
 from minitvlt.model.parameters import Params
+from minitvlt.training.batches import World
 from minitvlt.training.evaluation import (
     BATCH,
     draw_held_out,
@@ -84,9 +85,7 @@ def finetune(arguments: argparse.Namespace) -> None:
         finish(params, task, held_out, settings, arguments.out)
 
 
-def finish(
-    params: Params, task: Task, held_out: ShapesWorld | FolderWorld, settings: Settings, folder: Path
-) -> None:
+def finish(params: Params, task: Task, held_out: World, settings: Settings, folder: Path) -> None:
     """Score a fine-tuned model on all held-out clips; write scores, predictions and a report."""
     size = sys.maxsize if task.loss_type == "ranking" else BATCH  # all pairs of clips are scored
     if isinstance(held_out, ShapesWorld):
@@ -103,9 +102,7 @@ def finish(
     report_finetuning(folder, name, task, outputs, labels, results, params.config, command)
 
 
-def make_worlds(
-    settings: Settings,
-) -> tuple[Task, ShapesWorld | FolderWorld, ShapesWorld | FolderWorld]:
+def make_worlds(settings: Settings) -> tuple[Task, World, World]:
     """Find the task, the world to learn it from, and the held-out one."""
     config, data, task = settings.config, settings.data, settings.task
     known = EMBEDDED_TASKS if data is None else LABELS

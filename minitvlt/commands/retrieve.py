@@ -17,9 +17,10 @@ from minitvlt.commands.shared import CHECKPOINT, add_command, write_json_lines
 from minitvlt.config import Config
 from minitvlt.files import check_new, write_atomically, write_json
 from minitvlt.model.parameters import Params
+from minitvlt.model.tasks import find_head
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.evaluation import score_retrieval
-from minitvlt.training.retrieval import find_head, score_all_pairs
+from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.views.figures import plot_matching, plot_retrieval, save_figure, shorten
 from minitvlt.views.report import print_results
 from minitvlt.worlds.folder import AUDIO, IMAGES, FolderWorld, find_media_files

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Integer, Shaped
 from minitvlt.backends import Array, namespace, walk
 from minitvlt.config import Config
 from minitvlt.model.checks import check_candidates, check_clips, check_part
-from minitvlt.model.parameters import Classifier, Params
+from minitvlt.model.parameters import Classifier, MatchingHead, Params
 from minitvlt.model.pretraining import binary_cross_entropy
 from minitvlt.model.transformer import run_linear, run_norm
 from minitvlt.model.tvlt import Clips, Masks, embed_clips, join_tokens, match, run_encoder
@@ -267,3 +267,15 @@ def check_labels(loss_type: str, labels: Array, B: int, k: int) -> None:
     wrong = int(xp.sum(xp.astype(~is_fine, xp.arange(1, labels).dtype)))
     if wrong:
         raise ValueError(f"Expected labels for {loss_type!r} {bounds}, but {wrong} of them are not.")
+
+
+def find_head(params: Params) -> MatchingHead:
+    """Return the ranking head, or else the matching head.
+
+    Raises:
+        ValueError: the model has neither.
+    """
+    if params.ranking is not None:
+        return params.ranking
+    check_part(params, "matching")
+    return params.matching

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ class AdamWState:
 
 def start_adamw(params: Any) -> AdamWState:
     """Copy NumPy parameters, and begin with moments of zero."""
-    values = map_tree(partial(np.array, order="C"), params)
+    values = map_tree(lambda x: np.array(x, order="C"), params)
     return AdamWState(values, map_tree(np.zeros_like, values), map_tree(np.zeros_like, values))
 
 

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float, Int
 
 from minitvlt.backends import Array, map_tree, namespace, to_backend
 from minitvlt.backends.fast.threads import share
-from minitvlt.model.checks import check_clips, check_part
-from minitvlt.model.parameters import MatchingHead, Params
+from minitvlt.model.checks import check_clips
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch
+from minitvlt.model.tasks import find_head
 from minitvlt.model.tvlt import embed_audio, embed_video, match, run_encoder
 from minitvlt.signals.prepare import Examples
 from minitvlt.training.batches import move_beside
@@ -54,18 +55,6 @@ def score_all_pairs(
     audio = embed_audio(params.encoder, params.config, audio, audio_mask)
     video = embed_video(params.encoder, params.config, video, video_mask)
     return score_embedded(params, (audio, audio_mask), (video, video_mask))
-
-
-def find_head(params: Params) -> MatchingHead:
-    """Return the ranking head, or else the matching head.
-
-    Raises:
-        ValueError: the model has neither.
-    """
-    if params.ranking is not None:
-        return params.ranking
-    check_part(params, "matching")
-    return params.matching
 
 
 def score_embedded(params: Params, audio: Embedded, video: Embedded) -> Float[np.ndarray, "n m"]:

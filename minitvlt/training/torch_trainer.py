@@ -66,12 +66,10 @@ class TorchTrainer(Trainer):
             self.stack.push(leave)
         self.rank, self.processes = dist.get_rank(), dist.get_world_size()
 
-    def draw(self, step: int) -> tuple[list[Any], Any] | None:
+    def draw(self, step: int) -> tuple[list[Any], Any]:
         """Draw the batch of a step; return this process's micro-batches, on its device, and the counts."""
-        drawn = super().draw(step)
-        if drawn is None:
-            return None
-        parts, counts = drawn[0][self.rank], drawn[1]
+        shares, counts = super().draw(step)
+        parts = shares[self.rank]
         if self.device.type == "cuda":
             parts = map_tree(lambda x: from_numpy(x).pin_memory().to(self.device, non_blocking=True), parts)
         return to_backend(parts, "torch", str(self.device)), counts

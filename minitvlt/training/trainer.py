@@ -129,7 +129,8 @@ class Trainer:
             try:
                 for step in range(self.steps_done, recipe.steps):
                     shares, counts = drawn.result()
-                    drawn = pool.submit(self.draw, step + 1)  # while this step is computed
+                    if step + 1 < recipe.steps:
+                        drawn = pool.submit(self.draw, step + 1)  # while this step is computed
                     loss, numbers, norm, gradients = self.compute(shares, counts)
                     if not (math.isfinite(loss) and math.isfinite(norm)):
                         raise ValueError(DIVERGED.format(step + 1, loss, norm))
@@ -146,13 +147,11 @@ class Trainer:
             finally:
                 self.save()
 
-    def draw(self, step: int) -> tuple[list[list[Any]], Any] | None:
+    def draw(self, step: int) -> tuple[list[list[Any]], Any]:
         """Draw the batch of a step: the micro-batches of each process, and the counts of the whole batch.
 
-        Under torchrun every process draws the same batch. There is none after the last step.
+        Under torchrun every process draws the same batch.
         """
-        if step == self.recipe.steps:
-            return None
         rng, recipe = np.random.default_rng([self.recipe.seed, step]), self.recipe
         batch = self.objective.draw(self.world, self.config, rng, recipe.batch_size)
         shares = split_batch(batch, self.processes)
@@ -180,9 +179,7 @@ class Trainer:
         if self.rank == 0 and self.steps_done is not None:
             os.fsync(self.metrics.fileno())
             metadata = {"steps": self.steps_done, "run": self.run, "kernels": kernels_in_use()}
-            is_numpy = namespace(self.params.encoder.cls).name == "numpy"
-            state = self.state if is_numpy else to_backend(self.state, "numpy")
-            save_arrays(dict(walk(state)), self.folder / STATE, metadata)
+            save_arrays(dict(walk(to_backend(self.state, "numpy"))), self.folder / STATE, metadata)
 
 
 def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compile: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from minitvlt.config import Config
 from minitvlt.signals.frames import choose_frames_in_time, find_picture, transform_frames
@@ -163,10 +163,8 @@ class FolderWorld:
         raise ValueError(f"No file is left that has what is needed and can be decoded:{reasons}")
 
 
-def check_clips(clips: Sequence[MediaClip], labels: Shaped[np.ndarray, "clips *labels"] | None) -> None:
-    """Raise a ValueError unless all clips are of one kind, and there is a label for each."""
-    if not clips or (labels is not None and len(labels) != len(clips)):
-        raise ValueError(f"Expected clips and a label for each, got {len(clips)} clips and {labels!r:.60}.")
+def check_clips(clips: Sequence[MediaClip]) -> None:
+    """Raise a ValueError unless all clips are of one kind."""
     for clip in clips:
         if not clip.files or clip.modalities != clips[0].modalities:
             raise ValueError(f"{clip} and {clips[0]}: expected frames in all clips or in none; so for audio.")

@@ -8,10 +8,11 @@ import pytest
 
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_ranking
+from minitvlt.model.tasks import find_head
 from minitvlt.model.tvlt import forward, match
 from minitvlt.signals.prepare import Examples
 from minitvlt.training import retrieval
-from minitvlt.training.retrieval import find_head, score_all_pairs
+from minitvlt.training.retrieval import score_all_pairs
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import on_every_backend
 from tests.helpers.models import draw_clips, draw_mask, draw_params
