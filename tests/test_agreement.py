@@ -186,7 +186,7 @@ MODEL = {
     mt.paste_visible: draw_patches,
     differentiate_loss: draw_pretraining,
     mt.classify: draw_classify_arguments,
-    mt.rank_videos: draw_rank_arguments,
+    tasks.rank_videos: draw_rank_arguments,
     tasks.task_loss: draw_task,
     differentiate_task_loss: draw_task,
 }

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import minitvlt as mt
+from minitvlt.model.parameters import add_ranking
 from tests.helpers.annotations import annotations_unchecked
 
 PATH = Path(__file__).parent / "golden" / "golden.jsonl"
@@ -97,7 +98,7 @@ def compute_gradients() -> dict[str, Any]:
     for name, config in CONFIGS.items():
         base, batch, labels = mt.init(config), draw_batch(config), np.array([0, 2, 1, 1])
         clips = (batch.video, batch.audio, batch.video_mask, batch.audio_mask)
-        task, ranking = draw_params(mt.add_classifier(base)), draw_params(mt.add_ranking(base))
+        task, ranking = draw_params(mt.add_classifier(base)), draw_params(add_ranking(base))
         results[f"{name}.ranking"] = mt.score_all_pairs(ranking, batch)
         for case, loss, params, data in (
             ("pretraining", mt.pretraining_loss, draw_params(base), batch),

@@ -6,7 +6,7 @@ Everything is drawn on the host from one generator, so all backends train on the
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -21,6 +21,7 @@ from minitvlt.signals.prepare import Examples
 MaskFunction = Callable[[Examples, Config, np.random.Generator], Masking]
 
 
+@runtime_checkable
 class World(Protocol):
     """A source of clips"""
 

@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minitvlt.checkpoints.native import load, load_arrays, save
+from minitvlt.commands.finetune import describe_predictions
 from minitvlt.commands.main import main
 from minitvlt.commands.shared import read_settings
 from minitvlt.model.parameters import init
+from minitvlt.training.finetuning import Task
 from minitvlt.training.trainer import read_metrics
 from tests.commands.small import CONFIG, interrupt_at, read_everything
 from tests.helpers.media import needs_av
@@ -55,14 +58,10 @@ def test_the_checkpoint_can_be_finetuned_again_and_names_its_labels(undrawn, run
     tuned = load("finetuned/model.safetensors")
     assert tuned.decoder is tuned.matching is None
     assert (tuned.config.loss_type, tuned.config.pooling) == ("classification", "mean")
-    assert load_arrays("finetuned/model.safetensors")[1]["label_names"] == [
-        "circle",
-        "square",
-        "triangle",
-        "cross",
-    ]
+    names = load_arrays("finetuned/model.safetensors")[1]["label_names"]
+    assert names == ["circle", "square", "triangle", "cross"]
     lines = read_lines("finetuned/predictions.jsonl")
-    right = sum(line["label"] == line["prediction"] for line in lines)
+    right = sum(max(line["outputs"], key=line["outputs"].get) == line["label"] for line in lines)
     assert json.loads(Path("finetuned/scores.json").read_text())["accuracy"] == right / 16
     again = ["--checkpoint", "finetuned/model.safetensors", "--out", "again"]
     assert main([*FINETUNE, "colour", *again]) == 0
@@ -173,3 +172,20 @@ def test_bad_requests_are_refused(refuse: Callable, words: list[str], expected: 
     Path("labels.csv").write_text("file,label\nx.mp4,1\n")
     save(init(CONFIG), "model.safetensors")
     assert re.search(expected, refuse("finetune", *words))
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "outputs", "labels", "expected"),
+    [
+        ("classification", [[0.1, 2.0]], np.array([0]), ("cat", {"cat": 0.1, "dog": 2.0})),
+        ("labels", [[0.1, -2.0]], np.array([[0, 1]]), ([0, 1], {"cat": 0.1, "dog": -2.0})),
+        ("soft-labels", [[0.1, 2.0]], np.array([[0.3, 0.0]]), ([0.3, 0.0], {"cat": 0.1, "dog": 2.0})),
+        ("ranking", [[1.0]], None, ("a.mp4", {"a.mp4": 1.0})),
+    ],
+)
+def test_a_line_for_each_clip(loss_type, outputs, labels, expected):
+    task = Task(loss_type, names=("cat", "dog"))
+    (line,) = describe_predictions(task, np.array(outputs), labels, ["a.mp4"])
+    assert (line["label"], line["outputs"]) == expected and line["clip"] == "a.mp4"
+    (number,) = describe_predictions(Task("regression"), np.array([[0.12345678]]), np.array([[0.5]]), ["b"])
+    assert number == {"clip": "b", "label": [0.5], "outputs": {"value": 0.123457}}

@@ -18,7 +18,6 @@ from minitvlt.training import evaluation
 from minitvlt.training.batches import draw_batch
 from minitvlt.training.evaluation import (
     Metric,
-    describe_predictions,
     draw_held_out,
     evaluate,
     predict,
@@ -184,23 +183,6 @@ def test_chance_of_retrieval_is_the_mean_over_all_orders(n, seed):
     for k in (1, 5, 10):
         assert found[f"recall@{k} of {n}"].chance == pytest.approx(np.mean(first <= k))
     assert found["median rank"].chance == pytest.approx(first.mean())
-
-
-@pytest.mark.parametrize(
-    ("loss_type", "outputs", "labels", "expected"),
-    [
-        ("classification", [[0.1, 2.0]], np.array([0]), ("cat", {"cat": 0.1, "dog": 2.0})),
-        ("labels", [[0.1, -2.0]], np.array([[0, 1]]), ([0, 1], {"cat": 0.1, "dog": -2.0})),
-        ("soft-labels", [[0.1, 2.0]], np.array([[0.3, 0.0]]), ([0.3, 0.0], {"cat": 0.1, "dog": 2.0})),
-        ("ranking", [[1.0]], None, ("a.mp4", {"a.mp4": 1.0})),
-    ],
-)
-def test_a_line_for_each_clip(loss_type, outputs, labels, expected):
-    task = Task(loss_type, names=("cat", "dog"))
-    (line,) = describe_predictions(task, np.array(outputs), labels, ["a.mp4"])
-    assert (line["label"], line["outputs"]) == expected and line["clip"] == "a.mp4"
-    (number,) = describe_predictions(Task("regression"), np.array([[0.12345678]]), np.array([[0.5]]), ["b"])
-    assert number == {"clip": "b", "label": [0.5], "outputs": {"value": 0.123457}}
 
 
 @pytest.mark.parametrize(

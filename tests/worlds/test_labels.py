@@ -53,13 +53,14 @@ def test_labels_of_every_kind_are_read_from_both_formats(task, cells, values, na
     lines = [f"{name}.mp4,{cell}" for name, cell in zip("abc", cells.split("\n"), strict=False)]
     for path in (write("file,label\n" + "\n".join([*lines, "d.mp4," + cells.split("\n")[0]])),
                  write(name_files([*values, values[0]][: len(values)] + [values[0]]))):  # fmt: skip
-        table = read_labels(path, task)
-        assert table.names == names
+        clips, labels, found = read_labels(path, task, "train")
+        assert found == names
         if expected is None:
-            assert table.labels is None and table.select(True)[1] is None
+            assert labels is None
             continue
-        assert table.labels[: len(expected)].tolist() == expected
-        check_labels(task, table.labels, len(table.clips), max(1, len(names)))
+        check_labels(task, labels, len(clips), max(1, len(names)))
+        numbers = ["abcd".index(clip.file.stem) for clip in clips]  # one row in five is held out
+        assert labels.tolist() == [[*expected, expected[0]][number] for number in numbers]
 
 
 def test_files_spans_splits_and_what_spreadsheets_leave():
@@ -69,27 +70,26 @@ def test_files_spans_splits_and_what_spreadsheets_leave():
         f"{Path('b.mp4').resolve()},,,5,train,,\n"
     )
     Path("deep/labels.csv").write_text(text, encoding="utf-8")
-    table = read_labels("deep/labels.csv", "regression")
-    a, c, b = table.clips
-    assert [clip.file for clip in table.clips] == [
-        Path("deep/../a.mp4"), Path("deep/../ć d.mp4"), Path("b.mp4").resolve()
-    ]  # fmt: skip
+    (a,), (label,), _ = read_labels("deep/labels.csv", "regression", "test")
+    (c, b), labels, _ = read_labels("deep/labels.csv", "regression", "train")
+    paths = Path("deep/../a.mp4"), Path("deep/../ć d.mp4"), Path("b.mp4").resolve()
+    assert (a.file, c.file, b.file) == paths
     assert (a.start, a.stop, c.start, c.stop) == (1.5, 2.0, 0.0, None)
     assert c.name == "deep/labels.csv, line 4"
-    assert table.is_test.tolist() == [True, False, False]
-    clips, labels = table.select(False)
-    assert clips == [c, b] and labels.tolist() == [4.0, 5.0]
+    assert label == 3.0 and labels.tolist() == [4.0, 5.0]
 
 
 @given(rows=st.integers(2, 40), seed=st.integers(0, 99))
 def test_without_a_split_a_fifth_is_held_out_the_same_for_the_same_seed(rows, seed):
     path = write([{"file": "a.mp4", "start": i, "label": i} for i in range(rows)])
-    is_test = read_labels(path, "regression", seed).is_test
-    assert is_test.sum() == max(1, rows // 5)
-    np.testing.assert_array_equal(read_labels(path, "regression", seed).is_test, is_test)
+    train, test, again = (
+        read_labels(path, "regression", split, seed)[1] for split in ("train", "test", "test")
+    )
+    assert sorted([*train, *test]) == list(range(rows)) and len(test) == max(1, rows // 5)
+    np.testing.assert_array_equal(again, test)
     if rows > 20:
-        others = [read_labels(path, "regression", seed + i).is_test for i in range(1, 5)]
-        assert any((other != is_test).any() for other in others)
+        others = [read_labels(path, "regression", "test", seed + i)[1] for i in range(1, 5)]
+        assert any((other != test).any() for other in others)
 
 
 # ---- what is refused, and where it says that it is wrong
@@ -126,7 +126,7 @@ def test_without_a_split_a_fifth_is_held_out_the_same_for_the_same_seed(rows, se
 )
 def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
     with pytest.raises(ValueError, match=expected):
-        read_labels(write(text), task)
+        read_labels(write(text), task, "train")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
 )
 def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
     with pytest.raises(ValueError, match=expected):
-        read_labels(write(text, "jsonl"), task)
+        read_labels(write(text, "jsonl"), task, "train")
 
 
 def test_files_that_are_no_label_files_are_refused():
@@ -163,4 +163,4 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content, ending):
     Path(f"any.{ending}").write_bytes(content)
     for task in ("classification", "labels", "soft-labels"):
         with pytest.raises(ValueError, match="any"):
-            read_labels(f"any.{ending}", task)
+            read_labels(f"any.{ending}", task, "train")
