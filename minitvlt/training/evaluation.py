@@ -54,8 +54,7 @@ def evaluate(
         raise ValueError(f"Expected at least 1 clip to evaluate on, got {clips}.")
     if task is not None:
         size = clips if task.loss_type == "ranking" else BATCH
-        batches = draw_held_out(world.sample, clips, seed, size)
-        return score_predictions(task, *predict(params, task, batches))
+        return score_predictions(task, *predict(params, task, draw_held_out(world.sample, clips, seed, size)))
     measured, draw = {}, partial(draw_batch, world, params.config)
     if params.config.task_matching:
         measured |= measure_matching(params, draw_held_out(draw, clips, seed), min(clips, GROUP))

@@ -179,7 +179,9 @@ class Trainer:
         if self.rank == 0 and self.steps_done is not None:
             os.fsync(self.metrics.fileno())
             metadata = {"steps": self.steps_done, "run": self.run, "kernels": kernels_in_use()}
-            save_arrays(dict(walk(to_backend(self.state, "numpy"))), self.folder / STATE, metadata)
+            is_numpy = isinstance(self.params.encoder.cls, np.ndarray)
+            state = self.state if is_numpy else to_backend(self.state, "numpy")
+            save_arrays(dict(walk(state)), self.folder / STATE, metadata)
 
 
 def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compile: bool = False) -> None:

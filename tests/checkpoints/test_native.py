@@ -120,7 +120,7 @@ def test_the_packaged_model_is_loaded_by_its_name_unless_a_file_has_it(params, t
 
 def test_the_packaged_model_is_trained():
     """`notebooks/make_checkpoint.py` measures the scores that stand beside it."""
-    assert json.loads((PACKAGED / "shapes-small.json").read_text())["scores"]["match_accuracy"] > 0.95
+    assert json.loads((PACKAGED / "shapes-small.json").read_text())["metrics"]["matching accuracy"] > 0.95
     model = load("shapes-small")
     clips = ShapesWorld(model.config, split="held_out").sample(np.random.default_rng(0), 64)
     for video, is_match in ((clips.video, True), (np.roll(clips.video, 1, axis=0), False)):

@@ -19,6 +19,7 @@ from minitvlt.training.trainer import read_metrics
 from tests.commands.small import CONFIG, interrupt_at, read_everything
 from tests.helpers.media import needs_av
 
+MODEL = ["--checkpoint", "model.safetensors"]
 FINETUNE = ["finetune", "--batch", "3", "--steps", "2", "--seed", "3"]
 ALL = {"curves.png", "metrics.jsonl", "model.safetensors", "predictions.jsonl", "report.html", "run.json"}
 ALL |= {"predictions.png", "scores.json", "training_state.safetensors"}
@@ -157,14 +158,17 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], r"Expected a task for generated clips \(others need --data\), shape, .*, ranking, got None"),
-        (["shape", "--data", "labels.csv"], "Expected a task for a label file, classification, .*'shape'"),
-        (["regression", "--data", "nothing.csv"], "nothing.csv"),
-        (["regression", "--data", "labels.csv"], "line 2, column file: .*x.mp4"),
+        (MODEL, r"Expected a task for generated clips \(others need --data\), shape, .*, ranking, got None"),
+        (
+            ["shape", "--data", "labels.csv", *MODEL],
+            "Expected a task for a label file, classification, .*'shape'",
+        ),
+        (["regression", "--data", "nothing.csv", *MODEL], "nothing.csv"),
+        (["regression", "--data", "labels.csv", *MODEL], "line 2, column file: .*x.mp4"),
         (["shape", "--checkpoint", "labels.csv"], "labels.csv"),
         (["shape"], "run/model.safetensors is not there"),
-        (["ranking", "--batch", "1", "--checkpoint", "model.safetensors"], "at least 2 clips in a batch"),
-        (["shape", "--device", "cuda", "--checkpoint", "model.safetensors"], "NumPy runs on the CPU"),
+        (["ranking", "--batch", "1", *MODEL], "at least 2 clips in a batch"),
+        (["shape", "--device", "cuda", *MODEL], "NumPy runs on the CPU"),
         (["shape", "--out", "labels.csv"], "labels.csv exists, and nothing is overwritten"),
     ],
 )
