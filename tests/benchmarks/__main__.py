@@ -13,7 +13,7 @@ from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.turns import Result, race
 
 SETTINGS = ("OMP_NUM_THREADS", "MINITVLT_KERNELS")  # of the environment, which contenders inherit
-PEERS = ("transformers", "librosa", "numpy-pairwise")  # what the others are compared with
+PEERS = ("transformers", "librosa")  # what the others are compared with
 HEADS = ("contender", "median", "fastest – slowest", "peak memory", "GFLOP/s", "share", "times as fast as")
 
 

@@ -17,7 +17,7 @@ class Case:
     """Everything that decides what is computed"""
 
     name: str
-    work: str  # "inference", "step", "retrieval" or "spectrogram"
+    work: str  # "inference", "step" or "spectrogram"
     config: mt.Config
     frames: int
     steps: int
@@ -75,7 +75,6 @@ CASES = {
         make_case("tiny-step", "step", TINY_97_TOKENS, frames=4, steps=64, batch=32),
         make_case("first-step", "step", mt.Config.tiny(), 3, 24, batch=64, contenders=("numpy", "torch")),
         make_case("log-mel", "spectrogram", BASE, 1, 16, contenders=(*ON_MODEL, "librosa")),
-        make_case("retrieval", "retrieval", TINY, 3, 24, batch=256, contenders=(*ON_MODEL, "numpy-pairwise")),
         make_case("tokens-1013", "inference", BASE, frames=3, steps=848, contenders=("numpy",)),
         make_case("tokens-8001", "inference", BASE, frames=36, steps=1888, contenders=("numpy",)),
         make_case("long-forward", "inference", BASE, frames=64, steps=2048, contenders=("numpy", "torch")),
@@ -102,9 +101,3 @@ def draw_clips(case: Case) -> mt.Examples:
 def draw_waveform(case: Case) -> np.ndarray:
     """Draw audio of random numbers."""
     return 2 * np.random.default_rng(0).random(SECONDS * case.config.sample_rate, np.float32) - 1
-
-
-def list_pairs(batch: int, size: int = 64) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The rows of audio and of video of all pairs, 64 pairs at a time."""
-    blocks = np.split(np.arange(batch**2), range(size, batch**2, size))
-    return [np.divmod(block, batch) for block in blocks]

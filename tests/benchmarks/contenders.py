@@ -12,7 +12,7 @@ import numpy as np
 import minitvlt as mt
 from minitvlt.training.objectives import PRETRAINING, sum_gradients
 from minitvlt.training.optimizer import apply_adamw, start_adamw
-from tests.benchmarks.cases import Case, count_tokens, draw_clips, draw_waveform, list_pairs
+from tests.benchmarks.cases import Case, count_tokens, draw_clips, draw_waveform
 
 Run = Callable[[], Any]
 
@@ -21,13 +21,13 @@ def prepare(name: str, case: Case) -> Run:
     """Prepare a contender.
 
     Args:
-        name: "numpy", "torch", "transformers" or "librosa"; "numpy-pairwise" runs the model on each pair.
+        name: "numpy", "torch", "transformers" or "librosa".
             "-cuda", "-bfloat16" (autocast) and "-compiled" may follow "torch" and "transformers".
         case: the work.
     """
     library, *words = name.split("-")
     if library == "numpy":
-        return prepare_pairwise(case) if "pairwise" in words else prepare_numpy(case)
+        return prepare_numpy(case)
     if case.work == "spectrogram" and library in PREPARE_SPECTROGRAM:
         return PREPARE_SPECTROGRAM[library](case)
     return prepare_on_torch(library, words, case)
@@ -49,20 +49,11 @@ def prepare_numpy(case: Case) -> Run:
     return run
 
 
-def prepare_pairwise(case: Case) -> Run:
-    """Every pair through the whole model, 64 of them at a time."""
-    params, clips = mt.init(case.config), draw_clips(case)
-    pairs = list_pairs(case.batch)
-    return lambda: [mt.score_matches(params, clips.video[v], clips.audio[a]) for a, v in pairs]
-
-
 def prepare_ours(case: Case, place: Callable[[Any], Any]) -> Run:
     """All but training, which is the same on both backends; `place` moves a tree to where it computes."""
     if case.work == "spectrogram":
         return partial(mt.log_mel_spectrogram, place(draw_waveform(case)), case.config.sample_rate)
     params, clips = place(mt.init(case.config)), draw_clips(case)
-    if case.work == "retrieval":
-        return partial(mt.score_all_pairs, params, clips)
     masks = [np.ones((case.batch, N), bool) for N in count_tokens(case)]  # as `mt.prepare` gives them
     return partial(mt.forward, params, *place([clips.video, clips.audio, *masks]))
 
@@ -128,20 +119,9 @@ def make_transformers(case: Case, device: str) -> tuple[Run, list[Any]]:
     inputs = {"pixel_values": place(clips.video), "audio_values": place(clips.audio)}
     if case.work == "inference":
         return partial(model, **inputs, **masks), []
-    if case.work == "retrieval":
-        return lambda: score_pairs(model, make_masks, **inputs), []
     inputs |= {"pixel_values_mixed": place(clips.mixed_video), "pixel_mask_mixed": masks["pixel_mask"]}
     inputs["labels"] = place(clips.is_match.astype(np.float32))
     return lambda: model(**inputs, **masks).loss, list(model.parameters())
-
-
-def score_pairs(model: Any, make_masks: Callable[..., Any], pixel_values: Any, audio_values: Any) -> Any:
-    """Every pair through the encoder and the matching head of transformers, 64 of them at a time."""
-    scores = []
-    for a, v in list_pairs(len(pixel_values)):
-        encoded = model.tvlt(pixel_values[v], audio_values[a], **make_masks(len(a)))
-        scores.append(model.matching_head(encoded.last_hidden_state))
-    return scores
 
 
 def prepare_librosa(case: Case) -> Run:
