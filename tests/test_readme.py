@@ -42,17 +42,6 @@ def test_the_lines_about_a_published_checkpoint_run(tmp_path: Path, monkeypatch:
     assert out.sequence.shape[0] == 3 and np.isfinite(out.sequence).all()
 
 
-def test_all_python_is_correct_by_its_syntax() -> None:
-    assert len(PYTHON) == 2
-    for block in PYTHON:
-        compile(block, "README.md", "exec")
-
-
-def test_every_name_of_the_package_that_it_uses_is_there() -> None:
-    names = set(re.findall(r"\bmt\.(\w+)", "".join(PYTHON)))
-    assert "forward" in names and not [name for name in names if not hasattr(mt, name)]
-
-
 def test_files_and_pictures_that_it_links_to_are_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert len(links) > 10

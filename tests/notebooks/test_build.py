@@ -12,8 +12,6 @@ import nbformat
 
 import build
 import rules
-from helpers.diagrams import new_axes
-from helpers.notebook import show
 
 SOURCE = """# %% [markdown]
 # # A notebook
@@ -111,15 +109,7 @@ STALE = {
         lambda notebook: notebook.cells[3].outputs[0].update(text="one and two\n"),
         "cell 4 has a stale output: it shows 'one and two', a fresh run 'one and one'",
     ),
-    "a lost output": (
-        lambda notebook: notebook.cells[3].outputs.pop(),
-        "it shows 'nothing', a fresh run '2'",
-    ),
     "an alt text": (replace_alt, "cell 5 has a stale output"),
-    "a cell": (
-        lambda notebook: notebook.cells[3].update(source="1 + 2"),
-        "was made of another 00_adding.py",
-    ),
 }
 
 
@@ -168,12 +158,6 @@ def show_html(html: str) -> Callable[[nbformat.NotebookNode], None]:
     return lambda notebook: notebook.cells[4].outputs[0].data.update({"text/html": html})
 
 
-def make_tag(pixels: int) -> str:
-    """A picture with an alt text, so high on the screen."""
-    figure, _ = new_axes(size=(2, pixels / 110))
-    return show(figure, "An empty picture of some height.").html.replace(' width="', ' data-width="')
-
-
 NO_ALT = "shows a picture without an alt text that describes it"
 FAULTS = {
     "a broken link": (write_text("(notes.txt)", "(lost.txt)"), "a link to lost.txt, which is not there"),
@@ -181,19 +165,10 @@ FAULTS = {
     "an image without an alt text": (write_text("see [this](#Recap)", "![](notes.txt)"), NO_ALT),
     "a tag without an alt text": (write_text("see [this](#Recap)", '<img src="notes.txt">'), NO_ALT),
     "an output without an alt text": (show_html('<img alt="" src="x.png">'), NO_ALT),
-    "a player without a label": (
-        show_html('<audio controls src="x.wav"></audio>'),
-        "a player without a label",
-    ),
     "a long cell": (write_text("1 + 1", "\n" * 15), "cell 4 has 16 lines, more than 15: cut it in two"),
     "a long output": (show_html("<br>\n" * 41), "cell 5 shows 41 lines, more than the 40 of a screen"),
-    "a high picture": (show_html(make_tag(760)), "a picture 760 pixels high, more than the 720 of a screen"),
     "a large file": (show_html("x" * 1_000_000), "more than 1000000: show smaller pictures"),
     "no recap": (write_text("## Recap", "## Summary"), "lacks '## Recap', which every notebook has"),
-    "few questions": (
-        write_text("1</details> <details>", ""),
-        "fewer than 5 questions",
-    ),
 }
 
 
@@ -210,8 +185,6 @@ def test_the_command_says_what_is_wrong_with_status_1(source, monkeypatch, capsy
     spoil(source, write_text("(notes.txt)", "(lost.txt)"))
     assert build.main(["00_adding", "--check"]) == 1
     assert "link to lost.txt" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="2"):
-        build.main(["01_lost"])
 
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))
