@@ -66,9 +66,9 @@ def format_signature(node: ast.FunctionDef | ast.ClassDef) -> str:
         start = next((x for x in node.body if getattr(x, "name", None) == "__init__"), None)
         made = list_arguments(start.args)[1:] if isinstance(start, ast.FunctionDef) else []
         head = f"class {node.name}" + (f"({', '.join(made)}):" if made else ":")
-        return "\n".join([head, *(f"    {ast.unparse(field)}" for field in fields)]).removesuffix(":")
+        return "\n".join([head, *(f"    {unparse(field)}" for field in fields)]).removesuffix(":")
     arguments = list_arguments(node.args)
-    returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    returned = f" -> {unparse(node.returns)}" if node.returns else ""
     line = f"{node.name}({', '.join(arguments)}){returned}"
     if len(line) <= 100:
         return line
@@ -81,9 +81,14 @@ def list_arguments(arguments: ast.arguments) -> list[str]:
     missing = len(arguments.args) - len(arguments.defaults)
     defaults = [*[None] * missing, *arguments.defaults, *arguments.kw_defaults]
     return [
-        ast.unparse(name) + (f" = {ast.unparse(default)}" if default else "")
+        unparse(name) + (f" = {unparse(default)}" if default else "")
         for name, default in zip(names, defaults, strict=True)
     ]
+
+
+def unparse(node: ast.AST) -> str:
+    """Return the source text of a node, with double quotes whatever the Python version prefers."""
+    return ast.unparse(node).replace("'", '"')
 
 
 def find_folder(name: str) -> str:
