@@ -139,6 +139,8 @@ from minitvlt.training.optimizer import apply_adamw, start_adamw
 state, log = start_adamw(params), []
 compute = mt.value_and_grad(PRETRAINING.compute, has_aux=True)
 
+# %%
+
 
 def learn(step):
     rng = np.random.default_rng([recipe.seed, step])  # a step always sees the same batch

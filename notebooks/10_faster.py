@@ -472,8 +472,7 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # ```python
 # dist.init_process_group("gloo")  # "nccl" among graphics cards
-# params = mt.load("shapes-small")
-# draws = np.random.default_rng(0)
+# params, draws = mt.load("shapes-small"), np.random.default_rng(0)
 # batch = mt.make_batch(mt.ShapesWorld(params.config).sample(draws, 64), params.config, draws)
 # counts, part = count_targets(batch), split_batch(batch, dist.get_world_size())[dist.get_rank()]
 # loss = lambda params, part: mt.pretraining_loss(params, part, counts).loss

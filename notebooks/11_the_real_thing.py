@@ -201,7 +201,7 @@ figure = plot_masked_clip(short, examples.video[0], examples.audio[0, 0])
 show(figure, "Frames of the first piece in a row, and beside them its log-mel picture up to 22 kHz.")
 
 # %%
-seconds = slice(0, int(0.75 * pieces[0].sample_rate))
+seconds = slice(0, int(0.7 * pieces[0].sample_rate))
 play(pieces[0].waveform[seconds], pieces[0].sample_rate, "The sound of the first piece")
 
 # %% [markdown]
