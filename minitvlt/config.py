@@ -50,7 +50,7 @@ class Config:
 
     Pairs are (height, width) in pixels for frames, and (steps, mel bins) for spectrograms. A single number
     for an image or patch size means a square. Position tables get one row for each position that these sizes
-    give; for shorter inputs the first rows are used, for longer ones the table is interpolated.
+    give; for shorter audio the first rows are used; larger tables are interpolated.
 
     Raises:
         ValueError: a value is not of its field's type or range, or two values contradict each other.

@@ -7,7 +7,7 @@ from typing import Any
 
 from minitvlt.checkpoints.huggingface import from_huggingface, is_hub_name
 from minitvlt.checkpoints.names import MAE, RELEASED, TRANSFORMERS
-from minitvlt.checkpoints.native import is_safetensors, load, load_arrays, read_tensors
+from minitvlt.checkpoints.native import PACKAGED, is_safetensors, load, load_arrays, read_tensors
 from minitvlt.checkpoints.released import from_original, read_mae
 from minitvlt.model.parameters import Params
 
@@ -59,10 +59,8 @@ def read_any(path: str | os.PathLike[str], format: str | None = None, **settings
         settings: for files that hold arrays alone, "original" and "mae": see `from_original`, `from_mae`.
     """
     if format is None and (format := guess_format(path)) is None:
-        names = ", ".join(sorted(read_tensors(path))) or "nothing"
-        raise ValueError(
-            f"{path} has no known format: expected one of {', '.join(ANCHORS.values())}, got {names:.100}."
-        )
+        names, known = ", ".join(sorted(read_tensors(path))) or "nothing", ", ".join(ANCHORS.values())
+        raise ValueError(f"{path} has no known format: expected one of {known}, got {names:.100}.")
     if format in ("minitvlt", "transformers") and settings:
         raise ValueError(f"{path} holds its own settings ({format}): leave out {', '.join(settings)}.")
     if format == "mae":
@@ -79,6 +77,8 @@ def guess_format(path: str | os.PathLike[str]) -> str | None:
         ValueError: no such file, or a damaged one.
     """
     file = Path(path)
+    if not file.exists() and (PACKAGED / f"{file}.safetensors").is_file():
+        return "minitvlt"
     if file.is_dir() or (not file.exists() and is_hub_name(path) and not file.parent.exists()):
         return "transformers"
     if not file.exists():

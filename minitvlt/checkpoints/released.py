@@ -140,7 +140,7 @@ def deduce_original(theirs: Arrays, classifier: str, source: str) -> dict[str, A
 def deduce_vision(
     theirs: Arrays, layout: Layout, rows: int, has_decoder: bool, source: str
 ) -> dict[str, Any]:
-    """Do that for what the released code and MAE share; `rows` is the number of patches in a frame."""
+    """Deduce the settings that the released code and MAE share; `rows` are the patches of a frame."""
     _, channels, *patch = get_shape(theirs, layout.anchor, 4, source)
     size = tuple(isqrt(rows) * length for length in patch)
     values = {"num_image_channels": channels, "image_patch_size": tuple(patch)}

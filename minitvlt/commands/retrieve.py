@@ -100,9 +100,8 @@ def measure(params: Params, source: Path, out: Path) -> None:
     examples, numbers = read_clips(clips, params.config)
     names = [clips[i].name for i in numbers]
     scores = score_all_pairs(params, examples)
-    is_right = None  # only the diagonal
-    if labels[0] is not None:
-        is_right = np.array([[labels[i] == labels[j] for j in numbers] for i in numbers])
+    is_same = np.array([[labels[i] == labels[j] for j in numbers] for i in numbers])
+    is_right = None if labels[0] is None else is_same  # None: only the diagonal
     found = {
         "sound to video": score_retrieval(scores, is_right),
         "video to sound": score_retrieval(scores.T, is_right),

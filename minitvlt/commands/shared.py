@@ -49,9 +49,10 @@ class Settings:
         return replace(self, **own, recipe=replace(self.recipe, **recipe))
 
     def list_values(self) -> dict[str, Any]:
-        """List all values but the command line, those of configuration and recipe among them."""
+        """List all values but the command line, those of the recipe and `config.…` among them."""
         values = asdict(replace(self, command_line=""))
-        return {**values.pop("config"), **values.pop("recipe"), **values}
+        config = {f"config.{name}": value for name, value in values.pop("config").items()}
+        return config | values.pop("recipe") | values
 
 
 def add_command(

@@ -12,8 +12,8 @@ from minitvlt.config import Config
 MISSING_PARTS = {
     "decoder": "no decoder: make them with task_mae=True",
     "matching": "no matching head: make them with task_matching=True",
-    "classifier": "no classifier: give them one by add_classifier",
-    "ranking": "no head that ranks videos: give them one by add_ranking",
+    "classifier": "no classifier: give them one by mt.add_classifier",
+    "ranking": "no head that ranks videos: give them one by minitvlt.model.parameters.add_ranking",
 }
 
 

@@ -131,7 +131,7 @@ def span_masking(
 def find_speech(
     audio: Float[Array, "B C S F"], patch: tuple[int, int], mask: Bool[Array, "B N"] | None = None
 ) -> Bool[Array, "B N"]:
-    """Find the tokens of loud time steps: those above the mean of the quietest and the loudest step's level.
+    """Find the tokens of loud time steps: above the midpoint of the quietest and the loudest level.
 
     An energy detector, as the paper's; it takes any loud audio for speech. All frequencies of a step are
     judged together. Padding, where `mask` is False, is never speech, and its level is not counted.

@@ -22,8 +22,8 @@ def choose_frames_in_time(
 ) -> Int[np.ndarray, " {count}"]:
     """Choose the frames that are shown in the middle of each of `count` equal parts of [start, stop).
 
-    Even in time, whatever the frame rate does. A frame that
-    is shown for long is chosen several times; before the first frame there is only the first.
+    They are evenly spaced in time, even where the frame rate changes. A frame that is shown for long is
+    chosen several times; before the first frame there is only the first.
 
     >>> choose_frames_in_time(np.array([0.0, 0.1, 0.2, 0.3, 4.0]), 0.0, 6.0, 3)
     array([3, 3, 4])

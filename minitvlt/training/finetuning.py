@@ -94,12 +94,13 @@ def replace_head(params: Params, task: Task, seed: int = 0, pooling: str | None 
         pooling: "cls" or "mean", the input of a classifier; None keeps that of the configuration.
     """
     config = params.config.replace(pooling=pooling or params.config.pooling)
+    params = replace(params, config=config, decoder=None, classifier=None)
     if task.loss_type == "ranking":
         params = params if params.ranking is not None else add_ranking(params, seed)
-        config = config.replace(loss_type="ranking")
-        return replace(params, config=config, decoder=None, matching=None, classifier=None)
-    params = replace(params, config=config, decoder=None, matching=None, classifier=None, ranking=None)
-    params = add_classifier(params, seed, num_labels=max(1, len(task.names)), loss_type=task.loss_type)
+        params = replace(params, config=config.replace(loss_type="ranking"), matching=None)
+    else:
+        params = replace(params, matching=None, ranking=None)
+        params = add_classifier(params, seed, num_labels=max(1, len(task.names)), loss_type=task.loss_type)
     return to_backend(params, "numpy", dtype=params.encoder.cls.dtype.name)  # the head in the encoder's dtype
 
 
@@ -108,7 +109,8 @@ def replace_head(params: Params, task: Task, seed: int = 0, pooling: str | None 
 
 def make_objective(task: Task) -> Objective:
     """Make the objective with which `train` learns a task."""
-    return Objective(partial(draw_task_batch, task), count_labels, compute_task, average_sums)
+    draw, count = partial(draw_task_batch, task), lambda batch: float(len(batch.labels))
+    return Objective(draw, count, compute_task, average_sums)
 
 
 def draw_task_batch(
@@ -158,11 +160,6 @@ def get_labels(clips: Examples, task: Task) -> Shaped[np.ndarray, "B *labels"]:
         raise ValueError(f"Expected clips with labels named {task.label!r}, got {known}.")
     labels = clips.labels[task.label]
     return labels.astype(np.int64) - task.first if task.loss_type == "classification" else labels
-
-
-def count_labels(batch: TaskBatch) -> float:
-    """Count the clips of a batch: the loss and the logged metric are means over them."""
-    return float(len(batch.labels))
 
 
 def compute_task(

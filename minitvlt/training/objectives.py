@@ -70,8 +70,8 @@ def compute_pretraining(
 
 def describe_pretraining(sums: dict[str, float | None], counts: LossCounts) -> dict[str, Any]:
     """Return the three losses and the accuracy of matching."""
-    right = sums.pop("right")
-    return {**sums, "match_accuracy": None if right is None else right / counts.match}
+    losses, right = {name: x for name, x in sums.items() if name != "right"}, sums["right"]
+    return {**losses, "match_accuracy": None if right is None else right / counts.match}
 
 
 PRETRAINING = Objective(draw_batch, count_targets, compute_pretraining, describe_pretraining)

@@ -94,7 +94,7 @@ def train(
 class Trainer:
     """A training run on NumPy, in one process; `helpers` and `torch_trainer` have the other kinds."""
 
-    params: Params  # updated in place, after a copy
+    params: Params  # a copy of the caller's, which is updated in place
     world: World
     recipe: Recipe
     objective: Objective

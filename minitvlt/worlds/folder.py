@@ -29,7 +29,7 @@ FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter o
 
 
 class FolderWorld:
-    """Clips as long as a full spectrogram, out of all media files in a folder, or of those of a label file.
+    """Clips as long as a full spectrogram, out of the files of a folder that have both modalities, or of a label file.
 
     A clip is `config.num_frames` frames, even in time, and the audio of the same span. Spans lie where
     frames and audio run together; where that is shorter than a span, the clip is as long as it can be, and
@@ -187,7 +187,7 @@ def find_media_files(folder: Path) -> list[Path]:
         paths = [Path(parent, name) for name in names if is_new and name[0] != "."]
         found += [path for path in paths if path.suffix.lower() in (*VIDEOS, *AUDIO, *IMAGES)]
     if not found:
-        raise ValueError(f"{folder} holds no media file, that is none whose name ends in {VIDEOS + AUDIO}.")
+        raise ValueError(f"{folder} holds no media file, that is none whose name ends in {VIDEOS}.")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

@@ -101,7 +101,8 @@ def read_labels(
     expected, parse, number = LABELS[task]
     labels, names = number([row.parse("label", parse, expected) for row in rows])
     is_test = split_rows(rows, seed)
-    if len(np.unique(labels[~is_test])) < 2 if task == "classification" else task == "labels" and not names:
+    has_one_class = task == "classification" and len(np.unique(labels[~is_test])) < 2
+    if has_one_class or (task == "labels" and not names):
         raise ValueError(f"{path}, column label: expected two classes, or one name, in the rows to train on.")
     chosen = np.flatnonzero(is_test == (split == "test"))
     return [clips[i] for i in chosen], None if labels is None else labels[chosen], names

@@ -151,7 +151,7 @@ def sing(
 def add_clicks(
     waveforms: Float[np.ndarray, "n samples"], moments: Float[np.ndarray, "n k"], sample_rate: int
 ) -> None:
-    """Add, in place, a click at each moment from 0, the beginning of a clip, to 1, its end; later is never.
+    """Add, in place, a click at each moment from 0, the beginning of a clip, to 1, its end (later: none).
 
     A click is a tone of 2.5 kHz, or of a quarter of a low sample rate, that dies away in some milliseconds.
     """
@@ -248,7 +248,7 @@ def is_held_out(shape: Numbers, colour: Numbers, motion: Numbers) -> Bool[np.nda
 
 
 def draw_scenes(rng: np.random.Generator, count: int, held_out: bool, max_count: int) -> Scenes:
-    """Draw what happens in `count` clips; what two attributes speak of is drawn independently."""
+    """Draw what happens in `count` clips; different attributes are drawn independently."""
     grid = np.indices((len(SHAPES), len(COLOURS), len(MOTIONS))).reshape(3, -1)
     combinations = grid[:, is_held_out(*grid) == held_out]
     shape, colour, motion = combinations[:, rng.integers(combinations.shape[1], size=count)]
@@ -303,7 +303,7 @@ class ShapesWorld:
     ) -> tuple[
         UInt8[np.ndarray, "{count} T H W 3"], Float[np.ndarray, "{count} samples"], dict[str, np.ndarray]
     ]:
-        """Draw clips as they would be filmed: `sample` sees the same ones if the generator stands the same.
+        """Draw clips as they would be filmed: `sample` sees the same ones from the same state of the generator.
 
         Args:
             rng: what happens.

@@ -113,7 +113,7 @@ def test_damaged_settings_are_refused(run: Path, refuse: Callable, damage: Calla
         ([], "run holds a run: continue it with --resume, or choose another --out"),
         (["--resume", "--out", "other"], "no run to resume in other"),
         (["--resume", "--steps", "5"], "settings of run, where steps is 2, not 5: leave"),
-        (["--resume", "--config", "small"], "where image_size is 24, not"),
+        (["--resume", "--config", "small"], "where config.image_size is 24, not"),
         (["--resume", "--compile"], "where compile is False, not True"),
     ],
 )
