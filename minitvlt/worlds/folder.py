@@ -29,7 +29,7 @@ FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter o
 
 
 class FolderWorld:
-    """Clips as long as a full spectrogram, out of the files of a folder that have both modalities, or of a label file.
+    """Clips as long as a full spectrogram, out of a folder (files with both modalities) or of a label file.
 
     A clip is `config.num_frames` frames, even in time, and the audio of the same span. Spans lie where
     frames and audio run together; where that is shorter than a span, the clip is as long as it can be, and

@@ -303,7 +303,7 @@ class ShapesWorld:
     ) -> tuple[
         UInt8[np.ndarray, "{count} T H W 3"], Float[np.ndarray, "{count} samples"], dict[str, np.ndarray]
     ]:
-        """Draw clips as they would be filmed: `sample` sees the same ones from the same state of the generator.
+        """Draw clips as they would be filmed: `sample` sees the same ones from the same state.
 
         Args:
             rng: what happens.
