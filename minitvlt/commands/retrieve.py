@@ -24,7 +24,7 @@ from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.views.figures import plot_matching, plot_retrieval, save_figure, shorten
 from minitvlt.views.report import print_results
 from minitvlt.worlds.folder import AUDIO, IMAGES, FolderWorld, find_media_files
-from minitvlt.worlds.labels import MediaClip, read_clip_of_row, read_rows
+from minitvlt.worlds.labels import ROWS, MediaClip, read_clip_of_row, read_rows
 
 EXAMPLES = """\
   minitvlt retrieve my_videos --sound bark.wav --checkpoint run/model.safetensors --out found
@@ -55,8 +55,8 @@ def retrieve(arguments: argparse.Namespace) -> None:
 
     With --sound or --video, all videos or sounds of a folder are ranked. With neither, the sound of each clip
     is used to find its own video among those of all clips, and the other way round; in a label file with
-    labels, every clip with the same label counts as right. If a sound is longer than the model's spectrogram,
-    its middle is used. The model needs a matching or a ranking head.
+    labels, every clip with the same label counts as right. Of a long sound the middle is used; in a search,
+    frames are spread evenly over a whole video. The model needs a matching or a ranking head.
     """
     check_new(arguments.out)
     params = load_any(arguments.checkpoint)
@@ -122,7 +122,7 @@ def measure(params: Params, source: Path, out: Path) -> None:
 
 def list_clips(source: Path) -> tuple[list[MediaClip], list[Any]]:
     """List the clips of a folder or of a label file, and their labels; None where there are none."""
-    if source.is_dir():
+    if source.suffix.lower() not in ROWS:
         clips = [MediaClip(file=file) for file in find_media_files(source)]
         labels = [None] * len(clips)
     else:

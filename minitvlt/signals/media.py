@@ -144,8 +144,8 @@ def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
     """
     av = import_av()
     # FFmpeg gets an open file without a name: in a name, % or : would make it open others.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         with open(handle, "rb") as raw, av.open(raw, options=OPTIONS, metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic
             videos = [stream for stream in container.streams.video if cover not in stream.disposition]
@@ -154,7 +154,7 @@ def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
                 raise ValueError(f"{path} holds neither a video stream nor an audio stream.")
             starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
             yield container, streams, min(starts, default=Fraction(0))
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OSError) as error:
         raise ValueError(f"{path} cannot be decoded: {error.strerror}; damaged or no media file.") from error
 
 

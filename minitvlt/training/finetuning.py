@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from minitvlt.backends import Array, namespace, to_backend
+from minitvlt.backends import Array, to_backend
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, check_task_batch, compute_task_loss
@@ -110,7 +110,7 @@ def replace_head(params: Params, task: Task, seed: int = 0, pooling: str | None 
 def make_objective(task: Task) -> Objective:
     """Make the objective with which `train` learns a task."""
     draw, count = partial(draw_task_batch, task), lambda batch: float(len(batch.labels))
-    return Objective(draw, count, compute_task, average_sums)
+    return Objective(draw, count, compute_task, lambda sums, count: sums)
 
 
 def draw_task_batch(
@@ -165,26 +165,5 @@ def get_labels(clips: Examples, task: Task) -> Shaped[np.ndarray, "B *labels"]:
 def compute_task(
     params: Params, batch: TaskBatch, count: float | Float[Array, ""]
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Compute the loss of a micro-batch, and the sum over its clips of the metric that is logged."""
-    out, loss_type = compute_task_loss(params, batch, count), params.config.loss_type
-    name = "absolute_error" if loss_type == "regression" else "accuracy"
-    return out.loss, {name: sum_logged(loss_type, out.logits, batch.labels)}
-
-
-def sum_logged(
-    loss_type: str, logits: Float[Array, "B k"], labels: Shaped[Array, "B *labels"]
-) -> Float[Array, ""]:
-    """Sum the logged metric over clips: absolute errors and label accuracies are means over the k outputs."""
-    xp = namespace(logits, labels)
-    if loss_type == "regression":
-        return xp.sum(xp.mean(xp.abs(logits - xp.reshape(labels, logits.shape)), axis=1))
-    if loss_type == "labels":
-        return xp.sum(xp.mean(xp.astype((logits > 0.0) == (labels > 0), logits.dtype), axis=1))
-    if loss_type != "soft-labels":  # the correct class, or video, has the score 1
-        labels = xp.astype(labels[:, None] == xp.arange(logits.shape[1], logits), logits.dtype)
-    return xp.sum(xp.where(logits >= xp.max(logits, axis=1, keepdims=True), labels, 0.0))
-
-
-def average_sums(sums: dict[str, float], count: float) -> dict[str, float]:
-    """Divide logged sums by the number of clips."""
-    return {name: total / count for name, total in sums.items()}
+    """Compute the loss of a micro-batch; nothing else is logged."""
+    return compute_task_loss(params, batch, count).loss, {}

@@ -27,8 +27,11 @@ MOST = 8  # processes: with more of them, each has too few clips of a usual batc
 class HelperTrainer(Trainer):
     """A training run on NumPy in several processes: this one and its helpers"""
 
+    draws_ahead = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.stack.enter_context(on_one_core())  # the other cores are for the helpers
         self.processes = min(count_cores(), MOST, self.recipe.batch_size // self.recipe.micro_batches)
         self.helpers: list[Helper] | None = None  # started with the first batch
 
@@ -59,7 +62,6 @@ class HelperTrainer(Trainer):
         has_loaded = [helper.receive() for helper in helpers]
         if not all(has_loaded):
             return []
-        self.stack.enter_context(on_one_core())  # the other cores are for the helpers
         return helpers
 
 
@@ -69,7 +71,7 @@ class Helper:
     def __init__(self, stack: ExitStack) -> None:
         """Start the process; it ends with `stack`."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "minitvlt.training.helpers"],
+            [sys.executable, "-P", "-m", "minitvlt.training.helpers"],  # -P: nothing of the working directory
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MINITVLT_KERNELS": kernels_in_use()},
@@ -129,7 +131,8 @@ def serve() -> None:
             try:
                 answer(sum_gradients(function, *inputs))
             except Exception as error:
-                answer(error)
+                kind = ValueError if isinstance(error, ValueError) else RuntimeError  # others may not pickle
+                answer(kind(f"{type(error).__name__} in a helper process: {error}"))
 
 
 if __name__ == "__main__":

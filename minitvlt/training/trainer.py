@@ -80,7 +80,7 @@ def train(
     check_training(params, recipe, dtype, compile)
     if namespace(params.encoder.cls).name == "torch":
         kind = import_module("minitvlt.training.torch_trainer").TorchTrainer
-    elif count_cores() > 1 and sum(x.size for _, x in walk(params)) <= SMALL:
+    elif min(count_cores(), recipe.batch_size) > 1 and sum(x.size for _, x in walk(params)) <= SMALL:
         kind = import_module("minitvlt.training.helpers").HelperTrainer
     else:
         kind = Trainer
@@ -105,6 +105,7 @@ class Trainer:
     stack: ExitStack  # what ends with the run
 
     rank, processes = 0, 1  # of those that share each batch
+    draws_ahead = False  # operations on threads change the last bits of what is drawn at the same time
     sum_gradients = staticmethod(sum_gradients)
     apply_adamw = staticmethod(apply_adamw)
 
@@ -124,28 +125,33 @@ class Trainer:
     def run_steps(self) -> None:
         """Take the steps that are left; save regularly, at the end, and after an error or Ctrl-C."""
         recipe = self.recipe
+        try:
+            for step, shares, counts in self.draw_batches():
+                loss, numbers, norm, gradients = self.compute(shares, counts)
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    raise ValueError(DIVERGED.format(step + 1, loss, norm))
+                line = self.objective.describe(numbers, counts)
+                with uninterrupted():
+                    self.steps_done = None  # neither the old state nor the new one can be saved
+                    scale = min(1.0, recipe.clip_norm / (norm + 1e-12))
+                    self.apply_adamw(self.state, gradients, scale, step, recipe)
+                    del gradients  # the next step needs the memory
+                    self.log(step, loss, line, norm)
+                    self.steps_done = step + 1
+                    if self.steps_done % SAVE_EVERY == 0:
+                        self.save()
+        finally:
+            self.save()
+
+    def draw_batches(self) -> Iterator[tuple[int, list[Any], Any]]:
+        """Yield each step that is left, and what `draw` returns for it: drawn while the step before runs."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            drawn = pool.submit(self.draw, self.steps_done)
-            try:
-                for step in range(self.steps_done, recipe.steps):
-                    shares, counts = drawn.result()
-                    if step + 1 < recipe.steps:
-                        drawn = pool.submit(self.draw, step + 1)  # while this step is computed
-                    loss, numbers, norm, gradients = self.compute(shares, counts)
-                    if not (math.isfinite(loss) and math.isfinite(norm)):
-                        raise ValueError(DIVERGED.format(step + 1, loss, norm))
-                    line = self.objective.describe(numbers, counts)
-                    with uninterrupted():
-                        self.steps_done = None  # neither the old state nor the new one can be saved
-                        scale = min(1.0, recipe.clip_norm / (norm + 1e-12))
-                        self.apply_adamw(self.state, gradients, scale, step, recipe)
-                        del gradients  # the next step needs the memory
-                        self.log(step, loss, line, norm)
-                        self.steps_done = step + 1
-                        if self.steps_done % SAVE_EVERY == 0:
-                            self.save()
-            finally:
-                self.save()
+            drawn = None
+            for step in range(self.steps_done, self.recipe.steps):
+                shares, counts = (drawn or pool.submit(self.draw, step)).result()
+                is_ahead = self.draws_ahead and step + 1 < self.recipe.steps
+                drawn = pool.submit(self.draw, step + 1) if is_ahead else None
+                yield step, shares, counts
 
     def draw(self, step: int) -> tuple[list[list[Any]], Any]:
         """Draw the batch of a step: the micro-batches of each process, and the counts of the whole batch.
@@ -196,6 +202,8 @@ def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compi
     if namespace(params.encoder.cls).name == "torch":
         torch_trainer = import_module("minitvlt.training.torch_trainer")
         torch_trainer.check_torch(str(params.encoder.cls.device), dtype, compile)
+    elif namespace(params.encoder.cls).name != "numpy":
+        raise ValueError("Training runs on NumPy and PyTorch: convert the parameters by mt.to_backend.")
     elif dtype == "bfloat16" or compile or "WORLD_SIZE" in os.environ:
         raise ValueError("dtype, compile and torchrun need PyTorch: choose the backend torch.")
     least = int(os.environ.get("WORLD_SIZE", "1")) * recipe.micro_batches  # processes of torchrun

@@ -71,6 +71,7 @@ class FolderWorld:
         self.config, self.memory, self.labels, self.names = config, memory, None, ()
         self.skipped: dict[str, str] = {}  # name -> reason
         self.damaged: dict[str, str] = {}  # name -> what is missing
+        self._unusable: set[int] = set()
         self._decoded: OrderedDict[int, Clip] = OrderedDict()  # by number, the last used one last
         if not isinstance(source, str | os.PathLike):
             self.clips = list(source)
@@ -141,7 +142,7 @@ class FolderWorld:
         name = clip.name or str(clip.files[0])
         if number in self._decoded:
             self._decoded.move_to_end(number)
-        elif name not in self.skipped:
+        elif number not in self._unusable:
             for path in clip.files:
                 if take_fingerprint(path) != self._fingerprints[path]:
                     raise ValueError(f"{path} has been changed while it was in use: start again.")
@@ -149,6 +150,7 @@ class FolderWorld:
                 self._decoded[number] = decoded = decode(clip, self.config)
                 self.damaged |= {name: decoded.damage} if decoded.damage else {}
             except ValueError as error:
+                self._unusable.add(number)
                 self._skip(name, error)
             while len(self._decoded) > 1 and sum(map(measure, self._decoded.values())) > self.memory:
                 self._decoded.popitem(last=False)
@@ -184,10 +186,10 @@ def find_media_files(folder: Path) -> list[Path]:
         is_new = os.path.realpath(parent) not in visited  # links may go round in circles
         visited.add(os.path.realpath(parent))
         folders[:] = [name for name in folders if is_new and name[0] != "."]
-        paths = [Path(parent, name) for name in names if is_new and name[0] != "."]
+        paths = filter(Path.is_file, [Path(parent, name) for name in names if is_new and name[0] != "."])
         found += [path for path in paths if path.suffix.lower() in (*VIDEOS, *AUDIO, *IMAGES)]
     if not found:
-        raise ValueError(f"{folder} holds no media file, that is none whose name ends in {VIDEOS}.")
+        raise ValueError(f"{folder} holds no media file: none whose name ends in {', '.join(VIDEOS)}.")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -222,7 +224,7 @@ def decode(clip: MediaClip, config: Config) -> Clip:
     found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
     for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
         if is_wanted and not is_found:
-            raise ValueError(f"{clip.files[-1]} holds no {what} in this part of it.")
+            raise ValueError(f"{clip.files[what == 'audio' and -1]} holds no {what} in this part of it.")
     if clip.file is not None:
         start, stop = find_common_span(seen)
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))

@@ -178,9 +178,8 @@ def split_rows(rows: Sequence[Row], seed: int) -> Bool[np.ndarray, " rows"]:
     for row in rows if any(splits) else ():
         if row.values.get("split") not in ("train", "test"):
             row.fail("split", "train or test in all rows")
-    order = np.random.default_rng(seed).permutation(len(rows))
-    is_test = np.isin(np.arange(len(rows)), order[: max(1, len(rows) // TEST_SHARE)])
-    is_test = np.array(splits) == "test" if any(splits) else is_test
+    drawn = np.random.default_rng(seed).permutation(len(rows))[: max(1, len(rows) // TEST_SHARE)]
+    is_test = np.array(splits) == "test" if any(splits) else np.isin(np.arange(len(rows)), drawn)
     if is_test.all() or not is_test.any():
         raise ValueError(f"{rows[0].name}, column split: expected rows to train on, and rows to test on.")
     return is_test
@@ -234,10 +233,12 @@ def number_classes(words: list[str]) -> tuple[Int[np.ndarray, " rows"], tuple[st
 
 def number_lists(lists: list[list[str]]) -> tuple[Bool[np.ndarray, "rows k"], tuple[str, ...]]:
     """Tell which labels hold, by their names, or by one 0 or 1 for each."""
-    names = sort_names({item for items in lists for item in items})
-    if set(names) <= {"0", "1"} and len({len(items) for items in lists}) == 1:
+    names, lengths = sort_names({item for items in lists for item in items}), set(map(len, lists))
+    if names and set(names) <= {"0", "1"}:
+        if len(lengths) > 1:
+            raise ValueError(f"Expected labels of 0 and 1 of one length in all rows, got lengths {lengths}.")
         return np.array(lists) == "1", tuple(f"label {i + 1}" for i in range(len(lists[0])))
-    return np.array([[name in items for name in names] for items in lists]), names
+    return np.array([[name in items for name in names] for items in lists], bool), names
 
 
 def number_answers(scores: list[dict[str, float]]) -> tuple[Float[np.ndarray, "rows k"], tuple[str, ...]]:

@@ -14,7 +14,6 @@ model.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -277,9 +276,7 @@ def _draw_level(rng: np.random.Generator, n: int, low: Range, high: Range) -> Fl
 class ShapesWorld:
     """Where clips of singing shapes come from."""
 
-    def __init__(
-        self, config: Config, split: Literal["train", "held_out"] = "train", max_count: int = 2
-    ) -> None:
+    def __init__(self, config: Config, split: str = "train", max_count: int = 2) -> None:
         """Remember what clips look like.
 
         Args:

@@ -111,7 +111,7 @@ def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["nowhere"], "nowhere: expected a label file"),
+        (["nowhere"], "nowhere is not a folder"),
         (["empty"], "holds no media file"),
         (["clips", "--sound", "nothing.wav"], "no file nothing.wav"),
         (["clips", "--sound", "odd/broken.wav"], r"No clip can be used:\n  odd/broken.wav"),
