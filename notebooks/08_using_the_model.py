@@ -262,14 +262,14 @@ fresh_hits = ((mt.classify(fresh, exam.video, exam.audio) > 0) == labels).mean(a
 always = np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0))  # saying always the more frequent
 
 # %% [markdown]
-# The bars say how many of the 512 clips are told right: black from the pre-trained model, grey from nothing.
+# The bars show the accuracy on 512 clips: black from the pre-trained model, grey from nothing.
 # The short lines are what one gets by always giving the more frequent answer. Warmth and size are plain to
 # see, and anybody learns them at once. What takes listening closely, or following over time, is where
 # pre-training shows: bouncing, and trembling most of all.
 
 # %% tags=["thumbnail"]
 names, places = EMBEDDED_TASKS["attributes"].names, np.arange(6)
-figure, (axes,) = new_axes(size=(11, 3.8), y="told right")
+figure, (axes,) = new_axes(size=(11, 3.8), y="accuracy")
 axes.bar(places - 0.2, hits, 0.4, color="black", label="pre-trained")
 axes.bar(places + 0.2, fresh_hits, 0.4, color="#aaaaaa", label="from nothing")
 axes.hlines(always, places - 0.45, places + 0.45, color="#009e73", linewidth=3, label="always the same")
@@ -336,7 +336,7 @@ show(
 # %% [markdown]
 # ## What it gets wrong
 #
-# About four of five clips are told right for "bouncing". Which are the others? The world knows when each
+# About four of five clips are correct for "bouncing". Which are the others? The world knows when each
 # shape touches a wall: 0 is the beginning of the clip, 1 its end, and a moment beyond 1 is when it would have
 # touched it, had the clip gone on. It also knows in which direction the shapes set out.
 
@@ -359,7 +359,7 @@ by_motion = [is_right[scenes.motion == number].mean() for number in range(4)]
 # pitch that turns where it bounces. What flies sideways is only seen, in three coarse frames.
 
 # %%
-figure, (left, right) = new_axes(1, 2, (11, 3.4), titles=("by moment", "by direction"), y="told right")
+figure, (left, right) = new_axes(1, 2, (11, 3.4), titles=("by moment", "by direction"), y="accuracy")
 left.bar(edges[:-1] + 0.1, rights / np.maximum(counts, 1), 0.17, color="black")
 left.axvline(1, color="gray", linestyle="--")
 left.set(xlabel="first bounce (1 is the end of the clip)", ylim=(0, 1))
@@ -434,7 +434,7 @@ show(figure, "Three rows of three frames and a spectrogram: the clips that were 
 #
 # <details><summary>Answer</summary>
 #
-# `tune("attributes", params, 1200)` takes half a minute, and then bouncing is told right in more
+# `tune("attributes", params, 1200)` takes half a minute, and then bouncing is predicted correctly in more
 # than 90 of 100 clips. The bars just beyond the end have risen most, and sideways is still behind up and
 # down.
 #

@@ -43,13 +43,18 @@ print("tokens:", N, "  width:", D, "  blocks:", config.num_hidden_layers)
 # %% [markdown]
 # A single measurement is not reliable: the first call allocates memory, and other programs run on the
 # machine. So `measure` makes one call to warm up, then returns the *shortest* of several times, because
-# disturbances only make a call longer. Until the section on threads we use one core. `reserve_cores` of the
-# package limits matrix products to one thread, until the function that it returns is called.
+# disturbances only make a call longer. Until the section on threads we use one core: inside
+# `on_one_core` of the package, matrix products have one thread. The stack leaves it when it is closed.
 
 # %%
-from minitvlt.backends.fast.threads import reserve_cores
+from contextlib import ExitStack
 
-free_cores = reserve_cores()
+from minitvlt.backends.fast.threads import on_one_core
+
+one_core = ExitStack()
+one_core.enter_context(on_one_core())
+
+# %%
 
 
 def measure(work, tries=5):
@@ -347,7 +352,7 @@ show_source(share)
 # starts no thread.
 
 # %% tags=["volatile"]
-free_cores()
+one_core.close()
 small = mt.load("shapes-small").encoder.blocks[0].mlp.expand
 few = np.ones((19, small.weight.shape[1]), np.float32)
 works = {"threads without work": lambda: share(lambda some: None, count_cores())}

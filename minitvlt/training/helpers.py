@@ -60,9 +60,11 @@ class HelperTrainer(Trainer):
         for helper in helpers:
             helper.send(message)
         has_loaded = [helper.receive() for helper in helpers]
-        if not all(has_loaded):
-            return []
-        return helpers
+        if all(has_loaded):
+            return helpers
+        for helper in helpers:
+            helper.end()
+        return []
 
 
 class Helper:
@@ -90,7 +92,8 @@ class Helper:
 
         Raises:
             ChildProcessError: the process has ended.
-            Exception: the error that the function raised in the process.
+            ValueError: the function raised one in the process.
+            RuntimeError: it raised any other error.
         """
         try:
             answer = pickle.load(self.process.stdout)

@@ -78,9 +78,10 @@ def train(
         ChildProcessError: a helper process has ended; the state before that step is saved.
     """
     check_training(params, recipe, dtype, compile)
+    clips = recipe.batch_size // recipe.micro_batches  # at a time
     if namespace(params.encoder.cls).name == "torch":
         kind = import_module("minitvlt.training.torch_trainer").TorchTrainer
-    elif min(count_cores(), recipe.batch_size) > 1 and sum(x.size for _, x in walk(params)) <= SMALL:
+    elif min(count_cores(), clips) > 1 and sum(x.size for _, x in walk(params)) <= SMALL:
         kind = import_module("minitvlt.training.helpers").HelperTrainer
     else:
         kind = Trainer
@@ -105,7 +106,7 @@ class Trainer:
     stack: ExitStack  # what ends with the run
 
     rank, processes = 0, 1  # of those that share each batch
-    draws_ahead = False  # operations on threads change the last bits of what is drawn at the same time
+    draws_ahead = False  # shared operations change the number of BLAS threads, and so the last bits of a draw
     sum_gradients = staticmethod(sum_gradients)
     apply_adamw = staticmethod(apply_adamw)
 
@@ -144,7 +145,10 @@ class Trainer:
             self.save()
 
     def draw_batches(self) -> Iterator[tuple[int, list[Any], Any]]:
-        """Yield each step that is left, and what `draw` returns for it: drawn while the step before runs."""
+        """Yield each step that is left with what `draw` returns for it.
+
+        Where `draws_ahead`, the next batch is drawn while a step is computed.
+        """
         with ThreadPoolExecutor(max_workers=1) as pool:
             drawn = None
             for step in range(self.steps_done, self.recipe.steps):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from minitvlt.config import Config
 from minitvlt.signals.frames import choose_frames_in_time, find_picture, transform_frames
@@ -96,45 +96,46 @@ class FolderWorld:
         """
         if count < 1:
             raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
-        n = len(self.clips)
-        places, numbers = rng.random(count) * n, []
-        for k in places.astype(int):  # the next clip replaces one that cannot be used, on every draw
-            numbers += [next((i for i in (*range(k, n), *range(k)) if self._find(i)), None)]
-        return self._give_up() if None in numbers else self._prepare(numbers, places % 1)
+        n, found = len(self.clips), []
+        for place in rng.random(count) * n:  # the next clip replaces one that cannot be used, on every draw
+            order = (*range(int(place), n), *range(int(place)))
+            spans = (self._cut(i, place % 1) for i in order if self._find(i))
+            found += [next(spans, None) or self._give_up()]
+        return self._prepare(found)
 
     def read(self, batch_size: int) -> Iterator[tuple[Int[np.ndarray, " B"], Examples]]:
         """Give all clips that can be used, in their order, by batches, with their numbers.
 
         Of a clip that is longer than a full spectrogram the middle is taken.
         """
-        usable = []
+        found = []
         for number in range(len(self.clips)):
-            usable += [number] if self._find(number) else []
-            if usable and (len(usable) == batch_size or number == len(self.clips) - 1):
-                yield np.array(usable), self._prepare(usable, np.full(len(usable), 0.5))
-                usable = []
+            found += [self._cut(number, 0.5)] if self._find(number) else []
+            if found and (len(found) == batch_size or number == len(self.clips) - 1):
+                yield np.array([number for number, _ in found]), self._prepare(found)
+                found = []
 
-    def _prepare(self, numbers: list[int], places: Float[np.ndarray, " B"]) -> Examples:
-        spans = [self._cut(int(i), float(place)) for i, place in zip(numbers, places, strict=True)]
+    def _prepare(self, found: list[tuple[int, Clip]]) -> Examples:
+        numbers, spans = map(list, zip(*found, strict=True))
         examples = prepare(spans, self.config.replace(frame_crop="after-resizing"))  # they have been cropped
         labels = None if self.labels is None else {"label": self.labels[numbers]}
         return replace(examples, labels=labels)
 
-    def _cut(self, number: int, where: float) -> Clip:
-        """Frames and samples of one span, at `where` from 0 (the first possible) to 1 (the last)."""
+    def _cut(self, number: int, where: float) -> tuple[int, Clip]:
+        """Number and one span of a usable clip, at `where` from 0 (the first possible) to 1 (the last)."""
         clip, rate, T = self._find(number), self.config.sample_rate, self.config.num_frames
         samples = 0 if clip.waveform is None else len(clip.waveform)
         length = min(samples, self.config.spectrogram_length * self.config.hop_length)
         first = int(where * (samples - length + 1))
         waveform = None if clip.waveform is None else clip.waveform[first : first + length]
         if clip.frames is None:
-            return Clip(None, 0.0, waveform, rate)
+            return number, Clip(None, 0.0, waveform, rate)
         start, stop = first / rate, (first + length) / rate
         if self.clips[number].file is None:  # nothing says that frames and audio are of the same time
             T = min(T, len(clip.frames))
             start, stop = clip.times[0], clip.times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0)
         chosen = choose_frames_in_time(clip.times, float(start), float(stop), T)
-        return Clip(clip.frames[chosen], 1.0, waveform, rate)
+        return number, Clip(clip.frames[chosen], 1.0, waveform, rate)
 
     def _find(self, number: int) -> Clip | None:
         """Decode or remember a clip; None if it cannot be used."""
@@ -169,7 +170,7 @@ def check_clips(clips: Sequence[MediaClip]) -> None:
     """Raise a ValueError unless all clips are of one kind."""
     for clip in clips:
         if not clip.files or clip.modalities != clips[0].modalities:
-            raise ValueError(f"{clip} and {clips[0]}: expected frames in all clips or in none; so for audio.")
+            raise ValueError(f"{clip.name or clip.files}: expected frames in all clips or none, audio too.")
 
 
 def measure(clip: Clip) -> int:
@@ -224,7 +225,7 @@ def decode(clip: MediaClip, config: Config) -> Clip:
     found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
     for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
         if is_wanted and not is_found:
-            raise ValueError(f"{clip.files[what == 'audio' and -1]} holds no {what} in this part of it.")
+            raise ValueError(f"{clip.files[-(what == 'audio')]} holds no {what} in this part of it.")
     if clip.file is not None:
         start, stop = find_common_span(seen)
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))

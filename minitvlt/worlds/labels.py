@@ -26,7 +26,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 COLUMNS = ("file", "video", "audio", "start", "stop", "split", "label")
-TEST_SHARE = 5  # one row in so many is held out where no row says which
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,14 @@ class Row:
 
 
 def read_labels(
-    path: str | os.PathLike[str], task: str, split: str, seed: int = 0
+    path: str | os.PathLike[str], task: str, split: str
 ) -> tuple[list[MediaClip], Shaped[np.ndarray, "clips *labels"] | None, tuple[str, ...]]:
     """Read the rows of a label file that are for training, or for the test.
 
     Args:
         path: ends in .csv, .jsonl or .ndjson.
         task: a `loss_type` of the configuration; ranking reads no labels.
-        split: "train" or "test".
-        seed: which fifth of the rows is held out, if no row says so.
+        split: "train" or "test"; where no row says which, always the same fifth is for the test.
 
     Returns:
         The clips; their labels as `TaskBatch` has them; the names of classes, labels or answers in the order
@@ -100,7 +98,7 @@ def read_labels(
     clips = [read_clip_of_row(row) for row in rows]
     expected, parse, number = LABELS[task]
     labels, names = number([row.parse("label", parse, expected) for row in rows])
-    is_test = split_rows(rows, seed)
+    is_test = split_rows(rows)
     has_one_class = task == "classification" and len(np.unique(labels[~is_test])) < 2
     if has_one_class or (task == "labels" and not names):
         raise ValueError(f"{path}, column label: expected two classes, or one name, in the rows to train on.")
@@ -172,13 +170,13 @@ def read_clip_of_row(row: Row) -> MediaClip:
     return MediaClip(**paths, start=start, stop=stop, name=row.name)
 
 
-def split_rows(rows: Sequence[Row], seed: int) -> Bool[np.ndarray, " rows"]:
-    """Tell which rows are held out: those that say so, or a fifth of them, drawn by the seed."""
+def split_rows(rows: Sequence[Row]) -> Bool[np.ndarray, " rows"]:
+    """Tell which rows are held out: those that say so, or a fifth of them, always the same."""
     splits = [row.values.get("split") for row in rows]
     for row in rows if any(splits) else ():
         if row.values.get("split") not in ("train", "test"):
             row.fail("split", "train or test in all rows")
-    drawn = np.random.default_rng(seed).permutation(len(rows))[: max(1, len(rows) // TEST_SHARE)]
+    drawn = np.random.default_rng(0).permutation(len(rows))[: max(1, len(rows) // 5)]
     is_test = np.array(splits) == "test" if any(splits) else np.isin(np.arange(len(rows)), drawn)
     if is_test.all() or not is_test.any():
         raise ValueError(f"{rows[0].name}, column split: expected rows to train on, and rows to test on.")

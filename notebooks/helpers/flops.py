@@ -27,8 +27,7 @@ def count_flops(
 
     Args:
         config: the model. Frames have its size, and all tokens are real.
-        work: "inference" is `forward`; "step" is `pretraining_loss` and its gradient; "retrieval" scores
-            every audio of the batch with every video, each embedded once.
+        work: "inference" is `forward`; "step" is `pretraining_loss` and its gradient.
         batch: clips.
         frames: of each clip; None means `config.num_frames`.
         steps: of each spectrogram; None means `config.spectrogram_length`.
@@ -44,10 +43,8 @@ def count_flops(
     matching = count_product(1, D, D) + count_product(1, D, 1)
     if work == "inference":
         return batch * (embedding + encoder)
-    if work == "retrieval":
-        return batch * embedding + batch * batch * (encoder + matching)
     if work != "step":
-        raise ValueError(f"Expected work to be inference, step or retrieval, got {work!r}.")
+        raise ValueError(f"Expected work to be inference or step, got {work!r}.")
     # Frames and spectrograms have no gradient: the backward pass of the embedding is one product, not two.
     both = config.task_matching * (encoder + matching) + config.task_mae * count_autoencoding(config, Nv, Na)
     return batch * (2 * (config.task_matching + config.task_mae) * embedding + 3 * both)

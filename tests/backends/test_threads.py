@@ -47,14 +47,12 @@ def test_a_limit_of_the_user_holds():
 
 def test_while_cores_are_reserved_nothing_is_shared_and_then_all_is_as_before():
     alone = [(slice(0, 7), {1})]
-    first, second = threads.reserve_cores(), threads.reserve_cores()
-    for free in (first, second):
+    with threads.on_one_core():
+        with threads.on_one_core():
+            assert threads.share(lambda some: (some, count_threads()), 7) == alone
         assert threads.share(lambda some: (some, count_threads()), 7) == alone
         assert threads.count_cores() == 3, "there are as many as ever"
-        free()
     assert count_threads() == {3} and len(threads.share(lambda some: some, 7)) == 3
-    with threads.on_one_core():
-        assert threads.share(lambda some: (some, count_threads()), 7) == alone
 
 
 @pytest.mark.parametrize("failing", [0, 4])
@@ -125,7 +123,7 @@ def test_numbers_are_put_back_after_another_thread_of_the_user_sets_them_meanwhi
 
 @pytest.mark.parametrize("size", [1, 10_000])
 def test_small_operations_never_come_here(size, monkeypatch):
-    monkeypatch.setattr(threads, "reserve_cores", lambda: pytest.fail("a small operation"))
+    monkeypatch.setattr(threads, "on_one_core", lambda: pytest.fail("a small operation"))
     x = np.ones((size, 8), np.float32)
     gelu(x)
     linear(x, x[:8])

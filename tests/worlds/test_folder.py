@@ -78,7 +78,7 @@ def test_frames_and_audio_are_of_the_same_time():
     world = FolderWorld("films", CONFIG)
     whole = world._find(0).waveform
     for where in np.linspace(0, 0.999, 7).tolist():
-        span = world._cut(0, where)
+        _, span = world._cut(0, where)
         seen = span.frames.mean() / 250 * (100 - 1) / 25  # the middle of the chosen frames, in seconds
         begins = next(i for i in range(4 * RATE) if np.shares_memory(whole[i:][:1], span.waveform))
         assert len(span.waveform) == 24 * 256
@@ -280,7 +280,7 @@ def test_a_file_that_changes_while_it_is_in_use_is_an_error(films):
     [
         (lambda: FolderWorld("nowhere", CONFIG), "is not a folder"),
         (lambda: FolderWorld(".", CONFIG), r"holds no media file.*\.mp4"),
-        (lambda: FolderWorld([WAV, MediaClip(file=Path("a.wav"))], CONFIG), "frames in all clips or in none"),
+        (lambda: FolderWorld([WAV, MediaClip(file=Path("a.wav"))], CONFIG), "frames in all clips or none"),
         (lambda: FolderWorld([MediaClip(name="line 2")], CONFIG), "expected frames in all"),
         (lambda: FolderWorld([MediaClip(audio=Path("no.wav"))], CONFIG), r"There is no file no\.wav"),
         (lambda: draw(FolderWorld([WAV], CONFIG), 0, 0), "1 clip or more, got 0"),

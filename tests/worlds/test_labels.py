@@ -79,17 +79,12 @@ def test_files_spans_splits_and_what_spreadsheets_leave():
     assert label == 3.0 and labels.tolist() == [4.0, 5.0]
 
 
-@given(rows=st.integers(2, 40), seed=st.integers(0, 99))
-def test_without_a_split_a_fifth_is_held_out_the_same_for_the_same_seed(rows, seed):
+@given(rows=st.integers(2, 40))
+def test_without_a_split_always_the_same_fifth_is_held_out(rows):
     path = write([{"file": "a.mp4", "start": i, "label": i} for i in range(rows)])
-    train, test, again = (
-        read_labels(path, "regression", split, seed)[1] for split in ("train", "test", "test")
-    )
+    train, test, again = (read_labels(path, "regression", split)[1] for split in ("train", "test", "test"))
     assert sorted([*train, *test]) == list(range(rows)) and len(test) == max(1, rows // 5)
     np.testing.assert_array_equal(again, test)
-    if rows > 20:
-        others = [read_labels(path, "regression", "test", seed + i)[1] for i in range(1, 5)]
-        assert any((other != test).any() for other in others)
 
 
 # ---- what is refused, and where it says that it is wrong

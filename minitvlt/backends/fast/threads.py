@@ -52,15 +52,6 @@ def count_free_cores() -> int:
 @contextmanager
 def on_one_core() -> Iterator[None]:
     """Run products on one thread, and share nothing, inside the `with` block."""
-    free = reserve_cores()
-    try:
-        yield
-    finally:
-        free()
-
-
-def reserve_cores() -> Callable[[], None]:
-    """Run products on one thread, and share nothing, until the returned function is called (once)."""
     global _limits, _before
     with _lock:
         if not _limits:
@@ -68,15 +59,13 @@ def reserve_cores() -> Callable[[], None]:
         _limits += 1  # before the numbers are lowered: others must not take 1 for the user's choice
         if _limits == 1:
             _set_threads([1] * len(_before))
-    return _free_cores
-
-
-def _free_cores() -> None:
-    global _limits
-    with _lock:
-        if _limits == 1:
-            _set_threads(_before)
-        _limits -= 1
+    try:
+        yield
+    finally:
+        with _lock:
+            if _limits == 1:
+                _set_threads(_before)
+            _limits -= 1
 
 
 def _set_threads(counts: list[int]) -> None:
