@@ -26,7 +26,7 @@ except ModuleNotFoundError:
 #
 # The clips come from a small world. A shape moves over a dark ground and sings: its form is the timbre of the
 # voice, its height the pitch, its size the loudness. In this notebook there is one shape in each clip. The
-# world never ends; each batch is drawn anew. For the exam it keeps one in four of all combinations of shape,
+# world never ends; each batch has new clips. For the exam it keeps one in four of all combinations of shape,
 # colour and motion back, and training never shows these.
 
 # %%
