@@ -4,8 +4,6 @@ A checkpoint is a folder: `config.json` with the settings of the model, `preproc
 of TvltFeatureExtractor and TvltImageProcessor, and arrays in `model.safetensors` or `pytorch_model.bin`.
 """
 
-import os
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -16,21 +14,13 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from minitvlt.backends import flatten, to_backend
-from minitvlt.checkpoints.names import (
-    OURS_ALONE,
-    TRANSFORMERS,
-    check_exportable,
-    give_arrays,
-    take_params,
-    to_float32,
-)
-from minitvlt.checkpoints.native import check_arrays, check_known, read_tensors
+from minitvlt.checkpoints import names
+from minitvlt.checkpoints.checks import FilePath, check_arrays, check_known
+from minitvlt.checkpoints.hub import PROCESSING_FILE, SETTINGS_FILE, WEIGHT_FILES, find_folder, read_weights
+from minitvlt.checkpoints.native import write_file
 from minitvlt.config import Config
-from minitvlt.files import read_json, write_atomically, write_folder, write_json
+from minitvlt.files import read_json, write_folder, write_json
 from minitvlt.model.parameters import Params, outline
-
-SETTINGS_FILE, PROCESSING_FILE = "config.json", "preprocessor_config.json"
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 # The parts that each class has beside the encoder. A bare TvltModel leaves out the prefix `tvlt.`.
 CLASSES = {
@@ -54,7 +44,7 @@ PROCESSING_OURS = ("hop_length", "remove_waveform_mean", "stft_padding", "drop_l
 SAID_OTHERWISE = ("frame_interpolation", "final_norm", "num_labels", "gradient_checkpointing")
 
 
-def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
+def from_huggingface(folder_or_name: FilePath) -> Params:
     """Read a TvltModel, TvltForPreTraining or TvltForAudioVisualClassification, as float32 NumPy arrays.
 
     Position tables keep their length, which `num_frames` of `config.json` says. The number of frames that
@@ -63,8 +53,8 @@ def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
 
     Args:
         folder_or_name: a folder with `config.json`, and `model.safetensors` or `pytorch_model.bin` (which
-            needs torch); or a repository "owner/name" of the Hugging Face Hub, which is downloaded if there
-            is no such folder and huggingface_hub is installed.
+            needs torch), or its parts and the list of them; or a repository "owner/name" of the Hugging Face
+            Hub, which is downloaded if there is no such folder and huggingface_hub is installed.
 
     Raises:
         ValueError: no such folder, files that are missing or damaged, a setting that this model does not
@@ -72,48 +62,17 @@ def from_huggingface(folder_or_name: str | os.PathLike[str]) -> Params:
     """
     folder = find_folder(folder_or_name)
     config = _read(folder / SETTINGS_FILE, parse_settings)
-    path = folder / WEIGHT_FILES[not (folder / WEIGHT_FILES[0]).exists()]
+    arrays, path = read_weights(folder)
     theirs = {
-        f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name: array
-        for name, array in read_tensors(path).items()
+        f"tvlt.{name}" if name.startswith(BARE_BEGINNINGS) else name: array for name, array in arrays.items()
     }
-    params = take_params(TRANSFORMERS, config, theirs, str(path))
+    params = names.take_params(names.TRANSFORMERS, config, theirs, str(path))
     path = folder / PROCESSING_FILE
     if path.exists():
         config, differences = _read(path, lambda values: parse_processing(values, config))
         if differences:
             warnings.warn(f"{path} asks for other processing: {'; '.join(differences)}.", stacklevel=2)
     return replace(params, config=config)
-
-
-def find_folder(folder_or_name: str | os.PathLike[str]) -> Path:
-    """Return the folder of a checkpoint; a name "owner/name" that is no folder here is downloaded."""
-    folder = Path(folder_or_name)
-    if folder.is_dir():
-        return folder
-    text = f"Expected a folder with {SETTINGS_FILE} and {WEIGHT_FILES[0]}, got {folder}"
-    if folder.exists() or not is_hub_name(folder_or_name):
-        raise ValueError(f"{text}.")
-    try:
-        from huggingface_hub import snapshot_download
-
-        patterns = [SETTINGS_FILE, PROCESSING_FILE, *WEIGHT_FILES]
-        return Path(snapshot_download(folder_or_name, allow_patterns=patterns))
-    except Exception as error:  # no library, no network, no such repository, no space on the disk
-        reason = " ".join(str(error).split()) or type(error).__name__
-        hub = "which could not be downloaded from the Hugging Face Hub (pip install huggingface_hub)"
-        raise ValueError(f"{text}, {hub}: {reason:.300}") from None
-
-
-def is_hub_name(name: str | os.PathLike[str]) -> bool:
-    """Tell whether a name can be that of a repository of the hub, and does not look like a path.
-
-    >>> is_hub_name("somebody/tvlt-1.0"), is_hub_name("somebody/model.ckpt"), is_hub_name("./somebody/model")
-    (True, False, False)
-    """
-    if not isinstance(name, str) or name.endswith((".safetensors", ".bin", ".ckpt", ".pt", ".pth")):
-        return False
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*", name) is not None
 
 
 def _read(path: Path, parse: Callable[[dict[str, Any]], Any]) -> Any:
@@ -147,7 +106,7 @@ def describe_settings(params: Params) -> dict[str, Any]:
     There `num_frames` and `spectrogram_length` say how many rows the position tables have.
     """
     config, encoder = params.config, params.encoder
-    not_theirs = {*OURS_ALONE, *PROCESSING.values(), *PROCESSING_OURS, *SAID_OTHERWISE}
+    not_theirs = {*names.OURS_ALONE, *PROCESSING.values(), *PROCESSING_OURS, *SAID_OTHERWISE}
     labels = [f"LABEL_{i}" for i in range(config.num_labels)]
     values = {name: value for name, value in config.to_dict().items() if name not in not_theirs} | {
         "model_type": "tvlt",
@@ -235,7 +194,7 @@ def describe_processing(config: Config) -> dict[str, Any]:
     }
 
 
-def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
+def to_huggingface(params: Params, folder: FilePath) -> Path:
     """Write a folder that transformers 4.40.2 loads: settings, float32 weights, settings of the processors.
 
     With a classifier it is a TvltForAudioVisualClassification; with a decoder or a matching head a
@@ -261,8 +220,8 @@ def to_huggingface(params: Params, folder: str | os.PathLike[str]) -> Path:
     def write(new: Path) -> None:
         write_json(settings, new / SETTINGS_FILE)
         write_json(processing, new / PROCESSING_FILE)
-        # safetensors makes files that only their owner can read; write_atomically does not
-        write_atomically(new / WEIGHT_FILES[0], lambda path: save_file(arrays, path, {"format": "pt"}))
+        # safetensors makes files that only their owner can read; write_file does not
+        write_file(new / WEIGHT_FILES[0], lambda path: save_file(arrays, path, {"format": "pt"}))
 
     target = write_folder(folder, write)
     if differences:
@@ -283,14 +242,14 @@ def describe(params: Params) -> tuple[dict[str, Any], dict[str, Any], list[str]]
     longest = ("num_frames", "spectrogram_length")  # transformers does not interpolate position tables
     back = back.replace(**{name: min(getattr(back, name), getattr(model, name)) for name in longest})
     back = back.replace(task_mae=config.task_mae, task_matching=config.task_matching)  # said by the parts
-    differences += check_exportable(params, back, "transformers")
+    differences += names.check_exportable(params, back, "transformers")
     (p, q), (a, _) = config.image_patch_size, config.audio_patch_size
     if params.decoder is not None and p != q:
         raise ValueError(f"The decoder of transformers predicts square patches, not {p}×{q} pixels.")
     if p != a:
         differences.append(f"masks of frames are for patches of {a} pixels there, of {p} here")
     unsaid = {name: value for name, value in config.to_dict().items() if value != getattr(back, name)}
-    settings |= {name: unsaid[name] for name in OURS_ALONE if name in unsaid}
+    settings |= {name: unsaid[name] for name in names.OURS_ALONE if name in unsaid}
     processing |= {name: unsaid[name] for name in PROCESSING_OURS if name in unsaid}
     return settings, processing | {"hop_length": config.hop_length}, differences
 
@@ -300,8 +259,11 @@ def _name_arrays(params: Params, config: Config) -> dict[str, np.ndarray]:
     parts = [part for part in ("decoder", "matching", "classifier") if getattr(params, part) is not None]
     like = outline(config, parts)
     shapes = {name: array.shape for name, array in flatten(like).items()}
-    check_arrays(flatten(params), shapes, "No class of transformers has this model")
+    check_arrays(flatten(params), shapes, "For transformers, the model")
     check_known(flatten(params), like, "The model")
     prefix = "tvlt." if choose_class(params) == "TvltModel" else ""
-    named = {name.removeprefix(prefix): array for name, array in give_arrays(TRANSFORMERS, params).items()}
-    return {name: np.ascontiguousarray(to_float32(array, name)) for name, array in named.items()}
+    named = {
+        name.removeprefix(prefix): array
+        for name, array in names.give_arrays(names.TRANSFORMERS, params).items()
+    }
+    return {name: np.ascontiguousarray(names.to_float32(array, name)) for name, array in named.items()}

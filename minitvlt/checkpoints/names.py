@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from minitvlt.backends import flatten, unflatten, walk
-from minitvlt.checkpoints.native import OF_ANY_LENGTH, Arrays, Shape, check_arrays, check_numbers, outline_for
+from minitvlt.checkpoints.checks import OF_ANY_LENGTH, Arrays, Shape, check_arrays, check_numbers, outline_for
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 
@@ -87,6 +87,18 @@ TRANSFORMERS, RELEASED, MAE = (
     )
     for column in range(3)
 )
+VIT_MAE = Layout(
+    {
+        **{ours: f"decoder.{theirs}" for ours, theirs in MAE.names.items()},  # so it is in the decoder
+        "decoder.blocks": "decoder.decoder_layers",
+        "encoder.cls": "embeddings.cls_token",
+        "encoder.video_patches": "embeddings.patch_embeddings.projection",
+        "encoder.video_positions.space": "embeddings.position_embeddings",
+        "encoder.blocks": "encoder.layer",
+        "encoder.norm": "layernorm",
+    },
+    TRANSFORMERS.block_names,
+)  # the ViTMAE of transformers, whose encoder may have the prefix `vit.`
 
 # Settings that other programs do not have, and the part of a model that each of them concerns.
 OURS_ALONE = {
@@ -147,12 +159,9 @@ def begins_with(name: str, beginning: str) -> bool:
 
 
 def find_parts(layout: Layout, names: Collection[str]) -> set[str]:
-    """Return the parts of our model (encoder, decoder, …) to which some of these names of theirs belong."""
-    return {
-        ours.partition(".")[0]
-        for ours, theirs in layout.names.items()
-        if any(begins_with(name, theirs) for name in names)
-    }
+    """Return the parts (encoder, …) and their parts (encoder.norm, …) to which some of these names belong."""
+    found = [o for o, theirs in layout.names.items() if any(begins_with(name, theirs) for name in names)]
+    return {part for ours in found for part in (ours, ours.partition(".")[0])}
 
 
 def take_params(layout: Layout, config: Config, theirs: Arrays, source: str) -> Params:

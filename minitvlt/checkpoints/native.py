@@ -8,36 +8,30 @@ import argparse
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save_file
 
-from minitvlt.backends import Array, flatten, to_backend, unflatten
+from minitvlt.backends import flatten, to_backend
+from minitvlt.checkpoints.checks import Arrays, FilePath, fill, list_tasks, make_config, strip_prefix
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
-from minitvlt.model.parameters import Params, outline
-
-Arrays = dict[str, Shaped[np.ndarray, "..."]]
-Shape = tuple[int | None, ...]  # None: an axis of any length but 0
+from minitvlt.model.parameters import Params
 
 METADATA_KEY = "minitvlt"  # one entry for everything: the format keeps several in no fixed order
 PACKAGED = Path(__file__).parent  # models that are installed with the package
 WRAPPERS = ("state_dict", "model")  # keys under which training programs store the tensors
-
-# Position tables may have any number of rows: shorter clips use the first rows, longer ones interpolate.
-OF_ANY_LENGTH = ("positions.time", "positions.frequency")
+ANCHOR = "encoder.video_patches.weight"  # an array that all our checkpoints have, and no other program's
 
 
 def save(
-    tree: Params,
-    path: str | os.PathLike[str],
-    metadata: dict[str, Any] | None = None,
-    dtype: str | None = None,
+    tree: Params, path: FilePath, metadata: dict[str, Any] | None = None, dtype: str | None = None
 ) -> Path:
     """Write parameters, or gradients with respect to them, and their configuration to one safetensors file.
 
@@ -61,126 +55,120 @@ def save(
     return save_arrays(arrays, path, {**(metadata or {}), "config": tree.config.to_dict()})
 
 
-def load(path: str | os.PathLike[str]) -> Params:
-    """Read what `save` wrote, as NumPy arrays of the precision in the file.
+def load(path: FilePath, **settings: Any) -> Params:
+    """Read what `save` wrote, as NumPy arrays of the precision in the file; bfloat16 becomes float32.
 
     The decoder and the heads are present if the file has them. Position tables keep their number of rows,
     also where the configuration says another one.
 
+    A file without a configuration, such as the `state_dict` of `to_module` that torch.save wrote, gets that
+    of the preset of the same width, `Config()`, `Config.small()` or `Config.tiny()`, and a warning says so.
+    Its names may have a common prefix, such as `module.`.
+
     Args:
         path: a file, or the name of a model that is installed with the package, which is returned in float32:
             "shapes-small" was trained on `ShapesWorld` with the configuration `Config.tiny()`.
+        settings: for a file without a configuration, the fields that differ from the preset; all of them are
+            `**config.to_dict()`.
 
     Raises:
-        ValueError: no such file, a damaged one, one without a configuration, or arrays that do not fit it:
-            missing, unknown, of another shape, not floating-point, or not finite. The message names them.
+        ValueError: no such file, a damaged one, settings that are not needed, or arrays that do not fit the
+            configuration: missing, unknown, of another shape, not floating-point, or not finite. The message
+            names them.
     """
     packaged = PACKAGED / f"{Path(path).name}.safetensors"
     if os.fspath(path) == packaged.stem and packaged.is_file() and not Path(path).exists():
         return to_backend(load(packaged), "numpy", dtype="float32")
-    arrays, metadata = load_arrays(path)
-    if not isinstance(metadata.get("config"), dict):
-        raise ValueError(f"{path} has no configuration of minitvlt: expected a file that mt.save wrote.")
-    try:
-        config = Config.from_dict(metadata["config"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    like = outline_for(arrays, config, {name.partition(".")[0] for name in arrays}, str(path))
-    check_arrays(arrays, list_shapes(like), str(path))
-    check_known(arrays, like, str(path))
-    return unflatten(like, arrays)
+    (arrays, metadata), source = load_arrays(path), str(path)
+    if "config" not in metadata:
+        arrays = strip_prefix(arrays, ANCHOR, f"{source} (no configuration)")
+        return fill(_choose_config(arrays, settings, source), arrays, source)
+    if not isinstance(metadata["config"], dict):
+        raise ValueError(f"{path} is damaged: expected a configuration, got {metadata['config']!r:.60}.")
+    if settings:
+        raise ValueError(f"{path} holds its own settings (minitvlt): leave out {', '.join(settings)}.")
+    return fill(make_config(Config.huggingface, {}, metadata["config"], source), arrays, source)
 
 
-def outline_for(
-    arrays: Mapping[str, Shaped[Array, "..."]], config: Config, parts: Collection[str], source: str
-) -> Params:
-    """Call `outline`, unless the arrays that shall fill the tree are far too few.
-
-    Raises:
-        ValueError: a configuration that would not fit into memory, or that has more layers than numbers.
-    """
-    numbers = sum(array.size for array in arrays.values())
-    for prefix in ("", "decoder_") if "decoder" in parts else ("",):
-        layers, D = getattr(config, f"{prefix}num_hidden_layers"), getattr(config, f"{prefix}hidden_size")
-        if layers * D > numbers:
-            raise ValueError(f"{source} holds {numbers} numbers, too few for {layers} layers of width {D}.")
-    try:
-        return outline(config, parts)
-    except (MemoryError, OverflowError, ValueError) as error:
-        raise ValueError(f"{source}: no memory can hold what its configuration says: {error}.") from None
+def _choose_config(arrays: Arrays, settings: dict[str, Any], source: str) -> Config:
+    said: dict[str, Any] = list_tasks({name.partition(".")[0] for name in arrays})
+    if "classifier.output.bias" in arrays:
+        said["num_labels"] = arrays["classifier.output.bias"].size
+    presets = {(preset.hidden_size,): preset for preset in (Config.tiny(), Config.small())}
+    config = make_config(presets.get(arrays[ANCHOR].shape[:1], Config()).replace, said, settings, source)
+    if settings.keys() < config.to_dict().keys():
+        text = f"{source} holds no configuration: settings are those of the preset of its width"
+        warnings.warn(f"{text}. Give others as arguments, such as **config.to_dict().", stacklevel=4)
+    return config
 
 
-def list_shapes(params: Params) -> dict[str, Shape]:
-    """Return the shape of each named array that a file must have to be read into `params`."""
-    return {
-        name: (None, *array.shape[1:]) if name.endswith(OF_ANY_LENGTH) else array.shape
-        for name, array in flatten(params).items()
-    }
+# ---- files of named arrays
 
 
-def check_arrays(arrays: Mapping[str, Array], shapes: Mapping[str, Shape], source: str) -> None:
-    """Raise a ValueError unless all of `shapes` are present with that shape and hold finite floats."""
-    missing = [name for name in shapes if name not in arrays]
-    if missing:
-        raise ValueError(f"{source} lacks {', '.join(missing):.1000}.")
-    for name, wanted in shapes.items():
-        shape = tuple(arrays[name].shape)
-        is_met = len(shape) == len(wanted) and all(n in (m, None) for n, m in zip(wanted, shape, strict=True))
-        if not is_met or 0 in shape:
-            expected = str(wanted).replace("None", "any")
-            raise ValueError(
-                f"{source}: {name} has the shape {shape}, but its configuration says {expected}."
-            )
-        check_numbers(arrays[name], f"{source}: {name}")
-
-
-def check_known(arrays: Mapping[str, Array], like: Params, source: str) -> None:
-    """Raise a ValueError if there are arrays that a tree of the same configuration does not have."""
-    unknown = [name for name in arrays if name not in flatten(like)]
-    if unknown:
-        raise ValueError(f"{source} has arrays that its configuration does not: {', '.join(unknown):.500}.")
-
-
-def check_numbers(array: Array, name: str) -> None:
-    """Raise a ValueError unless an array holds finite floating-point numbers."""
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name} is {array.dtype}: expected floating-point numbers.")
-    count = array.size - int(np.isfinite(array).sum())
-    if count:
-        raise ValueError(f"{name}: {count} of {array.size} values are NaN or infinite.")
-
-
-def save_arrays(arrays: Arrays, path: str | os.PathLike[str], metadata: dict[str, Any] | None = None) -> Path:
+def save_arrays(arrays: Arrays, path: FilePath, metadata: dict[str, Any] | None = None) -> Path:
     """Write named arrays as safetensors, and with them anything that JSON can hold.
 
     The file appears whole or not at all, and replaces an existing one. Equal content gives equal bytes.
     """
     text = json.dumps(metadata or {}, sort_keys=True)
     contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    return write_atomically(path, lambda temporary: save_file(contiguous, temporary, {METADATA_KEY: text}))
+    return write_file(path, lambda temporary: save_file(contiguous, temporary, {METADATA_KEY: text}))
 
 
-def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
-    """Read what `save_arrays` wrote: named arrays, and the metadata, empty in files of other programs.
+def write_file(path: FilePath, write: Callable[[Path], object]) -> Path:
+    """Call `write_atomically`, and turn what safetensors and torch raise into an OSError.
 
     Raises:
-        ValueError: no such file, a folder, or a file that is damaged or of another format.
+        OSError: a full disk, for instance.
+    """
+    try:
+        return write_atomically(path, write)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OSError(f"{path} could not be written: {reason:.200}.") from None
+
+
+def load_arrays(path: FilePath) -> tuple[Arrays, dict[str, Any]]:
+    """Read named arrays that `save_arrays`, another program with safetensors, or torch.save wrote.
+
+    In a file of torch (`.bin`, `.ckpt`, `.pth`), the tensors may stand under `state_dict` or `model`, where
+    training programs store them; optimizer states and parsed command lines beside them are ignored. In
+    bfloat16, which NumPy lacks, they become float32.
+
+    Returns:
+        The arrays, and the metadata, which are empty in files of other programs.
+
+    Raises:
+        ValueError: no such file, a folder, a file that is damaged, of another format or with more than plain
+            data, tensors that are not dense, or torch is needed and not installed.
     """
     path = Path(path)
     if not path.is_file():
         state = "a folder" if path.is_dir() else "not there"
         raise ValueError(f"Expected a file of named arrays, but {path} is {state}.")
+    if not is_safetensors(path):
+        return _load_pickle(path), {}
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
+            dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (no dict)
+            arrays = {n: None if dtype == "BF16" else file.get_tensor(n) for n, dtype in dtypes.items()}
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from None
-    except (TypeError, AttributeError) as error:  # where NumPy lacks a dtype such as bfloat16
+    except (TypeError, AttributeError) as error:  # where NumPy lacks a dtype, such as those of 8 bits
         raise ValueError(f"NumPy cannot read the numbers in {path}: {error}. Save it in float32.") from None
+    for name, entry in deserialize(path.read_bytes()) if "BF16" in dtypes.values() else ():
+        if arrays[name] is None:  # bfloat16 is the upper half of float32
+            halves = np.frombuffer(entry["data"], "<u2").astype("<u4")
+            arrays[name] = (halves << 16).view("<f4").reshape(entry["shape"])
     if not isinstance(metadata, dict):
         raise ValueError(f"The metadata of {path} are damaged: expected named values, got {metadata!r:.40}.")
     return arrays, metadata
+
+
+def read_tensors(path: FilePath) -> Arrays:
+    """Read the arrays of a file as `load_arrays` does."""
+    return load_arrays(path)[0]
 
 
 def is_safetensors(path: Path) -> bool:
@@ -189,52 +177,49 @@ def is_safetensors(path: Path) -> bool:
         return path.suffix == ".safetensors" or stream.read(9)[8:] == b"{"
 
 
-def read_tensors(path: str | os.PathLike[str]) -> Arrays:
-    """Read a safetensors file, or one that torch.save wrote (`.bin`, `.ckpt`, `.pth`), as NumPy arrays.
-
-    In the latter, the tensors may stand under `state_dict` or `model`, where training programs store them;
-    optimizer states and parsed command lines beside them are ignored.
-
-    Raises:
-        ValueError: no such file, a damaged one, one that holds more than plain data, tensors that are not
-            dense or have fewer numbers than their shape, or torch is needed and not installed.
-    """
-    path = Path(path)
-    if not path.is_file() or is_safetensors(path):
-        return load_arrays(path)[0]
+def _load_pickle(path: Path) -> Arrays:
     torch = _import_torch()
     try:
+        check_archive(path)
         with torch.serialization.safe_globals([argparse.Namespace]):  # a plain container of values
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can end in any exception of the unpickler
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = (
-            f"it asks for {code[1]}, which is code: save its tensors alone" if code else type(error).__name__
-        )
+        reason = f"it asks for {code[1]}, which is code: save tensors alone" if code else type(error).__name__
         raise ValueError(f"{path} is damaged, or holds more than tensors: {reason}.") from None
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not content:
+    if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
         raise ValueError(f"Expected named tensors in {path}, got {type(content).__name__}.")
-    return {str(name): _to_numpy(tensor, f"{path}: {name!s:.60}") for name, tensor in content.items()}
+    size = sum(x.numel() * x.element_size() for x in content.values() if torch.is_tensor(x))
+    if size > 2 * path.stat().st_size:  # they share numbers: copies of them might fill the memory
+        raise ValueError(f"{path} has fewer numbers than the shapes of its tensors say: save copies of them.")
+    return {name: _to_numpy(tensor, f"{path}: {name:.60}") for name, tensor in content.items()}
+
+
+def check_archive(path: Path) -> None:
+    """Raise a BadZipFile for a zip file whose entries are larger than it: torch.save compresses nothing."""
+    with open(path, "rb") as stream:
+        if stream.read(2) != b"PK":
+            return
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile
 
 
 def _to_numpy(tensor: Any, name: str) -> np.ndarray:
     try:
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError(f"it has fewer numbers than its shape {tuple(tensor.shape)}")
         if tensor.is_floating_point() and tensor.element_size() < 4:
             tensor = tensor.float()  # NumPy has no bfloat16
         return tensor.detach().resolve_conj().resolve_neg().numpy()
     except Exception as error:  # sparse, quantised, nested and meta tensors fail in various ways
         reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{name}: expected a dense tensor, got {type(tensor).__name__}: {reason:.200}"
-        ) from None
+        kind = type(tensor).__name__
+        raise ValueError(f"{name}: expected a dense tensor, got {kind}: {reason:.200}") from None
 
 
-def write_tensors(arrays: Arrays, path: str | os.PathLike[str]) -> Path:
+def write_tensors(arrays: Arrays, path: FilePath) -> Path:
     """Write named arrays with torch.save, or as safetensors if the path ends so, which needs no torch.
 
     The file appears whole or not at all, and replaces an existing one.
@@ -246,7 +231,7 @@ def write_tensors(arrays: Arrays, path: str | os.PathLike[str]) -> Path:
     if path.suffix == ".safetensors":
         return save_arrays(arrays, path)
     torch, tensors = _import_torch(), to_backend(arrays, "torch", device="cpu")
-    return write_atomically(path, lambda temporary: torch.save(tensors, temporary))
+    return write_file(path, lambda temporary: torch.save(tensors, temporary))
 
 
 def _import_torch() -> Any:

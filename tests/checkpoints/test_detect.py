@@ -78,9 +78,9 @@ def test_only_a_name_of_the_hub_is_downloaded(path, params, monkeypatch, tmp_pat
     asked: list[str] = []
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "minitvlt.checkpoints.detect.from_huggingface", lambda name: asked.append(name) or params
-    )
+    folder = to_huggingface(params, tmp_path / "folder")
+    monkeypatch.setattr("minitvlt.checkpoints.detect.find_folder", lambda name: asked.append(name) or folder)
+    monkeypatch.setattr("minitvlt.checkpoints.detect.from_huggingface", lambda name: params)
     if path == "some/name":
         assert load_any(path) is params and asked == [path]
     else:

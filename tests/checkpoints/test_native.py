@@ -214,7 +214,7 @@ OTHER = {
     "sparse": (lambda: {"b": A.to_sparse()}, "b: expected a dense tensor"),
     "quantised": (lambda: {"b": torch.quantize_per_tensor(A, 0.1, 0, torch.qint8)}, "b: expected a dense"),
     "meta": (lambda: {"b": torch.empty(2, 3, device="meta")}, "b: expected a dense tensor"),
-    "a huge view": (lambda: {"b": torch.ones(1).expand(10**4, 10**4)}, r"fewer numbers .* \(10000, 10000\)"),
+    "a huge view": (lambda: {"b": torch.ones(1).expand(10**4, 10**4)}, "fewer numbers than the shapes"),
     "text": (lambda: {"a": A, "note": "mine"}, "note: expected a dense tensor, got str"),
     "a list": (lambda: [A, B], "Expected named tensors in .*, got list"),
     "nothing": (lambda: {"state_dict": {}}, "Expected named tensors in .*, got dict"),
@@ -230,10 +230,21 @@ def test_anything_but_named_dense_tensors_is_refused(make, message, tmp_path):
     assert "file.ckpt" in str(caught.value)
 
 
-def test_numbers_that_numpy_lacks_are_refused(tmp_path):
+def test_bfloat16_is_read_as_float32_and_numbers_of_eight_bits_are_refused(tmp_path):
     from safetensors.torch import save_file
 
-    save_file({"x": torch.ones(3, dtype=torch.bfloat16)}, tmp_path / "x.safetensors")
+    numbers = torch.tensor([[1.0, -2.5, 3e-39], [torch.inf, 3.3e38, -0.0]])
+    tensors = {"half": numbers.bfloat16(), "double": numbers.double(), "scalar": torch.tensor(0.1).bfloat16()}
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert_holds(
+        load_arrays(tmp_path / "x.safetensors")[0],
+        {
+            "half": numbers.bfloat16().float().numpy(),
+            "double": numbers.double().numpy(),
+            "scalar": torch.tensor(0.1).bfloat16().float().numpy(),
+        },
+    )
+    save_file({"x": torch.ones(3).to(torch.float8_e4m3fn)}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match=r"cannot read.*float32"):
         load_arrays(tmp_path / "x.safetensors")
 

@@ -299,9 +299,9 @@ def test_the_decoder_of_the_mae_is_taken(images, tmp_path):
 def test_the_rest_is_drawn_as_in_the_papers_code(tmp_path):
     """Xavier for the audio projection, zeros for time tables of audio, deviation 0.02 for the rest."""
     path = write(draw_tensors(list_mae(width=128, decoder_width=96)), tmp_path)
-    params, drawn = read_mae(path, seed=3)
-    ours, other = flatten(params), flatten(from_mae(path, seed=4))
-    assert_trees_close(params, from_mae(path, seed=np.random.default_rng(3)), rtol=0, atol=0)
+    params, drawn = read_mae(path, seed=3, **HEADS)
+    ours, other = flatten(params), flatten(from_mae(path, seed=4, **HEADS))
+    assert_trees_close(params, from_mae(path, seed=np.random.default_rng(3), **HEADS), rtol=0, atol=0)
     assert {name.partition(".")[0] for name in drawn} == {"encoder", "decoder", "matching"} and len(
         drawn
     ) == 19
