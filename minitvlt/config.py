@@ -119,7 +119,7 @@ class Config:
             value, rule = getattr(self, field.name), find_rule(field.type)
             value = tuple(value) if isinstance(value, list) else value
             if not rule.is_met(value):
-                raise ValueError(f"{field.name} must be {rule.expected}, not {value!r}.")
+                raise ValueError(f"{field.name} must be {rule.expected}, not {value!r:.100}.")
             if field.name.endswith("patch_size") and isinstance(value, int):
                 value = (value, value)
             object.__setattr__(self, field.name, value)

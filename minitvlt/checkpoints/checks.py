@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from minitvlt.backends import Array, flatten, unflatten
+from minitvlt.backends import Array, flatten, unflatten, walk
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, outline
 
@@ -62,10 +62,7 @@ def fill(config: Config, arrays: Arrays, source: str) -> Params:
         ValueError: arrays that are missing, unknown, of another shape, not floating-point, or not finite.
     """
     like = outline_for(arrays, config, arrays, source)
-    shapes = {
-        name: (None, *array.shape[1:]) if name.endswith(OF_ANY_LENGTH) else array.shape
-        for name, array in flatten(like).items()
-    }
+    shapes = {n: (None, *x.shape[1:]) if n.endswith(OF_ANY_LENGTH) else x.shape for n, x in walk(like)}
     check_arrays(arrays, shapes, source)
     check_known(arrays, like, source)
     return unflatten(like, arrays)
@@ -88,10 +85,8 @@ def check_arrays(arrays: Mapping[str, Array], shapes: Mapping[str, Shape], sourc
         shape = tuple(arrays[name].shape)
         is_met = len(shape) == len(wanted) and all(n in (m, None) for n, m in zip(wanted, shape, strict=True))
         if not is_met or 0 in shape:
-            expected = str(wanted).replace("None", "any")
-            raise ValueError(
-                f"{source}: {name} has the shape {shape}, but its configuration says {expected}."
-            )
+            says = str(wanted).replace("None", "any")
+            raise ValueError(f"{source}: {name} has the shape {shape}, but its configuration says {says}.")
         check_numbers(arrays[name], f"{source}: {name}")
 
 
@@ -143,12 +138,10 @@ def make_config(
         ValueError: settings that contradict the arrays or do not exist, or that have to be given.
     """
     values = {**deduced, **settings}
-    unknown = [name for name, value in values.items() if value is None]
+    unknown = ", ".join(name for name, value in values.items() if value is None)
     if unknown:
-        raise ValueError(
-            f"{source}: {', '.join(unknown)} cannot be guessed from the shapes: give them as arguments "
-            "(--heads, --decoder-heads)."
-        )
+        text = f"{source}: {unknown} cannot be guessed from the shapes: give them as arguments"
+        raise ValueError(f"{text} (--heads, --decoder-heads).")
     try:
         config = preset(**values)
     except ValueError as error:

@@ -54,8 +54,7 @@ def load_any(path: FilePath, **settings: Any) -> Params:
             contradict it.
     """
     params = read_any(path, **settings).params
-    is_half = params.encoder.cls.dtype.itemsize < 4
-    return to_backend(params, "numpy", dtype="float32") if is_half else params
+    return to_backend(params, "numpy", dtype="float32") if params.encoder.cls.dtype.itemsize < 4 else params
 
 
 def read_any(path: FilePath, format: str | None = None, **settings: Any) -> Checkpoint:

@@ -154,9 +154,11 @@ def load_arrays(path: FilePath) -> tuple[Arrays, dict[str, Any]]:
             dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (no dict)
             arrays = {n: None if dtype == "BF16" else file.get_tensor(n) for n, dtype in dtypes.items()}
     except (SafetensorError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from None
+        raise ValueError(f"{path} is damaged, or no safetensors file: {error!s:.300}.") from None
     except (TypeError, AttributeError) as error:  # where NumPy lacks a dtype, such as those of 8 bits
-        raise ValueError(f"NumPy cannot read the numbers in {path}: {error}. Save it in float32.") from None
+        raise ValueError(
+            f"NumPy cannot read the numbers in {path}: {error!s:.200}. Save it in float32."
+        ) from None
     for name, entry in deserialize(path.read_bytes()) if "BF16" in dtypes.values() else ():
         if arrays[name] is None:  # bfloat16 is the upper half of float32
             halves = np.frombuffer(entry["data"], "<u2").astype("<u4")
@@ -200,12 +202,10 @@ def _load_pickle(path: Path) -> Arrays:
 
 def check_archive(path: Path) -> None:
     """Raise a BadZipFile for a zip file whose entries are larger than it: torch.save compresses nothing."""
-    with open(path, "rb") as stream:
-        if stream.read(2) != b"PK":
-            return
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise zipfile.BadZipFile
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile
 
 
 def _to_numpy(tensor: Any, name: str) -> np.ndarray:

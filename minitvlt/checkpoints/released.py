@@ -65,14 +65,12 @@ def from_original(path: FilePath, classifier: str | None = None, **settings: Any
     theirs = strip_prefix(read_tensors(path), names.RELEASED.anchor, source)
     begun = {name.partition(".")[0] for name in theirs}
     if "text_embeddings" in begun and "patch_embed_a" not in begun:
-        raise ValueError(
-            f"{source} is a text model (text_embeddings, no patch_embed_a): expected one of audio."
-        )
+        text = "it has text_embeddings and no patch_embed_a, but a model of video and audio is expected"
+        raise ValueError(f"{source} is a text model of the released code: {text}.")
     present = [each for each in CLASSIFIERS if any(names.begins_with(name, each) for name in theirs)]
     if (classifier is None and len(present) > 1) or classifier not in (None, *present):
-        raise ValueError(
-            f"{source}: expected classifier= (--classifier) to be one of {present}, got {classifier!r}."
-        )
+        text = f"expected classifier= (--classifier) to be one of {present}, got {classifier!r}"
+        raise ValueError(f"{source}: {text}.")
     classifier = classifier or (present or CLASSIFIERS)[0]
     values = deduce_original(theirs, classifier, source)
     config = make_config(Config.original, values, settings, source)
@@ -237,8 +235,7 @@ def _read_mae_file(path: FilePath) -> tuple[Arrays, names.Layout, dict[str, Any]
         theirs, path = read_weights(find_folder(path))
     else:
         values, theirs = {}, read_tensors(path)
-    is_of_mae = any(name.endswith(names.MAE.anchor) for name in theirs)
-    layout = names.MAE if is_of_mae else names.VIT_MAE
+    layout = names.MAE if any(name.endswith(names.MAE.anchor) for name in theirs) else names.VIT_MAE
     said = {name: values[name] for name in SAID if name in values}
     return strip_prefix(theirs, layout.anchor, str(path)), layout, said, str(path)
 
@@ -248,11 +245,7 @@ def _take_mae(
 ) -> dict[str, Float[np.ndarray, "..."]]:
     """Take what the file gives to a model of this configuration, under our names and in our layout."""
     blanks = flatten(outline_for(theirs, config, ["encoder", *["decoder"] * has_decoder], source))
-    blanks = {
-        name: blank
-        for name, blank in blanks.items()
-        if any(names.begins_with(name, ours) for ours in layout.names)
-    }
+    blanks = {n: x for n, x in blanks.items() if any(names.begins_with(n, ours) for ours in layout.names)}
     tables = [name for name in blanks if name.endswith("positions.space")]
     for name in tables:
         rows, D = blanks[name].shape

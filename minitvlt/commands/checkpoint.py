@@ -1,6 +1,8 @@
 """`minitvlt info` and `minitvlt convert`: what a checkpoint holds, and the same in another format."""
 
 import argparse
+import inspect
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +11,10 @@ from typing import Any
 from jaxtyping import Shaped
 
 from minitvlt.backends import Array, flatten
-from minitvlt.checkpoints.detect import FORMATS, guess_format, read_any
+from minitvlt.checkpoints.detect import FORMATS, Checkpoint, guess_format, read_any
 from minitvlt.checkpoints.huggingface import to_huggingface
-from minitvlt.checkpoints.native import read_tensors, save
-from minitvlt.checkpoints.released import CLASSIFIERS, lost_settings, to_original
+from minitvlt.checkpoints.native import load_arrays, save
+from minitvlt.checkpoints.released import CLASSIFIERS, EMOTIONS, from_mae, lost_settings, to_original
 from minitvlt.commands.shared import add_command
 from minitvlt.config import Config
 from minitvlt.files import check_new
@@ -23,7 +25,7 @@ CONVERT_EXAMPLES = """\
   minitvlt convert TVLT.ckpt TVLT.safetensors
   minitvlt convert TVLT.safetensors TVLT-folder --to transformers
   minitvlt convert mae_pretrain_vit_base.pth start.safetensors"""
-WRITERS: dict[str, Callable[[Params, Path], object]] = {
+WRITERS: dict[str, Callable[..., object]] = {
     "minitvlt": save,
     "transformers": to_huggingface,
     "original": to_original,
@@ -56,7 +58,7 @@ def info(arguments: argparse.Namespace) -> None:
     format = guess_format(path)
     if format is None:
         print(f"{path}: named arrays of an unknown program\n\narrays")
-        print_arrays(read_tensors(path))
+        print_arrays(load_arrays(path)[0])
         return
     found = read_any(path, format, **list_settings(arguments))
     held = {name: array for name, array in flatten(found.params).items() if name not in found.drawn}
@@ -66,8 +68,13 @@ def info(arguments: argparse.Namespace) -> None:
     for part in dict.fromkeys(name.partition(".")[0] for name in held):
         numbers = sum(array.size for name, array in held.items() if name.startswith(part + "."))
         print(f"  {part:10}  {numbers:>11,} numbers  {describe_part(part, found.params.config)}")
-    if found.drawn:
-        print(f"  missing, randomly initialised when read: {', '.join(found.drawn)}")
+    lists = {"missing, randomly initialised when read": found.drawn, "labels": name_labels(found, path)}
+    for title in filter(lists.get, lists):
+        print(f"  {title}: {', '.join(lists[title])}")
+    if found.format == "mae":
+        print(
+            "\ndifferences from the MAE\n" + textwrap.indent(inspect.getdoc(from_mae).split("\n\n")[2], "  ")
+        )
     print("\narrays")
     print_arrays(held)
 
@@ -83,12 +90,22 @@ def convert(arguments: argparse.Namespace) -> None:
     format = arguments.to or find_format(target)
     check_new(target)
     found = read_any(source, **list_settings(arguments))
-    WRITERS[format](found.params, target)
+    labels = name_labels(found, source)
+    options = {"metadata": {"label_names": labels}} if format == "minitvlt" and labels else {}
+    WRITERS[format](found.params, target, **options)
     print(f"Read {source} as a checkpoint of {FORMATS[found.format]}.")
     if found.drawn:
         print(f"Randomly initialised, because missing: {', '.join(found.drawn)}.")
     print(f"Wrote {target} as a checkpoint of {FORMATS[format]}.")
     print_losses(found.params, target, format)
+
+
+def name_labels(found: Checkpoint, path: str) -> list[str]:
+    """Return the names of the labels of a classifier, if the file or its format says them."""
+    if found.format == "original":
+        return list(EMOTIONS) if found.params.config.loss_type == "labels" else []
+    names = load_arrays(path)[1].get("label_names") if Path(path).is_file() else None
+    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def list_settings(arguments: argparse.Namespace) -> dict[str, Any]:

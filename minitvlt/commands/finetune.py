@@ -55,6 +55,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     add("--data", type=find_path, metavar="FILE", help="label file (default: generated clips)")
     add("--checkpoint", type=find_path, help=f"any that `minitvlt info` reads (default: {CHECKPOINT})")
     add("--pooling", choices=("cls", "mean"), help="input of a classifier (default: as the model has it)")
+    add("--negatives", type=int, metavar="N", help=f"wrong videos, for ranking (default: {Task.negatives})")
     add_training_arguments(parser, FINETUNING, "finetuned")
 
 
@@ -77,6 +78,7 @@ def finetune(arguments: argparse.Namespace) -> None:
         )
     settings = replace(settings, config=params.config)
     task, training, held_out = make_worlds(settings)
+    task = task if settings.negatives is None else replace(task, negatives=settings.negatives)
     params = replace_head(params, task, settings.recipe.seed, settings.pooling)
     params = run_training(params, training, settings, arguments, make_objective(task))
     if is_first():

@@ -40,6 +40,7 @@ class Settings:
     task: str | None = None  # this and the following: only for finetune
     checkpoint: str | None = None
     pooling: str | None = None
+    negatives: int | None = None
     command_line: str = ""  # only for the report
 
     def replace_given(self, given: dict[str, Any]) -> "Settings":

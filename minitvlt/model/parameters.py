@@ -102,8 +102,8 @@ class Decoder:
     audio_positions: AudioPositions
     blocks: tuple[Block, ...]
     norm: LayerNorm
-    video_head: Linear
-    audio_head: Linear
+    video_head: Linear | None  # None in a model that was trained to predict the other modality alone
+    audio_head: Linear | None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class LossCounts:
 
 @dataclass(frozen=True)
 class PretrainingOutput:
-    """The losses, unweighted, and `loss`, their weighted sum; fields of a task that is left out are None"""
+    """The losses, unweighted, and `loss`, their weighted sum; what has no task or no head is None"""
 
     loss: Float[Array, ""]
     match_loss: Float[Array, ""] | None
@@ -83,19 +83,22 @@ def pretraining_loss(
     loss = 0.0
     if config.task_matching:
         clips, masks = (batch.mixed_video, batch.audio), (batch.mixed_video_mask, batch.audio_mask)
-        match_logits = match(
-            params.matching, run_encoder(params, embed_clips(params, clips, masks), masks).cls
-        )
+        cls = run_encoder(params, embed_clips(params, clips, masks), masks).cls
+        match_logits = match(params.matching, cls)
         loss_per_pair = binary_cross_entropy(match_logits, batch.is_match)
         match_loss = namespace(loss_per_pair).sum(loss_per_pair) / counts.match
         loss = loss + config.matching_weight * match_loss
     if config.task_mae:
         video_prediction, audio_prediction = predict_patches(params, batch)
-        rows = patchify_video(batch.video, config.image_patch_size)
-        video_loss = sum_squared_error(video_prediction, rows, batch.video_masking.is_hidden) / counts.video
-        rows = patchify_audio(batch.audio, config.audio_patch_size)
-        audio_loss = sum_squared_error(audio_prediction, rows, batch.audio_masking.is_hidden) / counts.audio
-        loss = loss + config.mae_weight * (video_loss + audio_loss)
+        if video_prediction is not None:
+            rows = patchify_video(batch.video, config.image_patch_size)
+            error = sum_squared_error(video_prediction, rows, batch.video_masking.is_hidden)
+            video_loss = error / counts.video
+        if audio_prediction is not None:
+            rows = patchify_audio(batch.audio, config.audio_patch_size)
+            error = sum_squared_error(audio_prediction, rows, batch.audio_masking.is_hidden)
+            audio_loss = error / counts.audio
+        loss = loss + config.mae_weight * sum(x for x in (video_loss, audio_loss) if x is not None)
     losses = (loss, match_loss, video_loss, audio_loss)
     return PretrainingOutput(*losses, match_logits, video_prediction, audio_prediction)
 
@@ -145,8 +148,8 @@ def binary_cross_entropy(
 
 def autoencode(
     params: Params, batch: PretrainingBatch
-) -> tuple[Float[Array, "B Nv video_values"], Float[Array, "B Na audio_values"]]:
-    """Predict the values of all patches of both modalities from the kept ones.
+) -> tuple[Float[Array, "B Nv video_values"] | None, Float[Array, "B Na audio_values"] | None]:
+    """Predict the values of all patches of both modalities from the kept ones; None where there is no head.
 
     Raises:
         ValueError: no decoder, or a batch that lacks what autoencoding needs or whose parts do not fit.
@@ -157,26 +160,22 @@ def autoencode(
 
 def predict_patches(
     params: Params, batch: PretrainingBatch
-) -> tuple[Float[Array, "B Nv video_values"], Float[Array, "B Na audio_values"]]:
+) -> tuple[Float[Array, "B Nv video_values"] | None, Float[Array, "B Na audio_values"] | None]:
     """Do the work of `autoencode`, after its checks."""
     config, decoder, masks = params.config, params.decoder, (batch.video_mask, batch.audio_mask)
-    video, audio = embed_clips(params, (batch.video, batch.audio), masks)
-    kept = (keep_tokens(video, batch.video_masking), keep_tokens(audio, batch.audio_masking))
-    kept_masks = (
-        None if batch.video_mask is None else batch.video_masking.keep_is_real,
-        None if batch.audio_mask is None else batch.audio_masking.keep_is_real,
-    )
+    maskings = (batch.video_masking, batch.audio_masking)
+    tokens = embed_clips(params, (batch.video, batch.audio), masks)
+    kept = tuple(map(keep_tokens, tokens, maskings))
+    kept_masks = tuple(m if m is None else x.keep_is_real for m, x in zip(masks, maskings, strict=True))
     seen = run_encoder(params, kept, kept_masks, has_cls=config.cls_in_autoencoding)
-    video = run_linear(seen.video, decoder.entry)
-    video = restore_tokens(video, decoder.video_mask_token, batch.video_masking)
-    shape, mask = batch.video.shape, batch.video_mask
-    video = video + video_position_embedding(decoder.video_positions, config, shape, mask)
-    audio = run_linear(seen.audio, decoder.entry)
-    audio = restore_tokens(audio, decoder.audio_mask_token, batch.audio_masking)
-    shape, mask = batch.audio.shape, batch.audio_mask
-    audio = audio + audio_position_embedding(decoder.audio_positions, config, shape, mask)
+    video = restore_tokens(run_linear(seen.video, decoder.entry), decoder.video_mask_token, maskings[0])
+    video = video + video_position_embedding(decoder.video_positions, config, batch.video.shape, masks[0])
+    audio = restore_tokens(run_linear(seen.audio, decoder.entry), decoder.audio_mask_token, maskings[1])
+    audio = audio + audio_position_embedding(decoder.audio_positions, config, batch.audio.shape, masks[1])
     video, audio = decode(decoder, config, (video, audio), masks)
-    return run_linear(video, decoder.video_head), run_linear(audio, decoder.audio_head)
+    video = None if decoder.video_head is None else run_linear(video, decoder.video_head)
+    audio = None if decoder.audio_head is None else run_linear(audio, decoder.audio_head)
+    return video, audio
 
 
 def keep_tokens(tokens: Float[Array, "B N D"], masking: Masking) -> Float[Array, "B K D"]:

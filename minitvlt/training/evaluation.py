@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import map_tree, to_backend
+from minitvlt.checkpoints.released import EMOTIONS
 from minitvlt.model.parameters import Params
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
@@ -105,15 +106,17 @@ def measure_autoencoding(params: Params, batches: Iterable[PretrainingBatch]) ->
     It is Σ (prediction - patch)² over the sum of the variances of these patches, each estimated from the
     hidden patches at the same position in the n clips of a batch, Σ (mean - patch)² / (n - 1): 1 is what a
     model reaches that knows the mean of each position, and does not look at the clip. Where nothing is
-    hidden, or all clips are the same, it is left out.
+    hidden, the model has no head, or all clips are the same, it is left out.
     """
     config, errors = params.config, np.zeros((2, 2))
     for batch in batches:
         predictions = to_backend(autoencode(params, move_beside(params, batch)), "numpy")
         video = patchify_video(batch.video, config.image_patch_size)
         audio = patchify_audio(batch.audio, config.audio_patch_size)
-        errors[0] += sum_squared_errors(video, predictions[0], batch.video_masking.is_hidden)
-        errors[1] += sum_squared_errors(audio, predictions[1], batch.audio_masking.is_hidden)
+        parts = ((video, batch.video_masking), (audio, batch.audio_masking))
+        for i, (patches, masking) in enumerate(parts):
+            if predictions[i] is not None:
+                errors[i] += sum_squared_errors(patches, predictions[i], masking.is_hidden)
     return {
         f"hidden {name}, relative error": Metric(float(error / reference), 1.0)
         for name, (error, reference) in zip(("video", "audio"), errors, strict=True)
@@ -184,28 +187,36 @@ def score_predictions(
         case "regression":
             return score_regression(outputs[:, 0], labels.reshape(len(outputs)))
         case "labels":
-            return score_labels(outputs > 0, labels.astype(bool), task.names)
+            names = task.names or EMOTIONS * (outputs.shape[1] == len(EMOTIONS))
+            return score_labels(outputs > 0, labels.astype(bool), names)
     raise ValueError(f"There are no metrics for {task.loss_type!r}.")
 
 
 def score_regression(outputs: Float[np.ndarray, " B"], targets: Float[np.ndarray, " B"]) -> dict[str, Metric]:
-    """Pearson correlation, and mean absolute error beside that of the mean."""
+    """Pearson correlation, mean absolute error beside that of the mean, accuracy of the sign (A2)."""
     error = metrics.compute_mean_absolute_error(outputs, targets)
     chance = float(np.mean(np.abs(targets - targets.mean())))
-    correlation = metrics.compute_pearson(outputs, targets)
-    return {"Pearson correlation": Metric(correlation, 0.0), "mean absolute error": Metric(error, chance)}
+    share = float(np.mean(targets >= 0))
+    return {
+        "Pearson correlation": Metric(metrics.compute_pearson(outputs, targets), 0.0),
+        "mean absolute error": Metric(error, chance),
+        "accuracy of the sign (A2)": Metric(
+            metrics.compute_sign_accuracy(outputs, targets), max(share, 1 - share)
+        ),
+    }
 
 
 def score_labels(
     predictions: Bool[np.ndarray, "clips k"], targets: Bool[np.ndarray, "clips k"], names: Sequence[str]
 ) -> dict[str, Metric]:
-    """F1 and weighted accuracy, as means over the labels (macro averages), and F1 of each label."""
+    """F1 and weighted accuracy: means over the labels (macro averages), then those of each label."""
     f1, chance = (metrics.compute_f1(p, targets) for p in (predictions, np.ones_like(predictions)))
     accuracy = metrics.compute_weighted_accuracy(predictions, targets)
     return {
         "mean F1": Metric(float(np.mean(f1)), float(np.mean(chance))),
         "mean weighted accuracy": Metric(float(np.mean(accuracy)), 0.5),
         **{f"F1 of {name}": Metric(float(f1[i]), float(chance[i])) for i, name in enumerate(names)},
+        **{f"weighted accuracy of {name}": Metric(float(accuracy[i]), 0.5) for i, name in enumerate(names)},
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from minitvlt.backends import Array, to_backend
+from minitvlt.checkpoints.released import EMOTIONS
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, check_task_batch, compute_task_loss
@@ -20,7 +21,7 @@ from minitvlt.training.trainer import train
 from minitvlt.worlds.shapes import ATTRIBUTES, COLOURS, MOTIONS, SHAPES
 
 FINETUNING = Recipe(steps=600, learning_rate=2e-3, warmup_steps=50)  # for `Config.tiny()` and `ShapesWorld`
-NEGATIVES = 3  # videos of other clips beside the right one, for ranking; the released code takes 23
+NEGATIVES = 3  # the released code takes 23
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,23 @@ class Task:
     `loss_type` is one of the configuration's: "classification", "regression", "labels" (independent labels,
     each true or false), "soft-labels" (answers with scores, as in VQA) or "ranking" (the video of an audio,
     among several). `TaskBatch` says what labels each of them takes.
+
+    Raises:
+        ValueError: fewer than 1 wrong video.
     """
 
     loss_type: str
     label: str | None = "label"  # key of `Examples.labels`; None for ranking, which needs no labels
     names: tuple[str, ...] = ()  # of classes, labels or answers, in the order of the outputs
     first: int = 0  # the label of the first class
+    negatives: int = NEGATIVES  # videos of other clips beside the right one, for ranking
+
+    def __post_init__(self) -> None:
+        if self.negatives < 1:
+            raise ValueError(f"Expected at least 1 wrong video beside the right one, got {self.negatives}.")
 
 
+EMOTION = Task("labels", "emotion", EMOTIONS)  # as in CMU-MOSEI
 EMBEDDED_TASKS = {
     "shape": Task("classification", "shape", SHAPES),
     "colour": Task("classification", "colour", tuple(COLOURS)),
@@ -121,9 +131,10 @@ def draw_task_batch(
     Raises:
         ValueError: clips or labels that do not fit the task.
     """
-    clips = world.sample(rng, batch_size)
-    if task.loss_type == "ranking":
-        batch = make_ranking_batch(clips, rng)
+    is_ranking = task.loss_type == "ranking"
+    clips = world.sample(rng, max(batch_size, 1 + task.negatives) if is_ranking else batch_size)
+    if is_ranking:
+        batch = make_ranking_batch(clips, rng, task.negatives, batch_size)
     else:
         masks = (clips.video_mask, clips.audio_mask)
         batch = TaskBatch(clips.video, clips.audio, *masks, labels=get_labels(clips, task))
@@ -131,22 +142,29 @@ def draw_task_batch(
     return batch
 
 
-def make_ranking_batch(clips: Examples, rng: np.random.Generator) -> TaskBatch:
-    """Draw candidate videos for each audio: its own, which comes first, and those of `NEGATIVES` other clips.
+def make_ranking_batch(
+    clips: Examples, rng: np.random.Generator, negatives: int = NEGATIVES, batch_size: int | None = None
+) -> TaskBatch:
+    """Draw candidate videos for each audio: its own, which comes first, and those of other clips.
 
-    In a smaller batch they are those of all other clips.
+    Args:
+        clips: where audio and videos come from.
+        rng: decides which videos.
+        negatives: how many others; where there are fewer clips, it is all the others.
+        batch_size: how many clips give their audio, the first ones; None means all.
 
     Raises:
         ValueError: fewer than 2 clips, or clips that lack a modality.
     """
     if clips.video is None or clips.audio is None or len(clips.audio) < 2:
         raise ValueError("Ranking needs video and audio, and at least 2 clips in a batch: raise batch_size.")
-    B = len(clips.audio)
-    n = min(NEGATIVES, B - 1)
-    distances = [[0, *(1 + rng.permutation(B - 1)[:n])] for _ in range(B)]
-    rows = (np.arange(B)[:, None] + distances) % B  # (B, 1+n)
+    count = len(clips.audio)
+    B, n = min(batch_size or count, count), min(negatives, count - 1)
+    distances = [[0, *(1 + rng.permutation(count - 1)[:n])] for _ in range(B)]
+    rows = (np.arange(B)[:, None] + distances) % count  # (B, 1+n)
     video_mask = None if clips.video_mask is None else clips.video_mask[rows]
-    return TaskBatch(clips.video[rows], clips.audio, video_mask, clips.audio_mask, np.zeros(B, np.int64))
+    audio_mask = None if clips.audio_mask is None else clips.audio_mask[:B]
+    return TaskBatch(clips.video[rows], clips.audio[:B], video_mask, audio_mask, np.zeros(B, np.int64))
 
 
 def get_labels(clips: Examples, task: Task) -> Shaped[np.ndarray, "B *labels"]:

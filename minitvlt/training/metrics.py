@@ -91,6 +91,17 @@ def compute_mean_absolute_error(
     return float(np.mean(np.abs(predictions - targets)))
 
 
+def compute_sign_accuracy(predictions: Float[np.ndarray, " B"], targets: Float[np.ndarray, " B"]) -> float:
+    """Fraction of clips whose prediction has the sign of the target, where 0 counts as positive.
+
+    It is the A2 of the sentiment of CMU-MOSEI in the released code.
+
+    >>> compute_sign_accuracy(np.array([0.0, -1.0, 2.0]), np.array([3.0, 0.0, 1.0]))
+    0.6666666666666666
+    """
+    return float(np.mean((predictions >= 0) == (targets >= 0)))
+
+
 # ---- retrieval
 
 

@@ -58,8 +58,8 @@ class AdamWState:
 
 
 def start_adamw(params: Any) -> AdamWState:
-    """Copy NumPy parameters, and begin with moments of zero."""
-    values = map_tree(lambda x: np.array(x, order="C"), params)
+    """Copy NumPy parameters, half precision as float32, and begin with moments of zero."""
+    values = map_tree(lambda x: np.array(x, np.promote_types(x.dtype, np.float32), order="C"), params)
     return AdamWState(values, map_tree(np.zeros_like, values), map_tree(np.zeros_like, values))
 
 

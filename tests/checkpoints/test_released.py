@@ -1,6 +1,8 @@
 """Checkpoints of the released code and of ViT MAE: every tensor in its place, and the same outputs."""
 
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,19 @@ import pytest
 import torch
 
 from minitvlt.backends import flatten, to_backend, unflatten
+from minitvlt.checkpoints.detect import guess_format, load_any, read_any
 from minitvlt.checkpoints.huggingface import to_huggingface
 from minitvlt.checkpoints.names import RELEASED, give_arrays
-from minitvlt.checkpoints.native import save_arrays
-from minitvlt.checkpoints.released import from_mae, from_original, lost_settings, read_mae, to_original
+from minitvlt.checkpoints.native import load, read_tensors, save, save_arrays
+from minitvlt.checkpoints.released import (
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    from_mae,
+    from_original,
+    lost_settings,
+    read_mae,
+    to_original,
+)
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_ranking, init, outline
 from minitvlt.model.pretraining import score_matches
@@ -27,6 +38,7 @@ from tests.helpers.released import (
     list_changes,
     list_mae,
     list_released,
+    make_vit_mae,
     run_head,
     run_mae,
     run_released,
@@ -125,10 +137,10 @@ TASKS = {
     PRETRAINING: (3, {}),
     ("decoder",): (3, {"task_matching": False}),
     ("matching_score", "rank_output"): (3, {"task_mae": False, "loss_type": "ranking"}),
-    ("classifier",): (1, {"num_labels": 1, "loss_type": "regression"}),
+    ("classifier",): (1, {"num_labels": 1, "loss_type": "regression", "task_mae": False}),
     ("classifier", "matching_score"): (6, {"num_labels": 6, "loss_type": "labels", "task_mae": False}),
     ("vqa_classifier",): (3, {"num_labels": 3, "loss_type": "soft-labels"}),
-    (): (3, {}),
+    (): (3, {"task_mae": False, "task_matching": True}),  # a configuration has at least one of them
 }
 
 
@@ -149,6 +161,46 @@ def test_parts_say_the_task_and_every_tensor_comes_back(parts, task, suffix, tmp
         written = torch.load(path, weights_only=True)
         assert written.keys() == tensors.keys()
         assert all(torch.equal(written[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("modality", ["video", "audio"])
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
+def test_a_decoder_for_one_modality_is_read_and_written(modality, suffix, tensors, tmp_path):
+    """Of files trained with `mae_video` or `mae_audio` alone, by way of a file of ours."""
+    other = {"video": "audio", "audio": "video"}[modality]
+    alone = {name: each for name, each in tensors.items() if not name.startswith(f"mae_score_{other}")}
+    ours = load(save(read(alone, tmp_path), tmp_path / "ours.safetensors"))
+    assert getattr(ours.decoder, f"{other}_head") is None and ours.config.task_mae
+    np.testing.assert_array_equal(
+        getattr(ours.decoder, f"{modality}_head").weight, tensors[f"mae_score_{modality}.decoder.weight"]
+    )
+    written = read_tensors(to_original(ours, tmp_path / f"again{suffix}"))
+    assert written.keys() == alone.keys()
+    assert all(np.array_equal(written[name], tensor) for name, tensor in alone.items())
+    with pytest.raises(ValueError, match=f"transformers, the model lacks decoder.{other}_head.weight"):
+        to_huggingface(replace(ours, classifier=None, ranking=None, config=CONFIG), tmp_path / "folder")
+
+
+@pytest.mark.parametrize("missing", [("weight",), ("weight", "bias")])
+def test_a_decoder_without_any_head_or_with_half_of_one_is_refused(missing, tensors, tmp_path):
+    heads = [f"mae_score_{modality}.decoder.{part}" for modality in ("video", "audio") for part in missing]
+    left = {name: tensor for name, tensor in tensors.items() if name not in heads}
+    with pytest.raises(
+        ValueError, match=r"model.ckpt lacks mae_score_video\.decoder\.weight, .*mae_score_audio"
+    ):
+        read(left, tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.transformer."])
+def test_a_text_model_is_called_one(prefix, tensors, tmp_path):
+    text = {name: each for name, each in tensors.items() if not name.startswith("patch_embed_a")}
+    text["text_embeddings.word_embeddings.weight"] = torch.ones(20, 10)
+    path = write({prefix + name: each for name, each in text.items()}, tmp_path)
+    for reader in (from_original, load_any):
+        with pytest.raises(ValueError, match=r"model.ckpt is a text model of the released code"):
+            reader(path, **HEADS)
+    with pytest.warns(UserWarning, match="holds more than is read: text_embeddings"):  # one that has both
+        assert read(tensors | text, tmp_path).ranking is not None
 
 
 WRAPPERS = {
@@ -294,6 +346,86 @@ def test_the_decoder_of_the_mae_is_taken(images, tmp_path):
     np.testing.assert_array_equal(ours["video_mask_token"], images["mask_token"][0, 0])
     np.testing.assert_array_equal(ours["video_head.weight"], images["decoder_pred.weight"])
     np.testing.assert_array_equal(ours["norm.weight"], images["decoder_norm.weight"])
+
+
+PUBLISHED = [(768, 512, 16, 12), (1024, 512, 16, 16), (1280, 512, 14, 16)]
+
+
+@pytest.mark.parametrize(("width", "decoder_width", "patch", "heads"), PUBLISHED)
+def test_the_heads_of_published_sizes_are_known(width, decoder_width, patch, heads, tmp_path):
+    sizes = {"width": width, "decoder_width": decoder_width, "patch": (patch, patch), "layers": 1}
+    arrays = {name: np.broadcast_to(np.float32(0.5), shape) for name, shape in list_mae(**sizes).items()}
+    path = save_arrays(arrays, tmp_path / "mae.safetensors")
+    config = from_mae(path).config
+    assert (config.num_attention_heads, config.decoder_num_attention_heads) == (heads, 16)
+    assert from_mae(path, num_attention_heads=8).config.num_attention_heads == 8
+
+
+OTHER_SIZES = {"num_attention_heads": (640, 512), "decoder_num_attention_heads": (768, 256)}
+
+
+@pytest.mark.parametrize(("name", "widths"), OTHER_SIZES.items(), ids=OTHER_SIZES)
+def test_the_heads_of_other_sizes_must_be_told(name, widths, tmp_path):
+    """Also where heads as wide as in the published sizes would fit."""
+    sizes = dict(zip(("width", "decoder_width"), widths, strict=True))
+    path = write(draw_tensors(list_mae(**sizes, layers=1)), tmp_path)
+    with pytest.raises(ValueError, match=rf"model.ckpt: {name} cannot be guessed .*--heads"):
+        from_mae(path)
+    assert getattr(from_mae(path, **{name: 4}).config, name) == 4
+
+
+def list_inputs(image: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return what the ViTMAE of transformers takes, with a noise that keeps the patches in order."""
+    normalised = (image - IMAGENET_MEAN[:, None, None]) / IMAGENET_DEVIATION[:, None, None]
+    noise = torch.arange(9.0).expand(len(image), 9)
+    return {"pixel_values": torch.tensor(normalised, dtype=torch.float32), "noise": noise}
+
+
+KINDS_OF_FOLDER = {
+    "one file": {},
+    "parts": {"max_shard_size": "3KB"},
+    "parts of torch": {"max_shard_size": "3KB", "safe_serialization": False},
+}
+
+
+@pytest.mark.parametrize("has_decoder", [True, False], ids=["ViTMAEForPreTraining", "ViTMAEModel"])
+@pytest.mark.parametrize("options", KINDS_OF_FOLDER.values(), ids=KINDS_OF_FOLDER)
+def test_a_folder_of_transformers_gives_the_tokens_of_its_vit(has_decoder, options, tmp_path):
+    """Heads and the eps of its norms come from `config.json`; embeddings of frame and modality are set to 0."""
+    theirs = make_vit_mae(tmp_path / "vit", has_decoder, layer_norm_eps=1e-3, mask_ratio=0.0, **options)
+    found = read_any(tmp_path / "vit")
+    assert (guess_format(tmp_path / "vit"), found.format) == ("mae", "mae")
+    assert_trees_close(from_mae(tmp_path / "vit"), found.params, rtol=0, atol=0)
+    zero = ("encoder.video_positions.time", "encoder.video_positions.modality")
+    ours = unflatten(found.params, flatten(found.params) | {n: flatten(found.params)[n] * 0 for n in zero})
+    image = np.random.default_rng(3).random((2, 3, 6, 6), np.float32)
+    with torch.no_grad():
+        expected = (theirs.vit if has_decoder else theirs)(**list_inputs(image)).last_hidden_state
+    tokens = forward(ours, 2 * image[:, None] - 1, None).sequence
+    np.testing.assert_allclose(tokens, expected, rtol=1e-4, atol=1e-4)
+    assert ours.config.num_attention_heads == 3 and ours.config.layer_norm_eps == 1e-3
+    if has_decoder:
+        tensors, decoder = theirs.decoder.state_dict(), flatten(ours.decoder)
+        np.testing.assert_array_equal(decoder["video_mask_token"], tensors["mask_token"][0, 0])
+        np.testing.assert_array_equal(decoder["video_positions.space"], tensors["decoder_pos_embed"][0, 1:])
+        np.testing.assert_array_equal(decoder["video_head.weight"], tensors["decoder_pred.weight"])
+        block = "decoder_layers.0.attention.attention"
+        qkv = [tensors[f"{block}.{each}.bias"] for each in ("query", "key", "value")]
+        np.testing.assert_array_equal(decoder["blocks.0.attention.qkv.bias"], torch.cat(qkv))
+        assert ours.config.decoder_num_attention_heads == 2
+
+
+def test_another_vit_or_activation_is_refused(tmp_path):
+    make_vit_mae(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    for changes, message in (
+        ({"model_type": "vit"}, 'expected the model_type "tvlt", got .vit.'),
+        ({"hidden_act": "relu"}, "hidden_act must be gelu, not 'relu'"),
+        ({"num_attention_heads": 5}, "12 is not a multiple of num_attention_heads 5"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(settings | changes))
+        with pytest.raises(ValueError, match=message):
+            load_any(tmp_path)
 
 
 def test_the_rest_is_drawn_as_in_the_papers_code(tmp_path):

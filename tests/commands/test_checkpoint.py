@@ -18,6 +18,7 @@ from tests.helpers.backends import assert_trees_close
 from tests.helpers.released import draw_tensors, list_mae, list_released
 
 WIDE = {"width": 64, "decoder_width": 32}  # one head each, as wide as in the published model
+MAE_SIZES = {"width": 768, "decoder_width": 512, "layers": 1}  # of which the heads are known
 BOTH = ["decoder", "matching_score", "classifier", "vqa_classifier"]
 MODEL = "model.safetensors"  # of the small run
 
@@ -27,7 +28,7 @@ def sources(finished: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
     """Checkpoints of all kinds."""
     folder, ours = tmp_path_factory.mktemp("sources"), load(finished[0] / "model.safetensors")
     torch.save({"state_dict": draw_tensors(list_released(BOTH[:2], **WIDE))}, folder / "original.ckpt")
-    torch.save({"model": draw_tensors(list_mae(**WIDE))}, folder / "mae.pth")
+    torch.save({"model": draw_tensors(list_mae(**MAE_SIZES))}, folder / "mae.pth")
     tensors = draw_tensors(list_released(BOTH, **WIDE)) | {"mlm_score.bias": torch.ones(3)}
     torch.save(tensors, folder / "two.ckpt")
     torch.save(draw_tensors(list_released(labels=6)), folder / "narrow.ckpt")
@@ -68,10 +69,18 @@ def test_info_tells_what_is_missing_and_what_is_beside(capsys) -> None:
     assert read_lines(capsys, "info", "folder")[0] == "folder: a checkpoint of transformers"
     lines = read_lines(capsys, "info", "mae.pth")
     (missing,) = [line for line in lines if line.startswith("missing, randomly initialised when read: ")]
-    assert "encoder.audio_patches.weight" in missing and lines[-1].startswith(f"{len(list_mae())} arrays, ")
+    assert "encoder.audio_patches.weight" in missing and lines[-1].startswith(
+        f"{len(list_mae(layers=1))} arrays, "
+    )
+    assert any("row 0 of its" in line for line in lines) and any("norm_pix_loss" in line for line in lines)
     lines = read_lines(capsys, "info", "narrow.ckpt", "--heads", "2", "--decoder-heads", "4")
     assert any(line.startswith("ranking ") for line in lines) and "* num_attention_heads = 2" in lines
     assert any(line.endswith("num_labels 6, loss_type labels") for line in lines)
+    emotions = "labels: happy, sad, angry, fear, disgust, surprise"
+    assert emotions in lines
+    heads = ["--heads", "2", "--decoder-heads", "4"]
+    read_lines(capsys, "convert", "narrow.ckpt", "narrow.safetensors", *heads)
+    assert emotions in read_lines(capsys, "info", "narrow.safetensors")
 
 
 def test_info_lists_the_arrays_of_an_unknown_program(capsys) -> None:

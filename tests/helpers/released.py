@@ -4,9 +4,11 @@ Only the configuration comes from the package, so that a wrong name there is fou
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -150,6 +152,28 @@ def list_mae(has_decoder: bool = True, **changes: Any) -> dict[str, tuple[int, .
         **list_linear("decoder_pred", p * q * 3, E),
     }
     return shapes | decoder if has_decoder else shapes
+
+
+def make_vit_mae(
+    folder: Path,
+    has_decoder: bool = True,
+    max_shard_size: str = "5GB",
+    safe_serialization: bool = True,
+    **changes: Any,
+) -> Any:
+    """Let transformers write a folder with a small ViTMAE, every parameter of which is random; return that."""
+    transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
+    sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 7}
+    decoder = {f"decoder_{name}": value // 2 * 2 for name, value in sizes.items()}
+    decoder |= {"decoder_num_attention_heads": 2, "decoder_num_hidden_layers": 1}
+    config = transformers.ViTMAEConfig(image_size=6, patch_size=2, **sizes | decoder | changes)
+    kind = transformers.ViTMAEForPreTraining if has_decoder else transformers.ViTMAEModel
+    theirs, rng = kind(config), np.random.default_rng(3)
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
+    theirs.save_pretrained(folder, max_shard_size=max_shard_size, safe_serialization=safe_serialization)
+    return theirs.eval()
 
 
 def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, torch.Tensor]:
