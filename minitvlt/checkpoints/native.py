@@ -157,7 +157,7 @@ def load_arrays(path: FilePath) -> tuple[Arrays, dict[str, Any]]:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error!s:.300}.") from None
     except (TypeError, AttributeError) as error:  # where NumPy lacks a dtype, such as those of 8 bits
         raise ValueError(
-            f"NumPy cannot read the numbers in {path}: {error!s:.200}. Save it in float32."
+            f"NumPy cannot read the numbers in {path}: {error!s:.99}. Save it in float32."
         ) from None
     for name, entry in deserialize(path.read_bytes()) if "BF16" in dtypes.values() else ():
         if arrays[name] is None:  # bfloat16 is the upper half of float32

@@ -7,9 +7,11 @@ import argparse
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,7 @@ from minitvlt.checkpoints.released import from_mae, from_original
 from minitvlt.model.parameters import Params
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.models import draw_params
+from tests.helpers.mutations import mutate, read_entries, settings_for, write_kinds
 from tests.helpers.released import CONFIG, HEADS, draw_tensors, list_mae, list_released
 
 Arrays = dict[str, np.ndarray]
@@ -196,6 +199,50 @@ def test_damaged_settings_are_named(file, content, tmp_path):
     path = KINDS["transformers"].write(tmp_path)
     (path.parent / file).write_bytes(content)
     assert_refused(KINDS["transformers"], path, file)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> dict[str, Path]:
+    return write_kinds(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.mark.parametrize("start", range(0, 300, 50))
+def test_three_hundred_mutations_give_a_clear_error_or_finite_numbers(start, checkpoints, at_work):
+    """Thousands more were tried with other seeds, and their time and memory measured."""
+    kinds = list(checkpoints.values())
+    for seed in range(start, start + 50):
+        shutil.rmtree("changed", ignore_errors=True)
+        source, path = kinds[seed % len(kinds)], Path("changed") / kinds[seed % len(kinds)].name
+        path.parent.mkdir()
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+        how = mutate(path, np.random.default_rng(seed))
+        with annotations_unchecked(), warnings.catch_warnings(action="ignore"):
+            try:
+                params = load_any(path, **settings_for(path))
+            except ValueError as error:
+                assert "\n" not in str(error) and len(str(error)) < 2000, (seed, how)
+            else:
+                assert all(np.isfinite(array).all() for array in flatten(params).values()), (seed, how)
+
+
+def test_an_archive_that_grows_when_it_is_read_is_refused(tmp_path):
+    """A gigabyte of zeros in a megabyte, alone or beside what a file of torch has."""
+    torch.save({"a": torch.ones(3)}, tmp_path / "model.ckpt")
+    entries = read_entries((tmp_path / "model.ckpt").read_bytes())
+    for name in ("archive/data/0", "archive/extra"):
+        with zipfile.ZipFile(tmp_path / "model.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+            for each, data in (entries | {name: bytes(2**24)}).items():
+                archive.writestr(each, data)
+        with pytest.raises(ValueError, match="is damaged, or holds more than tensors: BadZipFile"):
+            read_tensors(tmp_path / "model.ckpt")
+
+
+def test_a_file_with_fewer_arrays_than_layers_is_refused(tmp_path):
+    """Each layer of the tree takes memory, however few numbers it has."""
+    arrays = flatten(PARAMS) | {"extra": np.zeros(10**6, np.float16)}
+    settings = SMALL.to_dict() | {"num_hidden_layers": 10**5}
+    path = save_arrays(arrays, tmp_path / "model.safetensors", {"config": settings})
+    assert_refused(KINDS["minitvlt"], path, "too few for 100000 layers")
 
 
 # --------------------------------------------------------------------------------------------------- payloads

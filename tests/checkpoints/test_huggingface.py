@@ -154,6 +154,72 @@ def test_pickles_and_half_precision_are_read_as_float32(kind, tmp_path):
     assert present == {MODEL: set(), PRETRAINING: {"decoder", "matching"}, CLASSIFIER: {"classifier"}}[kind]
 
 
+@pytest.mark.parametrize("is_safe", [True, False], ids=["safetensors", "torch"])
+@on_every_class
+def test_weights_in_parts_and_in_bfloat16_are_read(kind, is_safe, tmp_path):
+    theirs = save_theirs(kind, tmp_path / "whole")
+    theirs.save_pretrained(tmp_path / "parts", safe_serialization=is_safe, max_shard_size="2KB")
+    assert len(list((tmp_path / "parts").glob("*-of-*"))) > 2
+    assert_same(from_huggingface(tmp_path / "parts"), from_huggingface(tmp_path / "whole"))
+    theirs.bfloat16().save_pretrained(tmp_path / "half", safe_serialization=is_safe, max_shard_size="2KB")
+    found, exact = from_huggingface(tmp_path / "half"), from_huggingface(tmp_path / "whole")
+    assert_trees_close(found, exact, rtol=2**-8, atol=0)
+    assert {array.dtype for array in flatten(found).values()} == {np.dtype(np.float32)}
+
+
+def split_folder(folder: Path) -> dict[str, str]:
+    """Write a model in two files of arrays; return which array is in which."""
+    save_theirs(MODEL, folder)
+    arrays, _ = load_arrays(folder / "model.safetensors")
+    files = {name: f"{'ab'[i % 2]}.safetensors" for i, name in enumerate(arrays)}
+    for file in set(files.values()):
+        save_arrays({name: arrays[name] for name in arrays if files[name] == file}, folder / file)
+    (folder / "model.safetensors").unlink()
+    return files
+
+
+INDEXES: dict[str, tuple[Callable[[dict[str, str]], Any], str]] = {
+    "outside": (lambda files: files | {"layernorm.bias": "../secret.safetensors"}, "files in this folder"),
+    "absolute": (lambda files: files | {"layernorm.bias": "/etc/passwd"}, "files in this folder"),
+    "of a number": (lambda files: files | {"layernorm.bias": 3}, "files in this folder"),
+    "of a list": (lambda files: list(files), "files in this folder"),
+    "empty": (lambda files: {}, "files in this folder"),
+    "a part is missing": (
+        lambda files: files | {"layernorm.bias": "c.safetensors"},
+        "c.safetensors is not there",
+    ),
+    "the folder above": (lambda files: files | {"layernorm.bias": ".."}, "is a folder"),
+    "another name": (lambda files: files | {"norm.bias": "a.safetensors"}, "its files lack: norm.bias"),
+    "another file": (
+        lambda files: {name: "ab"[file[0] == "a"] + file[1:] for name, file in files.items()},
+        "its files lack: audio_embeddings.*",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), INDEXES.values(), ids=INDEXES)
+def test_a_list_of_parts_that_is_wrong_is_refused(change, message, tmp_path):
+    files = split_folder(tmp_path / "model")
+    index = tmp_path / "model" / "model.safetensors.index.json"
+    save_arrays({"layernorm.bias": np.ones(10, np.float32)}, tmp_path / "secret.safetensors")
+    index.write_text(json.dumps({"weight_map": files}))
+    assert from_huggingface(tmp_path / "model").config == CONFIG
+    index.write_text(json.dumps({"weight_map": change(files)}))
+    with pytest.raises(ValueError, match=message) as caught:
+        from_huggingface(tmp_path / "model")
+    assert str(tmp_path / "model") in str(caught.value)
+
+
+def test_of_an_array_in_two_parts_the_listed_one_is_taken(tmp_path):
+    files = split_folder(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
+    first = from_huggingface(tmp_path)
+    other = "ab"[files["cls_embedding"][0] == "a"] + ".safetensors"
+    again = {"cls_embedding": np.ones((1, 1, 10), np.float32)}
+    save_arrays(load_arrays(tmp_path / other)[0] | again, tmp_path / other)
+    assert_same(from_huggingface(tmp_path), first)
+
+
 def test_settings_of_transformers_are_understood(tmp_path):
     save_theirs(PRETRAINING, tmp_path, task_mae=False, audio_mask_type="patch_level", use_mean_pooling=True)
     ours = from_huggingface(tmp_path)

@@ -4,17 +4,23 @@ import argparse
 import json
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from minitvlt.backends import flatten, to_backend, value_and_grad
-from minitvlt.checkpoints import native
+from minitvlt.backends import flatten, to_backend, to_module, value_and_grad
+from minitvlt.checkpoints import huggingface, native
+from minitvlt.checkpoints.detect import load_any
+from minitvlt.checkpoints.huggingface import to_huggingface
 from minitvlt.checkpoints.native import (
+    METADATA_KEY,
     PACKAGED,
     is_safetensors,
     load,
@@ -25,7 +31,7 @@ from minitvlt.checkpoints.native import (
     write_tensors,
 )
 from minitvlt.config import Config
-from minitvlt.model.parameters import Params
+from minitvlt.model.parameters import Params, add_classifier, init
 from minitvlt.model.pretraining import pretraining_loss, score_matches
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.annotations import annotations_unchecked
@@ -86,6 +92,27 @@ def test_metadata_come_back_and_equal_content_gives_equal_bytes(params, tmp_path
     assert load_arrays(one)[1] == {"a": 2, "b": {"loss": 0.25}, "config": config}
 
 
+def test_errors_of_libraries_while_they_write_are_os_errors(params, tmp_path, monkeypatch):
+    """On a full disk safetensors raises an error of its own, and torch a RuntimeError."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    for target in (native, huggingface):
+        monkeypatch.setattr(target, "save_file", fail)
+    monkeypatch.setattr(torch, "save", fail)
+    error = SafetensorError("I/O error: No space left on device (os error 28)")
+    pretraining = replace(to_backend(params, "numpy", dtype="float32"), classifier=None)
+    with pytest.raises(OSError, match=r"one.safetensors could not be written: .*No space left on device"):
+        save(params, tmp_path / "one.safetensors")
+    with pytest.raises(OSError, match=r"model.safetensors could not be written: .*No space left on device"):
+        to_huggingface(pretraining, tmp_path / "folder")
+    error = RuntimeError("unexpected pos 64 vs 0\nframe #0: c10::Error")
+    with pytest.raises(OSError, match=r"two.ckpt could not be written: unexpected pos 64 vs 0\.$"):
+        write_tensors({"a": np.ones(2)}, tmp_path / "two.ckpt")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=str)
 def test_a_failed_write_leaves_the_old_file(error, params, tmp_path, monkeypatch):
     def fail(_: object, path: Path, *__: object) -> None:
@@ -126,6 +153,88 @@ def test_the_packaged_model_is_trained():
     for video, is_match in ((clips.video, True), (np.roll(clips.video, 1, axis=0), False)):
         scores = score_matches(model, video, clips.audio, None, clips.audio_mask)
         assert np.mean((scores > 0) == is_match) > 0.8
+
+
+STATES = {
+    "bare": lambda state: state,
+    "in a wrapper": lambda state: {"state_dict": state, "epoch": 3},
+    "of DDP": lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
+    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrap", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("read", [load, load_any])
+def test_the_state_of_a_module_is_read_with_the_preset_of_its_width(wrap, read, tmp_path):
+    params = to_backend(init(Config.tiny(), seed=3), "torch")
+    torch.save(wrap(to_module(params).state_dict()), tmp_path / "module.pt")
+    with pytest.warns(
+        UserWarning, match=r"module.pt holds no configuration: .* \*\*config.to_dict"
+    ) as caught:
+        found = read(tmp_path / "module.pt")
+    assert len(caught) == 1
+    assert_same(found, to_backend(params, "numpy"))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_the_state_of_any_other_module_is_read_with_its_configuration(suffix, params, tmp_path):
+    single = to_backend(params, "numpy", dtype="float32")
+    state = {name: x.numpy() for name, x in to_module(to_backend(single, "torch")).state_dict().items()}
+    path = write_tensors(state, tmp_path / f"module{suffix}")
+    with warnings.catch_warnings(action="error"):
+        assert_same(load_any(path, **params.config.to_dict()), single)
+    with warnings.catch_warnings(action="ignore"):
+        for read in (load, load_any):
+            with pytest.raises(
+                ValueError, match=f"module{suffix} holds .* too few for 12 layers of width 768"
+            ):
+                read(path)
+    with pytest.raises(ValueError, match="num_labels=7 contradicts its arrays, which say 2"):
+        load(path, **params.config.to_dict() | {"num_labels": 7})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"task_mae": False}, {"task_matching": False}, {"num_labels": 5}], ids=str
+)
+def test_parts_and_labels_of_a_module_say_its_tasks(changes, tmp_path):
+    params = init(Config.tiny(**changes))
+    params = add_classifier(params) if "num_labels" in changes else params
+    path = write_tensors(flatten(params), tmp_path / "module.pt")
+    with pytest.warns(UserWarning, match="no configuration"):
+        assert_same(load_any(path), params)
+
+
+def test_settings_are_for_files_without_a_configuration(params, tmp_path):
+    path = save(params, tmp_path / "model.safetensors")
+    for read in (load, load_any):
+        with pytest.raises(ValueError, match=r"own settings \(minitvlt\): leave out hidden_size"):
+            read(path, hidden_size=10)
+    save_arrays(flatten(params), path, {"config": [1]})
+    with pytest.raises(
+        ValueError, match=r"model.safetensors is damaged: expected a configuration, got \[1\]"
+    ):
+        load(path)
+
+
+def test_half_precision_is_read_as_it_is_and_by_load_any_as_float32(params, tmp_path):
+    half = to_backend(params, "numpy", dtype="float16")
+    path = save(half, tmp_path / "half.safetensors")
+    assert_same(load(path), half)
+    assert_same(load_any(path), to_backend(half, "numpy", dtype="float32"))
+    assert_same(load_any(save(params, path)), params)  # in float64
+
+
+def test_parameters_in_bfloat16_are_saved_and_read_as_float32(params, tmp_path):
+    from safetensors.torch import save_file
+
+    half = to_backend(params, "torch", dtype="bfloat16")
+    expected = to_backend(half, "numpy")
+    assert_same(load(save(half, tmp_path / "ours.safetensors")), expected)
+    metadata = {METADATA_KEY: json.dumps({"config": params.config.to_dict()})}
+    save_file(flatten(half), tmp_path / "theirs.safetensors", metadata)
+    assert_same(load(tmp_path / "theirs.safetensors"), expected)
+    torch.save(flatten(half), tmp_path / "pickled.pt")
+    assert_same(load_any(tmp_path / "pickled.pt", **params.config.to_dict()), expected)
 
 
 def test_only_parameters_are_saved(tmp_path):
@@ -214,6 +323,11 @@ OTHER = {
     "sparse": (lambda: {"b": A.to_sparse()}, "b: expected a dense tensor"),
     "quantised": (lambda: {"b": torch.quantize_per_tensor(A, 0.1, 0, torch.qint8)}, "b: expected a dense"),
     "meta": (lambda: {"b": torch.empty(2, 3, device="meta")}, "b: expected a dense tensor"),
+    "numbers for names": (lambda: {0: A, 1: B}, "Expected named tensors in .*, got dict"),
+    "many names of one tensor": (
+        lambda: {str(i): A[0].bfloat16().expand(1000, 3) for i in range(100)},
+        "fewer numbers than the shapes",
+    ),
     "a huge view": (lambda: {"b": torch.ones(1).expand(10**4, 10**4)}, "fewer numbers than the shapes"),
     "text": (lambda: {"a": A, "note": "mine"}, "note: expected a dense tensor, got str"),
     "a list": (lambda: [A, B], "Expected named tensors in .*, got list"),

@@ -69,9 +69,8 @@ def test_info_tells_what_is_missing_and_what_is_beside(capsys) -> None:
     assert read_lines(capsys, "info", "folder")[0] == "folder: a checkpoint of transformers"
     lines = read_lines(capsys, "info", "mae.pth")
     (missing,) = [line for line in lines if line.startswith("missing, randomly initialised when read: ")]
-    assert "encoder.audio_patches.weight" in missing and lines[-1].startswith(
-        f"{len(list_mae(layers=1))} arrays, "
-    )
+    assert "encoder.audio_patches.weight" in missing
+    assert lines[-1].startswith(f"{len(list_mae(layers=1))} arrays, ")
     assert any("row 0 of its" in line for line in lines) and any("norm_pix_loss" in line for line in lines)
     lines = read_lines(capsys, "info", "narrow.ckpt", "--heads", "2", "--decoder-heads", "4")
     assert any(line.startswith("ranking ") for line in lines) and "* num_attention_heads = 2" in lines

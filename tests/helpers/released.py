@@ -161,7 +161,7 @@ def make_vit_mae(
     safe_serialization: bool = True,
     **changes: Any,
 ) -> Any:
-    """Let transformers write a folder with a small ViTMAE, every parameter of which is random; return that."""
+    """Let transformers write a folder with a small ViTMAE of random parameters, and return the model."""
     transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
     sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 7}
     decoder = {f"decoder_{name}": value // 2 * 2 for name, value in sizes.items()}
