@@ -2,8 +2,8 @@
 
 import json
 import os
-import secrets
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     """Call `write` on a temporary path, then rename what it wrote to `path` in one step.
 
     Whoever opens `path` finds the old file or the complete new one, even if the program is killed meanwhile.
-    The temporary path is in the same folder, because renaming is one step only within a file system, and has
-    the same suffix, because many libraries choose the format by it. `write` makes a file or a folder there;
-    its return value is ignored. Missing parent folders are made. If `write` fails, the temporary file is
-    removed, the old file stays and the error is raised again. A symbolic link is followed.
+    The temporary path has the same name, because many libraries choose the format by its end. It is in a
+    temporary folder, for what libraries write beside it, in the same folder, because renaming is one step
+    only within a file system. `write` makes a file or a folder there; its return value is ignored. Missing
+    parent folders are made. If `write` fails, the temporary folder is removed, the old file stays and the
+    error is raised again. A symbolic link is followed.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -25,11 +26,12 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(4)}{target.suffix}")
-    temporary.touch()
-    mode = (target if target.is_file() else temporary).stat().st_mode  # some libraries set another
-    temporary.unlink()
+    folder = Path(tempfile.mkdtemp(target.suffix, f".{target.stem[:40]}-", target.parent))
     try:
+        temporary = folder / target.name
+        temporary.touch()
+        mode = (target if target.is_file() else temporary).stat().st_mode  # some libraries set another
+        temporary.unlink()
         write(temporary)
         if temporary.is_dir() and target.is_dir():
             target.rmdir()  # Windows renames nothing onto a folder, even an empty one
@@ -38,9 +40,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
                 os.fsync(file.fileno())  # wait until it is on the disk
             temporary.chmod(mode)
         os.replace(temporary, target)
-    finally:  # after an error or an interruption; otherwise nothing is left to remove
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return Path(path)
 
 

@@ -18,12 +18,13 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_complete(tmp_path: Path
 
     def write(path: Path) -> None:
         path.write_text("new")
-        seen.append((target.exists() and target.read_text(), path.parent, path.suffix))
+        (path.parent / "of a library").touch()  # some write temporary files of their own
+        seen.append((target.exists() and target.read_text(), path.parent.parent, path.name))
 
     assert write_atomically(target, write) == target
     target.write_text("old and longer")
     write_atomically(str(target), write)
-    assert seen == [(False, target.parent, ".txt"), ("old and longer", target.parent, ".txt")]
+    assert seen == [(False, target.parent, "first.txt"), ("old and longer", target.parent, "first.txt")]
     assert target.read_text() == "new" and list(target.parent.iterdir()) == [target]
 
 

@@ -20,7 +20,6 @@ from minitvlt.commands.shared import (
     add_training_arguments,
     choose_settings,
     find_path,
-    is_first,
     run_training,
     write_json_lines,
 )
@@ -80,15 +79,14 @@ def finetune(arguments: argparse.Namespace) -> None:
     task, training, held_out = make_worlds(settings)
     task = task if settings.negatives is None else replace(task, negatives=settings.negatives)
     params = replace_head(params, task, settings.recipe.seed, settings.pooling)
-    params = run_training(params, training, settings, arguments, make_objective(task))
-    if is_first():
-        save(params, arguments.out / "model.safetensors", {"label_names": list(task.names)})
-        print("Scoring the model on held-out clips ...", flush=True)
-        finish(params, task, held_out, settings, arguments.out)
+    finish = partial(finish_run, task, held_out, settings, arguments.out)
+    run_training(params, training, settings, arguments, finish, make_objective(task))
 
 
-def finish(params: Params, task: Task, held_out: World, settings: Settings, folder: Path) -> None:
-    """Score a fine-tuned model on all held-out clips; write scores, predictions and a report."""
+def finish_run(task: Task, held_out: World, settings: Settings, folder: Path, params: Params) -> None:
+    """Save a fine-tuned model, score it on all held-out clips; write scores, predictions and a report."""
+    save(params, folder / "model.safetensors", {"label_names": list(task.names)})
+    print("Scoring the model on held-out clips ...", flush=True)
     size = sys.maxsize if task.loss_type == "ranking" else BATCH  # all pairs of clips are scored
     if isinstance(held_out, ShapesWorld):
         outputs, labels = predict(params, task, draw_held_out(held_out.sample, CLIPS_SCORED, size=size))
@@ -117,6 +115,8 @@ def make_worlds(settings: Settings) -> tuple[Task, World, World]:
     if next(held_out.read(1), None) is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in held_out.skipped.items())
         raise ValueError(f"No held-out clip can be used: {reasons}")
+    for kind, values in held_out.fingerprints.items():
+        training.fingerprints[kind] |= {f"held out: {name}": value for name, value in values.items()}
     return Task(task, None if training.labels is None else "label", training.names), training, held_out
 
 

@@ -10,12 +10,11 @@ from minitvlt.commands.shared import (
     add_training_arguments,
     choose_settings,
     find_path,
-    is_first,
     run_training,
 )
 from minitvlt.config import Config
 from minitvlt.files import read_json
-from minitvlt.model.parameters import init
+from minitvlt.model.parameters import Params, init
 from minitvlt.training.batches import World
 from minitvlt.training.evaluation import evaluate
 from minitvlt.training.optimizer import Recipe
@@ -46,20 +45,22 @@ def pretrain(arguments: argparse.Namespace) -> None:
     """Pre-train a model, score it, and write a folder with the model, figures and a report.
 
     Without --data the clips are generated: moving shapes with sound, scored on combinations that training
-    never shows. A run can be interrupted at any point; --resume continues it to the same result, bit for bit.
+    never shows. A run can be interrupted at any point; --resume continues it on the same data to the same
+    result, bit for bit on the same number of cores.
     """
     if arguments.config is not None:
         arguments.config = read_config(arguments.config)
     settings = choose_settings(arguments, Settings("pretrain", Config.tiny(), Recipe()))
     folder, config = arguments.out, settings.config
     world, held_out, measured_on = make_worlds(settings.data, config)
-    params = run_training(init(config, settings.recipe.seed), world, settings, arguments)
-    if not is_first():
-        return
-    save(params, folder / "model.safetensors")
-    print(f"Scoring the model on {measured_on} ...", flush=True)
-    results = evaluate(params, held_out, clips=CLIPS_SCORED)
-    report_pretraining(folder, params, held_out, results, measured_on, settings.command_line)
+
+    def finish(params: Params) -> None:
+        save(params, folder / "model.safetensors")
+        print(f"Scoring the model on {measured_on} ...", flush=True)
+        results = evaluate(params, held_out, clips=CLIPS_SCORED)
+        report_pretraining(folder, params, held_out, results, measured_on, settings.command_line)
+
+    run_training(init(config, settings.recipe.seed), world, settings, arguments, finish)
 
 
 def read_config(name: str) -> Config:

@@ -19,10 +19,13 @@ from minitvlt.model.parameters import Params
 from minitvlt.training.batches import World
 from minitvlt.training.objectives import PRETRAINING, Objective
 from minitvlt.training.optimizer import Recipe
+from minitvlt.training.runs import METRICS, STATE, find_temporary, hold_folder
 from minitvlt.training.trainer import check_training, train
+from minitvlt.views.report import FILES
 
 SETTINGS = "run.json"
 CHECKPOINT = "run/model.safetensors"  # where `minitvlt pretrain` writes the model by default
+WRITTEN = (SETTINGS, METRICS, STATE, "model.safetensors", "scores.json", "predictions.jsonl", "report.html")
 
 
 @dataclass(frozen=True)
@@ -121,19 +124,26 @@ def choose_settings(arguments: argparse.Namespace, standard: Settings) -> Settin
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     if not arguments.resume:
         if is_first():  # other processes may come when the first has already begun to write
-            if (folder / SETTINGS).exists():
-                raise ValueError(f"{folder} holds a run: continue it with --resume, or choose another --out.")
-            check_new(folder)
+            check_startable(folder)
         return standard.replace_given(given)
     settings = read_settings(folder)
     asked = settings.replace_given(given).list_values()
     for name, value in settings.list_values().items():
-        if asked[name] != value:
+        if asked[name] != value and not (name == "data" and value):  # it may have moved
             raise ValueError(
                 f"--resume uses the settings of {folder}, where {name} is {value!r}, not {asked[name]!r}: "
                 "leave that argument out, or start another run with another --out."
             )
-    return settings
+    return replace(settings, data=given.get("data", settings.data))
+
+
+def check_startable(folder: Path) -> None:
+    """Raise a ValueError unless a folder is new, empty, or left by a run that was killed at its begin."""
+    if (folder / SETTINGS).exists():
+        raise ValueError(f"{folder} holds a run: continue it with --resume, or choose another --out.")
+    left = {path for path in (folder / METRICS,) if path.is_file() and not path.stat().st_size}
+    if not folder.is_dir() or {*folder.iterdir()} - {*left, *find_temporary(folder, (*WRITTEN, *FILES))}:
+        check_new(folder)
 
 
 def read_settings(folder: Path) -> Settings:
@@ -158,16 +168,26 @@ def run_training(
     world: World,
     settings: Settings,
     arguments: argparse.Namespace,
+    finish: Callable[[Params], None],
     objective: Objective = PRETRAINING,
-) -> Params:
-    """Train in the folder `--out`; a request that cannot work fails before anything is written there."""
+) -> None:
+    """Train in the folder `--out`, and call `finish` with the model, while no other process may write there.
+
+    A request that cannot work fails before anything is written. Under torchrun all processes train, and the
+    first one writes.
+    """
     recipe, how = settings.recipe, {"dtype": settings.dtype, "compile": settings.compile}
     params = to_backend(params, settings.backend, find_device(settings.device))
     check_training(params, recipe, **how)
     objective.draw(world, params.config, np.random.default_rng(0), min(2, recipe.batch_size))
-    if is_first() and not arguments.resume:
+    if not is_first():
+        train(params, world, recipe, arguments.out, objective=objective, **how)
+        return
+    with hold_folder(arguments.out, (*WRITTEN, *FILES)):
+        if not arguments.resume:
+            check_startable(arguments.out)  # another process may have been faster
         write_atomically(arguments.out / SETTINGS, partial(write_json, asdict(settings)))
-    return train(params, world, recipe, arguments.out, objective=objective, **how)
+        finish(train(params, world, recipe, arguments.out, objective=objective, **how))
 
 
 def write_json_lines(lines: Iterable[dict[str, Any]], path: Path) -> None:

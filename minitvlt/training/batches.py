@@ -23,7 +23,12 @@ MaskFunction = Callable[[Examples, Config, np.random.Generator], Masking]
 
 @runtime_checkable
 class World(Protocol):
-    """A source of clips"""
+    """A source of clips
+
+    It may have `fingerprints`, which `train` saves with the state and compares when a run is resumed: a
+    dictionary with `data`, which must be the same then, and `times`, of which a change is warned about; both
+    hold names with numbers, texts or lists.
+    """
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw `count` clips, ready for the model; the generator alone decides which."""

@@ -1,21 +1,19 @@
 """Helper processes: on NumPy, each core computes the gradients of some clips of a small model's batch.
 
 The operations of a small model take microseconds, too little to be shared by threads. So the trainer starts
-`python -m minitvlt.training.helpers` once for each further core, and exchanges pickles over the pipes:
-parameters and clips in, numbers and gradients out. A helper ends when the pipe from the trainer is closed, as
-it is when that process ends in whatever way.
+this module once for each further core: parameters and clips in, numbers and gradients out.
 """
 
 import operator
 import os
 import pickle
 import signal
-import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
-from minitvlt.backends import kernels_in_use, map_tree
+from minitvlt.backends import map_tree
+from minitvlt.backends.fast.processes import Helper
 from minitvlt.backends.fast.threads import count_cores, on_one_core
 from minitvlt.model.parameters import Params
 from minitvlt.training.objectives import Compute, sum_gradients
@@ -50,67 +48,16 @@ class HelperTrainer(Trainer):
             total = map_tree(operator.add, total, helper.receive())
         return total
 
-    def start_helpers(self, example: tuple[Any, ...]) -> list["Helper"]:
+    def start_helpers(self, example: tuple[Any, ...]) -> list[Helper]:
         """Start helpers; none if they cannot load the function, or what it is called with."""
         try:
             message = pickle.dumps(example)
         except (pickle.PicklingError, AttributeError, TypeError):
             return []
-        helpers = [Helper(self.stack) for _ in range(self.processes - 1)]
+        helpers = [Helper(self.stack, "minitvlt.training.helpers") for _ in range(self.processes - 1)]
         for helper in helpers:
             helper.send(message)
-        has_loaded = [helper.receive() for helper in helpers]
-        if all(has_loaded):
-            return helpers
-        for helper in helpers:
-            helper.end()
-        return []
-
-
-class Helper:
-    """A process that computes gradients"""
-
-    def __init__(self, stack: ExitStack) -> None:
-        """Start the process; it ends with `stack`."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "minitvlt.training.helpers"],  # -P: nothing of the working directory
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MINITVLT_KERNELS": kernels_in_use()},
-            start_new_session=True,  # Ctrl-C is for the trainer alone
-        )
-        stack.callback(self.end)
-
-    def send(self, message: Any) -> None:
-        """Send a message; where the process has ended, `receive` says so."""
-        with suppress(OSError):
-            pickle.dump(message, self.process.stdin, protocol=5)
-            self.process.stdin.flush()
-
-    def receive(self) -> Any:
-        """Wait for the answer to a message.
-
-        Raises:
-            ChildProcessError: the process has ended.
-            ValueError: the function raised one in the process.
-            RuntimeError: it raised any other error.
-        """
-        try:
-            answer = pickle.load(self.process.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            raise ChildProcessError(
-                f"A helper process has ended (exit code {self.process.wait()}), as it does when memory runs "
-                "out. The last complete step is saved: run again to resume."
-            ) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def end(self) -> None:
-        """End the process, whatever it is doing."""
-        self.process.kill()
-        with suppress(OSError), self.process:  # closes the pipes, and waits
-            pass
+        return helpers if all(helper.receive() for helper in helpers) else []
 
 
 def serve() -> None:

@@ -2,7 +2,8 @@
 
 Step n draws everything it needs from the generator seeded with (seed, n). So the number of completed steps is
 also the position in the data and the state of the randomness, and a run can be interrupted at any point and
-resumed bit for bit. The same loop runs on NumPy and PyTorch, for pre-training and for fine-tuning.
+resumed, bit for bit on the same number of cores. The same loop runs on NumPy and PyTorch, for pre-training
+and for fine-tuning.
 """
 
 import json
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,16 +24,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from minitvlt.backends import kernels_in_use, namespace, to_backend, unflatten, walk
+from minitvlt.backends import namespace, to_backend, unflatten, walk
 from minitvlt.backends.fast.threads import count_cores
 from minitvlt.checkpoints.native import load_arrays, save_arrays
-from minitvlt.files import write_atomically
 from minitvlt.model.parameters import Params
 from minitvlt.training.batches import World, split_batch
 from minitvlt.training.objectives import PRETRAINING, Objective, sum_gradients
 from minitvlt.training.optimizer import AdamWState, Recipe, apply_adamw, compute_learning_rate, start_adamw
+from minitvlt.training.runs import METRICS, STATE, describe_run, hold_folder, list_changes
 
-METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
 SAVE_EVERY = 200  # steps
 SMALL = 1 << 22  # parameters: larger models use all cores by the threads of their matrix products
 DIVERGED = (
@@ -53,14 +53,14 @@ def train(
 ) -> Params:
     """Train a model, from its initial parameters or from the last state that was saved in the folder.
 
-    The folder receives `metrics.jsonl`, one line a step, and `training_state.safetensors`, written every 200
-    steps, after the last step, and when an error or Ctrl-C ends the run. Both depend on nothing but the
-    arguments and, by rounding, the number of cores: a run that was killed and resumed ends with the same
-    bytes as one that was not.
+    The folder receives `metrics.jsonl`, one line a step, and `training_state.safetensors`, written at the
+    start, every 200 steps, after the last step, and when an error or Ctrl-C ends the run. Both depend on
+    nothing but the arguments and, by rounding, the number of cores, kernels and versions of libraries: on the
+    same ones, a run that was killed and resumed ends with the same bytes as one that was not.
 
     Args:
         params: initial parameters; where they are, the training runs.
-        world: where clips come from.
+        world: where clips come from; a run is resumed only with the same `fingerprints`, if it has them.
         recipe: steps, batch, learning rate, seed.
         folder: where to write; it is created if it does not exist. Under torchrun the first process writes,
             and all read: they must see the same folder.
@@ -73,8 +73,9 @@ def train(
         The trained parameters, in the same library and on the same device.
 
     Raises:
-        ValueError: the folder holds another run, or damaged files; arguments that `check_training` refuses; a
-            loss or gradient that is not finite, in which case the state before that step is saved.
+        ValueError: the folder holds another run, one on other data, or damaged files, or another process
+            trains there; arguments that `check_training` refuses; a loss or gradient that is not finite, in
+            which case the state before that step is saved.
         ChildProcessError: a helper process has ended; the state before that step is saved.
     """
     check_training(params, recipe, dtype, compile)
@@ -112,12 +113,15 @@ class Trainer:
 
     def __post_init__(self) -> None:
         """Load the saved state, or start a new one."""
+        if self.rank == 0:
+            self.stack.enter_context(hold_folder(self.folder))
         self.config = self.params.config
-        self.run = json.dumps({"config": asdict(self.config), "recipe": asdict(self.recipe)})
-        self.steps_done, self.state = load_state(self.folder / STATE, self.params, self.run)
-        self.params = self.state.parameters
+        self.description = describe_run(self.params, self.recipe, self.world, self.processes)
+        self.steps_saved, self.state = load_state(self.folder / STATE, self.params, self.description)
+        self.steps_done, self.params = self.steps_saved or 0, self.state.parameters
         if self.rank == 0:
             self.metrics = self.stack.enter_context(open_metrics(self.folder / METRICS, self.steps_done))
+            self.save()
         seconds = {} if sys.stderr.isatty() else {"mininterval": 30.0, "maxinterval": 30.0}
         is_quiet = not self.show_progress or self.rank > 0
         bar = tqdm(total=self.recipe.steps, initial=self.steps_done, disable=is_quiet, unit="step", **seconds)
@@ -149,13 +153,13 @@ class Trainer:
 
         Where `draws_ahead`, the next batch is drawn while a step is computed.
         """
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            drawn = None
-            for step in range(self.steps_done, self.recipe.steps):
-                shares, counts = (drawn or pool.submit(self.draw, step)).result()
-                is_ahead = self.draws_ahead and step + 1 < self.recipe.steps
-                drawn = pool.submit(self.draw, step + 1) if is_ahead else None
-                yield step, shares, counts
+        pool = self.stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        drawn = None
+        for step in range(self.steps_done, self.recipe.steps):
+            shares, counts = (drawn or pool.submit(self.draw, step)).result()
+            is_ahead = self.draws_ahead and step + 1 < self.recipe.steps
+            drawn = pool.submit(self.draw, step + 1) if is_ahead else None
+            yield step, shares, counts
 
     def draw(self, step: int) -> tuple[list[list[Any]], Any]:
         """Draw the batch of a step: the micro-batches of each process, and the counts of the whole batch.
@@ -186,12 +190,11 @@ class Trainer:
 
     def save(self) -> None:
         """Save parameters, moments and the number of steps, once the lines of these steps are on the disk."""
-        if self.rank == 0 and self.steps_done is not None:
+        if self.rank == 0 and self.steps_done not in (None, self.steps_saved):
             os.fsync(self.metrics.fileno())
-            metadata = {"steps": self.steps_done, "run": self.run, "kernels": kernels_in_use()}
-            is_numpy = isinstance(self.params.encoder.cls, np.ndarray)
-            state = self.state if is_numpy else to_backend(self.state, "numpy")
-            save_arrays(dict(walk(state)), self.folder / STATE, metadata)
+            metadata = {"steps": self.steps_done, **self.description}
+            save_arrays(dict(walk(to_backend(self.state, "numpy"))), self.folder / STATE, metadata)
+            self.steps_saved = self.steps_done
 
 
 def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compile: bool = False) -> None:
@@ -221,7 +224,8 @@ def check_training(params: Params, recipe: Recipe, dtype: str = "float32", compi
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Delay an interruption by Ctrl-C to the end of the `with` block."""
-    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
+    is_main = threading.current_thread() is threading.main_thread()  # others are not interrupted
+    if not is_main or signal.getsignal(signal.SIGINT) is None:  # None: a handler that cannot be put back
         yield
         return
     waiting: list[int] = []
@@ -240,40 +244,37 @@ def open_metrics(path: Path, steps_done: int) -> BinaryIO:
     Raises:
         ValueError: lines of completed steps are missing.
     """
-    lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
+    lines = path.read_bytes().splitlines(keepends=True)[:steps_done]
     if len(lines) < steps_done or not all(line.endswith(b"\n") for line in lines):
         raise ValueError(
             f"{path} lacks lines: the state beside it was saved after {steps_done} steps. "
             "Restore the file, or start again in another folder."
         )
-    write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
+    os.truncate(path, sum(map(len, lines)))
     return path.open("ab")
 
 
-def load_state(path: Path, params: Params, run: str) -> tuple[int, AdamWState]:
-    """Load the steps done and the state that `Trainer.save` saved; without a file, start a new run.
+def load_state(path: Path, params: Params, description: dict[str, Any]) -> tuple[int | None, AdamWState]:
+    """Load the steps done and the state that `Trainer.save` saved; without a file, None and a new state.
 
     Raises:
         ValueError: a damaged file, or one of another run, or of an earlier version of minitvlt.
     """
-    is_numpy = namespace(params.encoder.cls).name == "numpy"
-    start = start_adamw(params if is_numpy else to_backend(params, "numpy"))
+    start = start_adamw(to_backend(params, "numpy"))
     if not path.exists():
-        return 0, start
-    arrays, metadata = load_arrays(path)
+        return None, start
+    arrays, saved = load_arrays(path)
     shapes, expected = ({name: x.shape for name, x in tree.items()} for tree in (arrays, dict(walk(start))))
-    if metadata.get("run") != run or shapes != expected:
+    saved = saved if shapes == expected else {}
+    identity, circumstances = (list_changes(saved.get(kind, {}), description[kind]) for kind in description)
+    if identity:
         raise ValueError(
-            f"{path} belongs to a run with another configuration or recipe or of an earlier version, or is "
-            "damaged: resume with the same configuration and recipe, or start again in another folder."
+            f"{path} belongs to a run with another configuration, recipe or data, or of an earlier version: "
+            f"{identity}. Resume with the same, or start again in another folder."
         )
-    if is_numpy and metadata["kernels"] != kernels_in_use():
-        warnings.warn(
-            f"{path} was computed with {metadata['kernels']} kernels, and the run is resumed with "
-            f"{kernels_in_use()} ones: results differ by rounding.",
-            stacklevel=2,
-        )
-    return metadata["steps"], unflatten(start, arrays)
+    if circumstances:
+        warnings.warn(f"{path}: {circumstances}. The run goes on; its results may differ.", stacklevel=5)
+    return saved["steps"], unflatten(start, arrays)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

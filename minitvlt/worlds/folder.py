@@ -9,7 +9,8 @@ from functools import partial
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from zlib import crc32
 
 import numpy as np
 from jaxtyping import Int
@@ -87,6 +88,7 @@ class FolderWorld:
             self.clips = self.clips or self._give_up()
         check_clips(self.clips)
         self._fingerprints = {path: take_fingerprint(path) for clip in self.clips for path in clip.files}
+        self.fingerprints = self._describe(source)
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw `count` clips: the same state of `rng` and the same files give the same clips.
@@ -114,6 +116,19 @@ class FolderWorld:
             if found and (len(found) == batch_size or number == len(self.clips) - 1):
                 yield np.array([number for number, _ in found]), self._prepare(found)
                 found = []
+
+    def _describe(self, source: str | os.PathLike[str] | Sequence[MediaClip]) -> dict[str, dict[str, Any]]:
+        """What decides the clips, under names that stay when all files move: see `World`."""
+        top = Path() if not isinstance(source, str | os.PathLike) else Path(source)
+        top = top.parent if top.suffix.lower() in ROWS else top
+        names = {path: os.path.relpath(path, top) for path in self._fingerprints}
+        data = {f"the size of {names[path]}": size for path, (size, _) in self._fingerprints.items()}
+        for number, clip in enumerate(self.clips):
+            label = b"" if self.labels is None else self.labels[number].tobytes()
+            name = f"clip {number + 1}, {' and '.join(names[path] for path in clip.files)}: span and label"
+            data[name] = crc32(f"{clip.start} {clip.stop} ".encode() + label)
+        times = {f"the time of {names[path]}": time for path, (_, time) in self._fingerprints.items()}
+        return {"data": data | {"the names of the labels": list(self.names)}, "times": times}
 
     def _prepare(self, found: list[tuple[int, Clip]]) -> Examples:
         numbers, spans = map(list, zip(*found, strict=True))

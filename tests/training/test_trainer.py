@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import minitvlt as mt
-from minitvlt.backends import kernels_in_use, namespace, walk
+from minitvlt.backends import namespace, walk
 from minitvlt.backends.fast.threads import count_free_cores
 from minitvlt.checkpoints.native import load_arrays, save_arrays
 from minitvlt.training import trainer
@@ -168,7 +168,7 @@ def test_a_reader_follows_two_steps_through_few_functions_and_files(tmp_path):
     with using_kernels("plain"), annotations_unchecked():
         passed = count_functions(lambda: mt.train(params, ReadyWorld(), recipe, tmp_path, False))
     assert ("training/trainer.py", "Trainer.run_steps") in passed
-    assert len(passed) <= 130 and len({path for path, _ in passed}) <= 18
+    assert len(passed) <= 140 and len({path for path, _ in passed}) <= 18
 
 
 # Extensions from outside
@@ -331,7 +331,7 @@ def test_a_state_that_was_half_updated_is_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.Trainer, "apply_adamw", fail)
     with pytest.raises(MemoryError):
         run_training(tmp_path)
-    assert not (tmp_path / STATE).exists()
+    assert load_arrays(tmp_path / STATE)[1]["steps"] == 0
 
 
 # Files that do not fit
@@ -353,27 +353,21 @@ def test_metrics_that_lack_lines_are_refused_and_nothing_is_changed(halfway):
 
 
 def test_a_state_that_does_not_fit_is_refused(halfway):
-    expected = r"another configuration or recipe or of an earlier version.*start again in another folder"
+    expected = r"another configuration, recipe or data, or of an earlier.*{}.*start again in another folder"
     arrays, metadata = load_arrays(halfway / STATE)
-    run = {"config": CONFIG.to_dict(), "recipe": vars(RECIPE), "order": "matrices first"}
     vectors = {name: np.zeros(9, np.float32) for name in ("parameters", "mean", "square")}
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(ValueError, match=expected.format("seed was 5, is 6")):
         run_training(halfway, replace(RECIPE, seed=6))
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(ValueError, match=expected.format("mae_weight was 0.3, is 0.123")):
         run_training(halfway, config=CONFIG.replace(mae_weight=0.123))
     for damaged, about in (
-        (vectors, {**metadata, "run": run}),
+        (vectors, metadata),
         ({**arrays, "mean.encoder.cls": vectors["mean"]}, metadata),
+        (arrays, {"steps": 10, "run": "of another version"}),
     ):
         save_arrays(damaged, halfway / STATE, about)
-        with pytest.raises(ValueError, match=expected):
+        with pytest.raises(ValueError, match=expected.format("was absent, is ")):
             run_training(halfway)
-
-
-def test_a_run_that_is_resumed_with_other_kernels_warns(halfway):
-    other = {"plain": "fast", "fast": "plain"}[kernels_in_use()]
-    with using_kernels(other), pytest.warns(UserWarning, match=f"resumed with {other}"):
-        run_training(halfway)
 
 
 def test_what_numpy_cannot_do_is_refused(monkeypatch):
