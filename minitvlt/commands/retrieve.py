@@ -128,7 +128,7 @@ def list_clips(source: Path) -> tuple[list[MediaClip], list[Any]]:
     else:
         rows = read_rows(source)
         clips = [read_clip_of_row(row) for row in rows]
-        labels = [row.values.get("label") for row in rows]
+        labels = [None if row.values.get("label") == "" else row.values.get("label") for row in rows]
         if labels.count(None) not in (0, len(labels)):
             rows[labels.index(None)].fail("label", "a label, as other rows have")
     folder = source if source.is_dir() else source.parent
