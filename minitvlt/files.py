@@ -64,7 +64,7 @@ def check_new(path: str | os.PathLike[str]) -> None:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; anything else raises a ValueError that says `what` the file should hold."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(path.read_bytes())  # UTF-8, 16 or 32, with a BOM or without
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"Expected {path} with {what} as JSON: {error}.") from None
     if not isinstance(values, dict):

@@ -87,10 +87,10 @@ def search(params: Params, file: Path, modality: str, source: Path, out: Path) -
         found = [frames[len(frames) // 2][None] for frames in found]
     example = crop_padding(query, modality, 0)
     figure = plot_retrieval(config, example, found, captions[:SHOWN], file.name)
-    write_json_lines(lines, out / "ranking.jsonl")
-    save_figure(figure, out / "found.png")
     for line in lines[:SHOWN]:
         print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['clip']}")
+    write_json_lines(lines, out / "ranking.jsonl")
+    save_figure(figure, out / "found.png")
     print(f"\nWrote the ranking of {len(lines)} clips and a figure of the first into {out}.")
 
 
@@ -106,6 +106,9 @@ def measure(params: Params, source: Path, out: Path) -> None:
         "sound to video": score_retrieval(scores, is_right),
         "video to sound": score_retrieval(scores.T, is_right),
     }
+    print(f"{len(names)} clips, {scores.size:,} pairs")
+    for way, results in found.items():
+        print_results({f"{way}, {name}": metric for name, metric in results.items()})
     recall = {way: {name: each.value for name, each in results.items()} for way, results in found.items()}
     write_atomically(out / "scores.csv", partial(write_scores, scores, names))
     write_atomically(out / "recall.json", partial(write_json, recall))
@@ -114,9 +117,6 @@ def measure(params: Params, source: Path, out: Path) -> None:
     middle = np.stack([clip[len(clip) // 2] for clip in frames])
     figure = plot_matching(scores[:n, :n], frames=middle, spectrograms=examples.audio[:n, 0])
     save_figure(figure, out / "matching.png")
-    print(f"{len(names)} clips, {scores.size:,} pairs")
-    for way, results in found.items():
-        print_results({f"{way}, {name}": metric for name, metric in results.items()})
     print(f"\nWrote all scores, recall and a figure into {out}.")
 
 
@@ -128,7 +128,7 @@ def list_clips(source: Path) -> tuple[list[MediaClip], list[Any]]:
     else:
         rows = read_rows(source)
         clips = [read_clip_of_row(row) for row in rows]
-        labels = [row.values.get("label") for row in rows]
+        labels = [None if row.values.get("label") == "" else row.values.get("label") for row in rows]
         if labels.count(None) not in (0, len(labels)):
             rows[labels.index(None)].fail("label", "a label, as other rows have")
     folder = source if source.is_dir() else source.parent
@@ -179,7 +179,7 @@ def crop_padding(
 
 def write_scores(scores: Float[np.ndarray, "n n"], names: list[str], path: Path) -> None:
     """Write the table of all scores: sounds in rows, videos in columns."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["sound / video", *names])
         for name, row in zip(names, scores, strict=True):

@@ -193,4 +193,4 @@ def run_training(
 def write_json_lines(lines: Iterable[dict[str, Any]], path: Path) -> None:
     """Write a JSON object on each line."""
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8", "backslashreplace"))

@@ -8,17 +8,21 @@ steps, F mel bins, N tokens. Frames and log-mel spectrograms lie in [-1, 1].
 
 import io
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", "")):
+    import matplotlib  # which fails where it does not know the backend of pyplot; that is not used here
+
+    os.environ["MPLBACKEND"] = backend
+    dict.__setitem__(matplotlib.rcParams, "backend", backend)  # for the user's pyplot, which checks it
 import matplotlib.style
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, NullLocator
 
 from minitvlt.config import Config
 from minitvlt.files import write_atomically
@@ -63,8 +67,7 @@ def encode_png(figure: Figure) -> bytes:
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write the figure as PNG, whole or not at all; returns the path."""
-    png = encode_png(figure)
-    return write_atomically(path, lambda temporary: temporary.write_bytes(png))
+    return write_atomically(path, lambda temporary: temporary.write_bytes(encode_png(figure)))
 
 
 def tokens_to_pixels(
@@ -111,7 +114,7 @@ def draw_spectrogram(
     spectrogram: Float[np.ndarray, "S F"],
     config: Config,
     is_hidden: Bool[np.ndarray, "S F"] | None = None,
-) -> AxesImage:
+) -> matplotlib.image.AxesImage:
     """Show a log-mel spectrogram over seconds (a step lies at the middle of its window) and kilohertz.
 
     Filter i of F peaks at (i + 1) / (F + 1) of the mel scale, which ends at half the sample rate. Ticks are
@@ -191,8 +194,8 @@ def draw_curves(
             axes.axhline(CHANCES[key], color=NEUTRAL_COLOUR, **chance)
     if is_logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axes.minorticks_off()
     else:
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -416,10 +419,10 @@ def plot_retrieval(
 
 
 def shorten(text: str, length: int) -> str:
-    """Replace the middle of a text that is longer than `length` by an ellipsis.
+    """Replace the middle of a text that is longer than `length` by an ellipsis, and half characters by "?".
 
     >>> shorten("a_very_long_name_of_a_film.mp4", 20)
     'a_very_lo…a_film.mp4'
     """
-    half = (length - 1) // 2
+    half, text = (length - 1) // 2, text.encode("utf-8", "replace").decode()  # names of files may be no UTF-8
     return text if len(text) <= length else f"{text[:half]}…{text[half + 1 - length :]}"

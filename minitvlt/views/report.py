@@ -85,8 +85,8 @@ def write_report(
         files="\n".join(format_file(folder / name) for name in FILES if (folder / name).exists()),
         command=escape(command),
         config=format_table(config.to_dict().items()),
-    )
-    path = write_atomically(folder / "report.html", lambda path: path.write_bytes(page.encode()))
+    ).encode("utf-8", "backslashreplace")  # names of files may be no UTF-8
+    path = write_atomically(folder / "report.html", lambda path: path.write_bytes(page))
     print_results(results)
     print(f"\nOpen {path} in a browser.")
 
@@ -137,9 +137,7 @@ def report_pretraining(
         frames = batch.video[:, batch.video.shape[1] // 2]
         figure = figures.plot_matching(score_all_pairs(params, batch), frames, batch.audio[:, 0])
         figures.save_figure(figure, folder / "matching.png")
-    introduction = (
-        f"Trained to reconstruct hidden patches and to match video and audio; results on {measured_on}."
-    )
+    introduction = f"Trained to reconstruct hidden patches and to match modalities; results on {measured_on}."
     write_report(folder, "Pre-training of TVLT", introduction, results, config, command)
 
 

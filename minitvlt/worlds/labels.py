@@ -1,4 +1,6 @@
-"""Labels of media files: a JSON-lines or CSV file with a row for each clip.
+"""Labels of media files: a JSON-lines or CSV file with a row for each clip, in UTF-8 or UTF-16.
+
+The cells of a CSV file are separated by commas, semicolons or tabs; numbers have a decimal point.
 
 A row names `file` (frames and audio of one file), or `video` and `audio` (apart, for instance an image and
 a spoken question; one alone is enough), relative to the folder of the label file. `start` and `stop` are
@@ -13,10 +15,14 @@ task of
 """
 
 import csv
+import hashlib
 import io
 import json
 import math
 import os
+import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +69,10 @@ class Row:
 
     def fail(self, column: str, expected: str) -> NoReturn:
         """Raise a ValueError that says where something is wrong."""
-        found = self.values.get(column, "nothing")
+        found = self.values.get(column, "") if self.values.get(column, "") != "" else "nothing"
         raise ValueError(f"{self.name}, column {column}: expected {expected}, got {found!r:.100}.")
 
-    def parse(self, column: str, parse: Callable[[Any], Any], expected: str, default: Any = "") -> Any:
+    def parse(self, column: str, parse: Callable[[Any], Any], expected: str, default: Any = None) -> Any:
         """Convert the value of a column."""
         try:
             return parse(self.values.get(column, default))
@@ -90,7 +96,11 @@ def read_labels(
 
     Raises:
         ValueError: what is wrong, with the line and the column: a file that is not there, an unknown column,
-            a label that does not fit the task, fewer than two classes, nothing to learn from or to test.
+            a label that does not fit the task, fewer than two classes or answers, nothing to learn from or to
+            test.
+
+    Warns:
+        UserWarning: clips that are both in rows to train on and in rows to test on, or have two labels.
     """
     if task not in LABELS:
         raise ValueError(f"task must be one of {', '.join(LABELS)}, not {task!r}.")
@@ -99,9 +109,10 @@ def read_labels(
     expected, parse, number = LABELS[task]
     labels, names = number([row.parse("label", parse, expected) for row in rows])
     is_test = split_rows(rows)
-    has_one_class = task == "classification" and len(np.unique(labels[~is_test])) < 2
-    if has_one_class or (task == "labels" and not names):
-        raise ValueError(f"{path}, column label: expected two classes, or one name, in the rows to train on.")
+    count = len(np.unique(labels[~is_test])) if task == "classification" else len(names)
+    if count < {"classification": 2, "labels": 1, "soft-labels": 2}.get(task, 0):
+        raise ValueError(f"{path}, column label: expected two classes, two answers or one name to train on.")
+    warn_of_repeats(clips, np.zeros(len(rows)) if labels is None else labels, is_test)
     chosen = np.flatnonzero(is_test == (split == "test"))
     return [clips[i] for i in chosen], None if labels is None else labels[chosen], names
 
@@ -110,17 +121,18 @@ def read_rows(path: Path) -> list[Row]:
     """Read all rows of a file whose name ends in .csv, .jsonl or .ndjson.
 
     Raises:
-        ValueError: no such file, another ending, text that is not UTF-8, a line that is no row, an unknown or
-            repeated column, no row at all.
+        ValueError: no such file, another ending, text that is not UTF-8 or UTF-16, a line that is no row, an
+            unknown or repeated column, no row at all.
     """
-    if path.suffix.lower() not in ROWS:
-        raise ValueError(f"{path}: expected a label file that ends in {', '.join(ROWS)}.")
+    if path.suffix.lower() not in ROWS or not path.is_file():
+        raise ValueError(f"{path}: expected a label file that is there and ends in {', '.join(ROWS)}.")
     rows, line = [], 1
     try:
-        for line, values in ROWS[path.suffix.lower()](path.read_bytes().decode("utf-8-sig")):
+        data = path.read_bytes()
+        for line, values in ROWS[path.suffix.lower()](data.decode(json.detect_encoding(data))):
             unknown = [name for name in values if name not in COLUMNS]
             if unknown:
-                raise ValueError(f"unknown column {unknown[0]!r}: the columns are {', '.join(COLUMNS)}")
+                raise ValueError(f"unknown column {unknown[0]!r:.60}: the columns are {', '.join(COLUMNS)}")
             rows.append(Row(f"{path}, line {line}", path.parent, values))
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ValueError(f"{path}, at line {line} or the next: {error}.") from None
@@ -130,20 +142,29 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def read_csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read a header, and the cells of each further line that are not empty, with the number of the line."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    header = [name.strip() for name in reader.fieldnames or () if name.strip()]
-    if len(set(header)) < len(header):
-        raise ValueError(f"a column is there twice among {header}")
-    for cells in reader:
-        texts = {(name or "").strip(): "".join(cell or "").strip() for name, cell in cells.items()}
-        if any(texts.values()):
-            yield reader.line_num, {name: cell for name, cell in texts.items() if cell}
+    """Read a header, and the cells of each further line that are not empty, with the number of the line.
+
+    The separator is that of the header, or what a first line such as sep=; says. An empty label is kept.
+    """
+    _, told, text = re.match("(sep=(.))?(.*)", text, re.DOTALL).groups()
+    separator = told or max(",;\t", key=re.split("[\r\n]", text.lstrip())[0].count)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+    rows = (row for row in ([cell.strip() for cell in cells] for cells in reader) if any(row))
+    header = next(rows, [])
+    named = [name for name in header if name]
+    if len(set(named)) < len(named):
+        raise ValueError(f"a column is there twice among {named!s:.300}")
+    for cells in rows:
+        if any(header[len(cells) :]):
+            raise ValueError(f"expected {len(named)} cells, got {len(cells)}: {separator.join(cells)!r:.60}")
+        pairs = zip(header + [""] * len(cells), cells, strict=False)
+        yield reader.line_num, {name: cell for name, cell in pairs if cell or name == "label"}
 
 
 def read_json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a JSON object from each line that is not empty, with its number; null counts as absent."""
-    for line, part in enumerate(text.split("\n"), start=1):
+    for line, part in enumerate(io.StringIO(text, newline=None), start=1):
         if part.strip():
             values = json.loads(part)
             if not isinstance(values, dict):
@@ -159,12 +180,13 @@ def read_clip_of_row(row: Row) -> MediaClip:
     named = {column: row.values[column] for column in ("file", "video", "audio") if column in row.values}
     if not named or ("file" in named and len(named) > 1):
         row.fail("file", "a file, or a video and an audio apart, or one of these alone")
-    paths = {column: row.folder / str(name) for column, name in named.items()}
-    for column, path in paths.items():
-        if not os.path.isfile(path):  # a name that no file can have is no error here
-            row.fail(column, "a file that is there")
-    start = row.parse("start", parse_number, "seconds", 0.0)
-    stop = row.parse("stop", parse_number, "seconds") if "stop" in row.values else None
+    paths = {}
+    for column, name in named.items():  # one that no file can have is no error here
+        spellings = row.folder / str(name), row.folder / str(name).replace("\\", "/")  # as Windows has it
+        found = next(filter(os.path.isfile, spellings), None)
+        paths[column] = found or row.fail(column, "a file that is there")
+    start = row.parse("start", parse_number, "seconds, such as 2.5", 0.0)
+    stop = row.parse("stop", parse_number, "seconds, such as 2.5") if "stop" in row.values else None
     if start < 0 or (stop is not None and stop <= start):
         row.fail("start", f"seconds from 0 and before stop ({stop})")
     return MediaClip(**paths, start=start, stop=stop, name=row.name)
@@ -183,32 +205,67 @@ def split_rows(rows: Sequence[Row]) -> Bool[np.ndarray, " rows"]:
     return is_test
 
 
+def warn_of_repeats(
+    clips: list[MediaClip], labels: Shaped[np.ndarray, "rows *labels"], is_test: Bool[np.ndarray, " rows"]
+) -> None:
+    """Warn of clips, by content, that overlap with clips of the other split, or that have two labels."""
+    paths = {path for clip in clips for path in clip.files}
+    sizes = Counter(map(os.path.getsize, paths))
+    contents = {path: hash_file(path) if sizes[os.path.getsize(path)] > 1 else path for path in paths}
+    stops = [clip.stop or math.inf for clip in clips]
+    first: dict[Any, int] = {}  # row of each clip
+    last: dict[Any, int] = {}  # row of each content and split that ends last so far
+    shared, relabelled = [], []
+    for i in sorted(range(len(clips)), key=lambda i: clips[i].start):
+        content, is_held_out = tuple(contents[path] for path in clips[i].files), bool(is_test[i])
+        j = first.setdefault((content, clips[i].start, stops[i]), i)
+        relabelled += [(j, i)] if np.any(labels[i] != labels[j]) else []
+        j = last.get((content, not is_held_out))
+        shared += [(j, i)] if j is not None and clips[i].start < stops[j] else []
+        last[content, is_held_out] = max(i, last.get((content, is_held_out), i), key=stops.__getitem__)
+    for what, pairs in (("In train and in test rows", shared), ("With two labels", relabelled)):
+        names = [
+            " and ".join(f"{clips[k].files[0].name} ({clips[k].name})" for k in pair) for pair in pairs[:10]
+        ]
+        if names:
+            warnings.warn(f"{what} are {len(pairs)} clips: {'; '.join(names)}.", stacklevel=3)
+
+
+def hash_file(path: Path) -> Any:
+    """Hash the content of a file; an empty or unreadable one, which is of no use, is given back."""
+    if not os.path.getsize(path) or not os.access(path, os.R_OK):
+        return path
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def parse_number(value: Any) -> float:
-    """A finite number, or its text."""
-    if isinstance(value, bool) or not math.isfinite(float(value)):
+    """A number that float32 can hold, or its text."""
+    if isinstance(value, bool) or "_" in str(value) or not abs(float(value)) < 1e30:
         raise ValueError
     return float(value)
 
 
 def parse_class(value: Any) -> str:
-    """A word, or an integer as a word."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    """A word, or an integer as a word, also where a spreadsheet has made 1.0 of it."""
+    word = " ".join(str(value).split())
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not word or value != value:
         raise ValueError
-    return str(value).strip()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", word)
 
 
 def parse_list(value: Any) -> list[str]:
     """A list of names or of 0 and 1, or its text, separated by |."""
-    items = value.split("|") if isinstance(value, str) and value else value or ()
-    return [parse_class(int(item) if isinstance(item, bool) else item) for item in items]
+    if isinstance(value, str):
+        value = value.split("|") if value else []
+    return [parse_class(int(item) if isinstance(item, bool) else item) for item in value + []]
 
 
 def parse_answers(value: Any) -> dict[str, float]:
     """Answers and their scores from 0 to 1, or their text, answer:score separated by |."""
-    if isinstance(value, str):
-        value = {answer: score for answer, _, score in (item.rpartition(":") for item in value.split("|"))}
-    scores = {answer.strip(): parse_number(score) for answer, score in value.items()}
-    if not all(0 <= score <= 1 for score in scores.values()):
+    pairs = [x.rpartition(":")[::2] for x in value.split("|")] if isinstance(value, str) else value.items()
+    scores = {parse_class(answer): parse_number(score) for answer, score in pairs}
+    if len(scores) < len(pairs) or not all(0 <= score <= 1 for score in scores.values()):
         raise ValueError
     return scores
 
@@ -226,29 +283,35 @@ def sort_names(names: set[str]) -> tuple[str, ...]:
 def number_classes(words: list[str]) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
     """Number the classes: words by the alphabet, integers by size."""
     names = sort_names(set(words))
-    return np.array([names.index(word) for word in words]), names
+    numbers = {name: number for number, name in enumerate(names)}
+    return np.array([numbers[word] for word in words]), names
 
 
 def number_lists(lists: list[list[str]]) -> tuple[Bool[np.ndarray, "rows k"], tuple[str, ...]]:
     """Tell which labels hold, by their names, or by one 0 or 1 for each."""
-    names, lengths = sort_names({item for items in lists for item in items}), set(map(len, lists))
-    if names and set(names) <= {"0", "1"}:
+    found, lengths = {item for items in lists for item in items}, set(map(len, lists))
+    if found and found <= {"0", "1"}:
         if len(lengths) > 1:
             raise ValueError(f"Expected labels of 0 and 1 of one length in all rows, got lengths {lengths}.")
         return np.array(lists) == "1", tuple(f"label {i + 1}" for i in range(len(lists[0])))
-    return np.array([[name in items for name in names] for items in lists], bool), names
+    table, names = number_answers([dict.fromkeys(items, 1.0) for items in lists])
+    return table > 0, names
 
 
 def number_answers(scores: list[dict[str, float]]) -> tuple[Float[np.ndarray, "rows k"], tuple[str, ...]]:
     """Put scores in the order of the answers; an answer that a row does not name has 0."""
     names = sort_names({answer for answers in scores for answer in answers})
-    return np.array([[answers.get(name, 0.0) for name in names] for answers in scores], np.float32), names
+    numbers = {name: number for number, name in enumerate(names)}
+    table = np.zeros((len(scores), len(names)), np.float32)
+    for row, answers in zip(table, scores, strict=True):
+        row[[numbers[name] for name in answers]] = list(answers.values())
+    return table, names
 
 
 # What a label must be, how it is parsed, and how all of them become an array, with the names of its columns
 LABELS: dict[str, tuple[str, Callable[[Any], Any], Callable[[list[Any]], tuple[Any, tuple[str, ...]]]]] = {
     "classification": ("a word or an integer", parse_class, number_classes),
-    "regression": ("a number", parse_number, lambda numbers: (np.array(numbers, np.float32), ())),
+    "regression": ("a number like 2.5", parse_number, lambda numbers: (np.array(numbers, np.float32), ())),
     "labels": ("a list of names, or of 0 and 1", parse_list, number_lists),
     "soft-labels": ("answers with scores from 0 to 1", parse_answers, number_answers),
     "ranking": ("", bool, lambda _: (None, ())),

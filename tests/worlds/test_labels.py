@@ -1,6 +1,9 @@
 """Label files: every kind of label in both formats, and one sentence that says where a file is wrong."""
 
 import json
+import random
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ def at_work(tmp_path, monkeypatch):
     """A folder to work in, with files that rows can name."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.png", "f.wav", "ć d.mp4"):
-        Path(name).write_bytes(b"x")
+        Path(name).write_text(name, encoding="utf-8")
 
 
 def write(text: str | list[dict], suffix: str = "csv") -> str:
@@ -79,9 +82,103 @@ def test_files_spans_splits_and_what_spreadsheets_leave():
     assert label == 3.0 and labels.tolist() == [4.0, 5.0]
 
 
+PLAIN = "file,start,label\na.mp4,,sun\nb.mp4,2,red car\nć d.mp4,0.5,sun\n"
+SPREADSHEETS = {
+    "UTF-8 with a mark": PLAIN.encode("utf-8-sig"),
+    "Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+    "UTF-16 without a mark": PLAIN.encode("utf-16-be"),
+    "semicolons": PLAIN.replace(",", ";").replace("\n", "\r\n").encode(),
+    "a line that says so": b"sep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n").encode(),
+    "a line that says so, and old line ends": ("sep=,\n" + PLAIN).replace("\n", "\r").encode(),
+    "empty columns and rows": ("\n,,,\n" + PLAIN.replace("\n", ",,\n") + ",,,,\n ,\xa0,\n").encode(),
+    "quoted cells": '"file", "start","label"\n"a.mp4",, "sun"\n"b.mp4",2,"red car"\nć d.mp4,0.5,sun'.encode(),
+    "hard spaces": PLAIN.replace("red car", "\xa0red\xa0 car").replace("start", "start\xa0").encode(),
+}
+
+
+@pytest.mark.parametrize("content", SPREADSHEETS.values(), ids=SPREADSHEETS)
+def test_every_program_saves_the_same_table_in_its_own_way(content):
+    Path("labels.csv").write_bytes(content)
+    rows = [(clip.file.name, clip.start) for clip in read_labels("labels.csv", "ranking", "train")[0]]
+    rows += [(clip.file.name, clip.start) for clip in read_labels("labels.csv", "ranking", "test")[0]]
+    assert sorted(rows) == [("a.mp4", 0.0), ("b.mp4", 2.0), ("ć d.mp4", 0.5)]
+    train, test = (read_labels("labels.csv", "classification", split) for split in ("train", "test"))
+    assert train[2] == ("red car", "sun") and sorted([*train[1], *test[1]]) == [0, 1, 1]
+
+
+def test_line_ends_of_json_files_and_what_programs_make_of_integers():
+    rows = [{"file": "a.mp4", "label": 1.0}, {"file": "b.mp4", "label": "2"}, {"file": "c.mp4", "label": 1}]
+    for ends in ("\n", "\r\n", "\r", "\n\n"):
+        Path("labels.jsonl").write_bytes(ends.join(map(json.dumps, rows)).encode("utf-16"))
+        assert read_labels("labels.jsonl", "classification", "train")[2] == ("1", "2")
+    path = write("file,label,split\na.mp4,1.0,train\nb.mp4,2.0,train\nc.mp4,2,train\nd.mp4,1,test\n")
+    _, labels, names = read_labels(path, "classification", "train")
+    assert names == ("1", "2") and labels.tolist() == [0, 1, 1]
+
+
+def test_paths_from_windows_are_found_and_names_with_a_backslash_too():
+    Path("in").mkdir()
+    for name in ("in/x.mp4", "in\\y.mp4"):
+        Path(name).write_text(name)
+    path = write("file,label,split\nin\\x.mp4,1,train\nin\\y.mp4,2,train\na.mp4,3,test\n")
+    clips, *_ = read_labels(path, "regression", "train")
+    assert [clip.file for clip in clips] == [Path("in/x.mp4"), Path("in\\y.mp4")]
+
+
+# ---- repeated clips: 1.mp4 is a copy of a.mp4, 2.mp4 a link to it
+
+REPEATS = {  # rows of file, start, stop, label, split: what is said of which files
+    "one file in both": ("a,,,1,train a,,,1,test", "In train and in test rows", "a.mp4", "a.mp4"),
+    "a copy": ("a,,,1,train b,,,2,train 1,,,1,test", "In train and in test rows", "a.mp4", "1.mp4"),
+    "a link": ("2,,,1,test a,,,1,train", "In train and in test rows", "2.mp4", "a.mp4"),
+    "overlapping spans": ("a,0,2,1,train 1,1,3,2,test", "In train and in test rows", "a.mp4", "1.mp4"),
+    "a span of a long one": (
+        "a,0,9,1,train a,1,2,1,train a,5,6,1,test",
+        "In train and in test rows",
+        "a.mp4",
+        "a.mp4",
+    ),
+    "a span without an end": ("a,7,8,1,train a,5,,1,test", "In train and in test rows", "a.mp4", "a.mp4"),
+    "spans that meet": ("a,0,2,1,train a,2,4,2,test a,4,,3,train",),
+    "a row twice": ("a,,,1,train a,,,1,train b,,,1,test",),
+    "the same of other files": ("a,,,1,train b,,,1,test",),
+    "two labels": ("a,,,1,train a,,,2,train b,,,1,test", "With two labels", "a.mp4", "a.mp4"),
+    "two labels of a copy": ("a,,,1,train 1,,,2,train b,,,1,test", "With two labels", "a.mp4", "1.mp4"),
+    "other labels of other spans": ("a,0,2,1,train a,1,2,2,train b,,,1,test",),
+}
+
+
+@pytest.mark.parametrize(("rows", "said"), [(rows, said) for rows, *said in REPEATS.values()], ids=REPEATS)
+def test_clips_in_train_and_test_and_those_with_two_labels_are_warned_about_by_name(rows, said):
+    Path("1.mp4").write_bytes(Path("a.mp4").read_bytes())
+    Path("2.mp4").symlink_to("a.mp4")
+    path = write("file,start,stop,label,split\n" + "\n".join(r[0] + ".mp4" + r[1:] for r in rows.split()))
+    for split in ("train", "test"):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            read_labels(path, "regression", split)
+        assert bool(found) == bool(said)
+        if said:
+            (message,) = (str(one.message) for one in found)
+            assert re.search(
+                rf"^{said[0]} are 1 clips: {said[1]} \(.*line .* and .*{said[2]} \(.*line", message
+            )
+
+
+def test_many_repeats_are_counted_and_ten_are_named():
+    path = write([{"file": "a.mp4", "start": i, "stop": i + 2, "label": i} for i in range(99)])
+    with pytest.warns(UserWarning, match=r"^In train .* \d\d clips: a.mp4[^;]*(; a.mp4[^;]*){9}$"):
+        read_labels(path, "regression", "train")
+
+
+def test_one_image_with_two_questions_is_two_clips():
+    rows = [{"video": "e.png", "audio": audio, "label": audio} for audio in ("f.wav", "a.mp4")]
+    assert len(read_labels(write([*rows, {**rows[0], "audio": "b.mp4"}]), "ranking", "train")[0]) == 2
+
+
 @given(rows=st.integers(2, 40))
 def test_without_a_split_always_the_same_fifth_is_held_out(rows):
-    path = write([{"file": "a.mp4", "start": i, "label": i} for i in range(rows)])
+    path = write([{"file": "a.mp4", "start": i, "stop": i + 1, "label": i} for i in range(rows)])
     train, test, again = (read_labels(path, "regression", split)[1] for split in ("train", "test", "test"))
     assert sorted([*train, *test]) == list(range(rows)) and len(test) == max(1, rows // 5)
     np.testing.assert_array_equal(again, test)
@@ -105,7 +202,11 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
         ("classification", "file,label\na.mp4,dog,3\n", "line 2 .*: unknown column ''"),
         ("classification", "file,label\n", "holds no row"),
         ("classification", 'file,label\n"a.mp4,dog\n', "unexpected end of data"),
-        ("regression", "file,label\na.mp4,high\n", "line 2, column label: expected a number, got 'high'"),
+        (
+            "regression",
+            "file,label\na.mp4,high\n",
+            "line 2, column label: expected a number like 2.5, got 'high'",
+        ),
         ("regression", "file,label,start,stop\na.mp4,1,2,2\n", r"seconds from 0 and before stop \(2.0\)"),
         (
             "regression",
@@ -116,6 +217,15 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
         ("labels", "file,label\na.mp4,\nb.mp4,\n", "one name"),
         ("labels", "file,label\na.mp4,warm||cold\nb.mp4,\n", "expected a list of names, or of 0 and 1"),
         ("soft-labels", "file,label\na.mp4,red\n", "line 2, column label: expected answers with scores"),
+        ("soft-labels", "file,label\na.mp4,red:1|red:0\n", "line 2, column label: expected answers"),
+        ("soft-labels", "file,label\na.mp4,:1\n", "line 2, column label: expected answers with scores"),
+        ("soft-labels", "file,label\na.mp4,red:1\nb.mp4,red:0\n", "two answers"),
+        ("regression", 'file,label\na.mp4,"2,5"\n', "expected a number like 2.5, got '2,5'"),
+        ("regression", "file;label\na.mp4;2,5\n", "expected a number like 2.5, got '2,5'"),
+        ("regression", "file,label\na.mp4,1_0\n", "expected a number like 2.5, got '1_0'"),
+        ("regression", "file,label\na.mp4,1e39\n", "expected a number like 2.5, got '1e39'"),
+        ("regression", "file,start,label\na.mp4,,1\nb.mp4\n", "line 2 or the next: expected 3 cells, got 1"),
+        ("labels", "file,label,split\na.mp4,warm,test\nb.mp4,\n", "expected 3 cells, got 2: 'b.mp4,'"),
         ("guessing", "file,label\na.mp4,dog\n", "task must be one of classification, .* ranking"),
     ],
 )
@@ -133,8 +243,16 @@ def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
         ("classification", '\n{"file": "a.mp4", "label"', "line 1 or the next: "),
         ("classification", '["a.mp4"]', r"expected a JSON object, got \[\"a.mp4\"\]"),
         ("classification", "[" * 100_000, "recursion"),
-        ("regression", '{"file": "a.mp4", "label": true}', "expected a number, got True"),
-        ("regression", f'{{"file": "a.mp4", "label": 1{"0" * 400}}}', "expected a number, got 1"),
+        ("regression", '{"file": "a.mp4", "label": true}', "expected a number like 2.5, got True"),
+        ("regression", f'{{"file": "a.mp4", "label": 1{"0" * 400}}}', "expected a number like 2.5, got 1"),
+        ("labels", '{"file": "a.mp4"}', "column label: expected a list of names, .* got 'nothing'"),
+        ("labels", '{"file": "a.mp4", "label": 0}', "expected a list of names, or of 0 and 1, got 0"),
+        (
+            "labels",
+            '{"file": "a.mp4", "label": {"warm": 0}}',
+            "expected a list of names, or of 0 and 1, got {",
+        ),
+        ("classification", '{"file": "a.mp4", "label": NaN}', "expected a word or an integer, got nan"),
         ("labels", '{"file": "a.mp4", "label": 3}', "expected a list of names, or of 0 and 1, got 3"),
     ],
 )
@@ -144,13 +262,41 @@ def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
 
 
 def test_files_that_are_no_label_files_are_refused():
-    with pytest.raises(ValueError, match="No such file"):
+    with pytest.raises(ValueError, match="label file that is there"):
         read_rows(Path("nothing.csv"))
     with pytest.raises(ValueError, match=r"ends in \.csv, \.jsonl, \.ndjson"):
         read_rows(Path("a.mp4"))
     Path("latin.csv").write_bytes("file,label\na.mp4,Gr\xf6\xdfe\n".encode("latin-1"))
     with pytest.raises(ValueError, match="'utf-8' codec can't decode"):
         read_rows(Path("latin.csv"))
+
+
+DAMAGE = {
+    "cut off": lambda rng, data: data[: rng.randrange(len(data))],
+    "bytes": lambda rng, data: data[:9] + rng.randbytes(20) + data[rng.randrange(len(data)) :],
+    "NUL characters": lambda rng, data: data.replace(b"a", b"\0", 2),
+    "nulls": lambda rng, data: data.replace(b"3", rng.choice([b"null", b"NaN", b"1e999", b""])),
+    "a huge field": lambda rng, data: data.replace(b"3", b"9" * rng.choice([400, 5000, 200_000])),
+    "depth": lambda rng, data: data.replace(b"3", b"[" * (n := rng.choice([9, 450, 900, 9000])) + b"]" * n),
+    "another encoding": lambda rng, data: data.decode().encode(rng.choice(["utf-16-le", "utf-32", "cp500"])),
+    "other files": lambda rng, data: data.replace(b"a.mp4", rng.choice([b"/dev/zero", b"..", b"a.mp4/b"])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_files_are_read_or_refused_in_a_sentence(damage):
+    rng = random.Random(0)
+    rows = name_files([3, 4.5, 6, 3])
+    table = "file,label\n" + "".join(f"{row['file']},{row['label']}\n" for row in rows)
+    for suffix, text in (("csv", table), ("jsonl", "\n".join(map(json.dumps, rows)))):
+        for task in ("classification", "regression", "labels", "soft-labels", "ranking") * 3:
+            Path(f"any.{suffix}").write_bytes(damage(rng, text.encode()))
+            try:
+                _, labels, _ = read_labels(f"any.{suffix}", task, "train")
+            except ValueError as error:
+                assert 10 < len(str(error)) < 500 and "\0" not in str(error)
+            else:
+                assert labels is None or np.isfinite(labels).all()
 
 
 @given(content=st.binary(max_size=60), ending=st.sampled_from(["csv", "jsonl"]))
