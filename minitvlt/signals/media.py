@@ -32,8 +32,9 @@ FORMATS = (
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf")  # in other formats FFmpeg estimates it
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
+MISPLACED = 0.25  # seconds by which stamps that FFmpeg has guessed are too early at most
 SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
-LONGEST_SILENCE = 1800  # seconds of gaps in a clip that are filled
+MOST_SILENCE = 1 << 26  # samples of gaps in a clip that are filled
 MOST_PIXELS = 120_000_000  # of a frame
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
 LAST_TICK = 20_000 * TICKS  # mp4 holds 2 ** 31 ticks between two frames
@@ -209,7 +210,10 @@ class Attempt:
             ValueError: no media file, or nothing can be decoded in the span.
         """
         with open_media(self.file) as (container, streams, self.origin):
-            self.format, self.has_sought = container.format.name.split(",")[0], self.start > self.lead
+            self.format = container.format.name.split(",")[0]
+            # At low rates several frames share a pack of MPEG-PS, and after a seek their stamps are guessed wrong.
+            is_shared = self.format == "mpeg" and container.bit_rate < 1_000_000
+            self.has_sought = self.start > self.lead and not is_shared
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
@@ -229,11 +233,14 @@ class Attempt:
         try:
             for packet in container.demux(*streams):
                 for frame in self.decode_packet(packet) if packet.stream.index in unfinished else ():
+                    is_video = packet.stream.type == "video"
+                    if is_video and self.has_sought and not (frame.key_frame or packet.stream.index in self.ends):
+                        continue  # what it refers to has not been decoded
                     time = self.find_time(packet.stream, frame)
                     if time > self.stop - SAME_TIME:
                         unfinished.discard(packet.stream.index)
                         break
-                    (self.add_picture if packet.stream.type == "video" else self.add_audio)(time, frame)
+                    (self.add_picture if is_video else self.add_audio)(time, frame)
                 if not unfinished:
                     return
         except import_av().FFmpegError as error:
@@ -241,12 +248,16 @@ class Attempt:
         if self.has_sought and len(self.ends) < len(streams):
             raise RetryError({"lead": 20 * self.lead})
         length = (container.duration or 0) / import_av().time_base if self.format in LENGTH_IS_STORED else 0
-        if self.last < min(length, self.stop) - 0.5:
+        if max(self.last, self.last + self.origin) < min(length, self.stop) - 0.5:
             self.faults[f"it ends at {self.last:.3f} s, but its header states {length:.3f} s"] += 1
 
     def decode_packet(self, packet: Any) -> list[Any]:
         """Decode a packet; one that cannot be decoded is counted, or ends a strict attempt."""
-        is_within = packet.pts is None or packet.pts * packet.time_base - self.origin >= self.start
+        index, is_video = packet.stream.index, packet.stream.type == "video"
+        time = None if packet.pts is None else packet.pts * packet.time_base - self.origin
+        # Frames of a video are made from those before them. The first packets after a seek may be incomplete.
+        is_within = is_video or time is None or time >= self.start
+        is_within &= index in self.ends or not self.has_sought
         is_cut = packet.is_corrupt and (self.format != "wav" or is_wav_cut_off(self.file))
         self.faults["a packet is incomplete"] += is_cut and is_within
         try:
@@ -259,14 +270,17 @@ class Attempt:
 
     def find_time(self, stream: Any, frame: Any) -> float:
         """The time of a frame in seconds: that of its time stamp, or the end of the frame before it."""
-        is_video, index = stream.type == "video", stream.index
-        ticks = frame.dts if frame.pts is None else frame.pts
-        if is_video and self.format == "avi" and index in self.ends and stream.codec_context.has_b_frames:
-            ticks = None  # AVI stamps frames in the order in which they are decoded, not shown
-        time = self.ends.get(index, 0.0) if ticks is None else float(ticks * frame.time_base - self.origin)
+        is_video, index, context = stream.type == "video", stream.index, stream.codec_context
+        step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
+        ticks, delay, end = frame.dts if frame.pts is None else frame.pts, 0, self.ends.get(index, 0.0)
+        if is_video and self.format == "avi" and context.has_b_frames:
+            # AVI stamps packets only, and the frame that comes out with one is that of some packets before.
+            ticks, delay = frame.dts, getattr(context, "reorder_depth", 1) * step
+        time = end if ticks is None else float(ticks * frame.time_base - self.origin - delay)
+        if is_video and self.format in ("avi", "mpeg") and end - MISPLACED < time < end:
+            time = end  # where packs of MPEG-PS hold several frames, FFmpeg gives some of them earlier stamps
         if self.has_sought and index not in self.ends and (ticks is None or time > self.start):
             raise RetryError({"lead": 20 * self.lead})
-        step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
         self.ends[index] = time + float(step)
         self.last = max(self.last, self.ends[index])
         return time
@@ -296,11 +310,12 @@ class Attempt:
         gap = round((time - self.audio_start) * rate) - self.samples
         if abs(gap) <= max(1.5 * float(frame.time_base), SHORTEST_GAP) * rate:
             gap = 0
-        if rate != self.sample_rate or self.silence + gap > LONGEST_SILENCE * rate:
-            self.faults[f"audio at another rate, or after {LONGEST_SILENCE} s of gaps, is left out"] += 1
+        if rate != self.sample_rate or self.silence + gap > MOST_SILENCE:
+            self.faults["audio at another rate, or after hours of gaps, is left out"] += 1
             return
         self.faults["audio overlaps"] += gap < 0
-        self.silence += max(gap, 0)
+        # Fragments of mp4 state a hole behind the first packet, in which a coder begins: nothing is lost there.
+        self.silence += max(gap, 0) if self.format != "mov" or len(self.audio) != 2 else 0
         self.audio += [np.zeros(max(gap, 0), np.float32), mix_channels(samples)[max(-gap, 0) :]]
         self.samples += max(gap + frame.samples, 0)
 
