@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from minitvlt.files import write_atomically
+from minitvlt.signals.cutoff import IMAGES, MOST_PIXELS, decode_images, is_cut_off
 from minitvlt.signals.frames import SAME_TIME, check_pixels
 from minitvlt.signals.waveforms import check_channel, check_rates, find_samples, mix_channels
 
@@ -30,11 +31,12 @@ FORMATS = (
     "tta,h264,hevc,m4v,ivf,mjpeg,dv,mxf,nut,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf")  # in other formats FFmpeg estimates it
+LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # in other formats FFmpeg estimates it
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
+MISPLACED = 0.25  # seconds by which stamps that FFmpeg has guessed are too early at most
 SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
-LONGEST_SILENCE = 1800  # seconds of gaps in a clip that are filled
-MOST_PIXELS = 120_000_000  # of a frame
+MOST_SILENCE = 1 << 26  # samples of gaps in a clip that are filled
+PADDING = bytes(1 << 24)  # with this much behind it, Pillow decodes a WebP file that is cut off
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
 LAST_TICK = 20_000 * TICKS  # mp4 holds 2 ** 31 ticks between two frames
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -148,14 +150,21 @@ def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         with open(handle, "rb") as raw, av.open(raw, options=OPTIONS, metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic
-            videos = [stream for stream in container.streams.video if cover not in stream.disposition]
-            streams = [*videos[:1], *container.streams.audio[:1]]
+            known = [stream for stream in container.streams if stream.codec_context is not None]
+            videos = [s for s in known if s.type == "video" and cover not in s.disposition]
+            streams = [*videos[:1], *[s for s in known if s.type == "audio"][:1]]
             if not streams:
                 raise ValueError(f"{path} holds neither a video stream nor an audio stream.")
             starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
             yield container, streams, min(starts, default=Fraction(0))
     except (av.FFmpegError, OSError) as error:
         raise ValueError(f"{path} cannot be decoded: {error.strerror}; damaged or no media file.") from error
+
+
+def demux(container: Any, streams: list[Any]) -> Iterator[Any]:
+    """Give the packets of some streams, then an empty one for each, which makes its decoder give the rest."""
+    with suppress(IndexError):  # by PyAV, at the end of a file in which another stream has begun
+        yield from container.demux(*streams)
 
 
 def inspect_media(path: Path) -> tuple[bool, bool, float]:
@@ -171,9 +180,13 @@ def inspect_media(path: Path) -> tuple[bool, bool, float]:
     with open_media(path) as (container, streams, origin):
         kinds = [stream.type for stream in streams]
         if (container.duration or 0) > 10_000_000:  # microseconds
-            container.seek(container.duration - 5_000_000 + (container.start_time or 0))
-        packets = [packet for packet in container.demux(*streams) if packet.pts is not None]
-        last = max((float(packet.pts * packet.time_base - origin) for packet in packets), default=0.0)
+            with suppress(import_av().FFmpegError):
+                container.seek(container.duration - 5_000_000 + (container.start_time or 0))
+        last = 0.0
+        with suppress(import_av().FFmpegError):  # `read_clip` reports what cannot be read
+            for packet in demux(container, streams):
+                if packet.pts is not None:
+                    last = max(last, float(packet.pts * packet.time_base - origin))
     return "video" in kinds, "audio" in kinds, last
 
 
@@ -209,46 +222,72 @@ class Attempt:
             ValueError: no media file, or nothing can be decoded in the span.
         """
         with open_media(self.file) as (container, streams, self.origin):
-            self.format, self.has_sought = container.format.name.split(",")[0], self.start > self.lead
+            self.format = container.format.name.split(",")[0]
+            # At low rates several frames share a pack of MPEG-PS, and after a seek their stamps are guessed wrong.
+            is_shared = self.format == "mpeg" and container.bit_rate < 1_000_000
+            self.has_sought = self.start > self.lead and not is_shared
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
                     container.seek(int(target), stream=streams[0])
+            unknown = [s for s in container.streams if s.codec_context is None and s.type in ("video", "audio")]
+            self.faults["a stream of an unknown kind is left out"] += len(unknown)
             for stream in streams:
                 # The TIFF decoder would stop at unknown tags, which are no damage.
                 is_strict = self.is_strict and stream.codec_context.name != "tiff"
-                options = {"err_detect": "explode"} if is_strict else {}
+                options = {"err_detect": "crccheck+bitstream+buffer+explode"} if is_strict else {}
                 stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | options
             self.reformatter = import_av().video.reformatter.VideoReformatter()
             self.decode(container, streams)
+        if not self.pictures and self.format.endswith("_pipe"):
+            self.decode_by_pillow()
         return self.make_clip()
+
+    def decode_by_pillow(self) -> None:
+        """Decode what FFmpeg does not: animated WebP, and what is left of an image that is cut off."""
+        data, self.faults, self.is_strict = self.file.read_bytes(), Counter(), True
+        for padding in (b"", PADDING):
+            with warnings.catch_warnings(action="ignore"):
+                for time, pixels, lacks_some in decode_images(data + padding):
+                    if self.start - SAME_TIME < time < self.stop - SAME_TIME:
+                        self.add_picture(time, pixels)
+                        self.faults["a part of the image cannot be decoded"] += lacks_some or padding != b""
+            if self.pictures:
+                return
 
     def decode(self, container: Any, streams: list[Any]) -> None:
         """Decode packet by packet, to the end of the span or of the file."""
         unfinished = {stream.index for stream in streams}
         try:
-            for packet in container.demux(*streams):
+            for packet in demux(container, streams):
                 for frame in self.decode_packet(packet) if packet.stream.index in unfinished else ():
+                    is_video = packet.stream.type == "video"
+                    if is_video and self.has_sought and not (frame.key_frame or packet.stream.index in self.ends):
+                        continue  # what it refers to has not been decoded
                     time = self.find_time(packet.stream, frame)
                     if time > self.stop - SAME_TIME:
                         unfinished.discard(packet.stream.index)
                         break
-                    (self.add_picture if packet.stream.type == "video" else self.add_audio)(time, frame)
+                    (self.add_picture if is_video else self.add_audio)(time, frame)
                 if not unfinished:
                     return
         except import_av().FFmpegError as error:
             self.faults[f"the rest cannot be read ({error.strerror})"] += 1
         if self.has_sought and len(self.ends) < len(streams):
             raise RetryError({"lead": 20 * self.lead})
+        self.faults["the file is cut off"] += is_cut_off(self.file, self.format)
         length = (container.duration or 0) / import_av().time_base if self.format in LENGTH_IS_STORED else 0
-        if self.last < min(length, self.stop) - 0.5:
+        if max(self.last, self.last + self.origin) < min(length, self.stop) - 0.5:
             self.faults[f"it ends at {self.last:.3f} s, but its header states {length:.3f} s"] += 1
 
     def decode_packet(self, packet: Any) -> list[Any]:
         """Decode a packet; one that cannot be decoded is counted, or ends a strict attempt."""
-        is_within = packet.pts is None or packet.pts * packet.time_base - self.origin >= self.start
-        is_cut = packet.is_corrupt and (self.format != "wav" or is_wav_cut_off(self.file))
-        self.faults["a packet is incomplete"] += is_cut and is_within
+        index, is_video = packet.stream.index, packet.stream.type == "video"
+        time = None if packet.pts is None else packet.pts * packet.time_base - self.origin
+        # Frames of a video are made from those before them. The first packets after a seek may be incomplete.
+        is_within = is_video or time is None or time >= self.start
+        is_within &= index in self.ends or not self.has_sought
+        self.faults["a packet is incomplete"] += packet.is_corrupt and self.format != "wav" and is_within
         try:
             return packet.decode()
         except import_av().FFmpegError:
@@ -259,14 +298,17 @@ class Attempt:
 
     def find_time(self, stream: Any, frame: Any) -> float:
         """The time of a frame in seconds: that of its time stamp, or the end of the frame before it."""
-        is_video, index = stream.type == "video", stream.index
-        ticks = frame.dts if frame.pts is None else frame.pts
-        if is_video and self.format == "avi" and index in self.ends and stream.codec_context.has_b_frames:
-            ticks = None  # AVI stamps frames in the order in which they are decoded, not shown
-        time = self.ends.get(index, 0.0) if ticks is None else float(ticks * frame.time_base - self.origin)
+        is_video, index, context = stream.type == "video", stream.index, stream.codec_context
+        step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
+        ticks, delay, end = frame.dts if frame.pts is None else frame.pts, 0, self.ends.get(index, 0.0)
+        if is_video and (frame.pts is None or (self.format == "avi" and context.has_b_frames)):
+            # Only packets are stamped, and the frame that comes out with one is that of some packets before.
+            ticks, delay = frame.dts, getattr(context, "reorder_depth", 1) * step
+        time = end if ticks is None else float(ticks * frame.time_base - self.origin - delay)
+        if is_video and self.format in ("avi", "mpeg") and end - MISPLACED < time < end:
+            time = end  # where packs of MPEG-PS hold several frames, FFmpeg gives some of them earlier stamps
         if self.has_sought and index not in self.ends and (ticks is None or time > self.start):
             raise RetryError({"lead": 20 * self.lead})
-        step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
         self.ends[index] = time + float(step)
         self.last = max(self.last, self.ends[index])
         return time
@@ -276,13 +318,17 @@ class Attempt:
         last = self.pictures[-1][0] if self.pictures and self.frame_gap else -inf
         if time <= max(self.start, last + self.frame_gap) - SAME_TIME:
             return
+        pixels = frame if isinstance(frame, np.ndarray) else self.make_upright(frame)
+        self.pictures.append((time, self.shrink(pixels) if self.shrink else pixels))
+
+    def make_upright(self, frame: Any) -> np.ndarray:
+        """The pixels of a frame, turned as the first one asks for, and scaled to its size."""
         if not self.pictures:
             self.orientation, self.size = find_orientation(self.file, frame), (frame.width, frame.height)
         self.faults["a frame of another size is scaled"] += (frame.width, frame.height) != self.size
         pixels = self.reformatter.reformat(frame, *self.size, "rgb24").to_ndarray()
         is_turned, down, right = self.orientation
-        pixels = np.ascontiguousarray((pixels.swapaxes(0, 1) if is_turned else pixels)[::down, ::right])
-        self.pictures.append((time, self.shrink(pixels) if self.shrink else pixels))
+        return np.ascontiguousarray((pixels.swapaxes(0, 1) if is_turned else pixels)[::down, ::right])
 
     def add_audio(self, time: float, frame: Any) -> None:
         """Put samples at their time; gaps are filled with silence, of an overlap the earlier samples stay."""
@@ -296,11 +342,12 @@ class Attempt:
         gap = round((time - self.audio_start) * rate) - self.samples
         if abs(gap) <= max(1.5 * float(frame.time_base), SHORTEST_GAP) * rate:
             gap = 0
-        if rate != self.sample_rate or self.silence + gap > LONGEST_SILENCE * rate:
-            self.faults[f"audio at another rate, or after {LONGEST_SILENCE} s of gaps, is left out"] += 1
+        if rate != self.sample_rate or self.silence + gap > MOST_SILENCE:
+            self.faults["audio at another rate, or after hours of gaps, is left out"] += 1
             return
         self.faults["audio overlaps"] += gap < 0
-        self.silence += max(gap, 0)
+        # Fragments of mp4 state a hole behind the first packet, in which a coder begins: nothing is lost there.
+        self.silence += max(gap, 0) if self.format != "mov" or len(self.audio) != 2 else 0
         self.audio += [np.zeros(max(gap, 0), np.float32), mix_channels(samples)[max(-gap, 0) :]]
         self.samples += max(gap + frame.samples, 0)
 
@@ -336,13 +383,6 @@ class Attempt:
         return "; ".join(what + f" ({n} times)" * (n > 1) for what, n in self.faults.items() if n)
 
 
-def is_wav_cut_off(path: Path) -> bool:
-    """Whether a WAV file states a length beyond its end; those written to pipes state 2 GiB or more."""
-    with path.open("rb") as file:
-        stated = int.from_bytes(file.read(8)[4:], "little")
-    return path.stat().st_size - 8 < stated < 0x7FFFF000
-
-
 def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
     """How a frame becomes upright: whether rows and columns are exchanged, then steps along both (1 or -1).
 
@@ -356,7 +396,7 @@ def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
     except ValueError:  # PyAV does not know EXIF data
         from PIL import Image  # matplotlib depends on it
 
-        with warnings.catch_warnings(action="ignore"), suppress(OSError), Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), suppress(OSError), Image.open(path, formats=IMAGES) as image:
             number = image.getexif().get(0x0112, 1)
             return number > 4, -1 if number in (3, 4, 7, 8) else 1, -1 if number in (2, 3, 6, 7) else 1
         matrix = None

@@ -247,7 +247,7 @@ def test_a_damaged_file_is_used_as_far_as_it_can_be_decoded():
     Path("films").mkdir()
     path.rename("films/a.mkv")
     world = FolderWorld("films", CONFIG)
-    with pytest.warns(UserWarning, match=r"a\.mkv: it ends at 1\..*"):
+    with pytest.warns(UserWarning, match=r"a\.mkv: the file is cut off; it ends at 1\..*"):
         draw(world)
     assert list(world.damaged) == ["films/a.mkv"] and not world.skipped
 
