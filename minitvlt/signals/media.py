@@ -21,20 +21,23 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from minitvlt.files import write_atomically
-from minitvlt.signals.cutoff import IMAGES, MOST_PIXELS, decode_images, is_cut_off
+from minitvlt.signals.containers import MOST_PIXELS, decode_images, find_orientation, is_cut_off
 from minitvlt.signals.frames import SAME_TIME, check_pixels
-from minitvlt.signals.waveforms import check_channel, check_rates, find_samples, mix_channels
+from minitvlt.signals.waveforms import HIGHEST_RATE, check_channel, check_rates, find_samples, mix_channels
 
 # Formats that hold media and nothing else: playlists and image sequences would make FFmpeg open other files.
 FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,"
     "tta,h264,hevc,m4v,ivf,mjpeg,dv,mxf,nut,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+LIMIT = {"max_pixels": str(MOST_PIXELS)}
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"} | LIMIT
 LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # in other formats FFmpeg estimates it
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
 MISPLACED = 0.25  # seconds by which stamps that FFmpeg has guessed are too early at most
 SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
+LOWEST_RATE = 1000  # Hz
+MOST_BYTES, MOST_RATIO = 1 << 29, 2000  # of the frames of a clip: one of them may be exceeded
 MOST_SILENCE = 1 << 26  # samples of gaps in a clip that are filled
 PADDING = bytes(1 << 24)  # with this much behind it, Pillow decodes a WebP file that is cut off
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
@@ -103,11 +106,12 @@ def read_clip(
 
     Raises:
         ValueError: there is no such file; it is no media file; nothing of it can be decoded in the span.
-            Frames of more than 120 million pixels are not decoded.
+            Frames of more than 64 million pixels are not decoded.
         ImportError: PyAV is missing.
     """
     file, begin, end = Path(path), float(start), inf if stop is None else float(stop)
-    check_request(file, begin, end)
+    if not 0 <= begin < min(end, inf):
+        raise ValueError(f"{file}: expected seconds with 0 <= start < stop, got {begin} and {end}.")
     settings = {"lead": LEAD, "is_strict": True}
     while True:
         try:
@@ -118,14 +122,6 @@ def read_clip(
     if clip.damage:
         warnings.warn(f"{file}: {clip.damage}.", stacklevel=2)
     return clip
-
-
-def check_request(file: Path, start: float, stop: float) -> None:
-    """Raise a ValueError unless [start, stop) is a span and there is a file to read it from."""
-    if not 0 <= start < min(stop, inf):
-        raise ValueError(f"{file}: expected seconds with 0 <= start < stop, got {start} and {stop}.")
-    if not file.is_file() or file.stat().st_size == 0:
-        raise ValueError(f"{file}: there is no such file, or it is empty (0 bytes). Folders: FolderWorld.")
 
 
 def import_av() -> Any:
@@ -142,9 +138,13 @@ def open_media(path: Path) -> Iterator[tuple[Any, list[Any], Fraction]]:
     """Open a media file: the container, its first video and first audio stream, and when the first begins.
 
     Raises:
-        ValueError: no media file, or no stream of frames or audio.
+        ValueError: no file, no media file, or no stream of frames or audio.
     """
     av = import_av()
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: there is no such file. Folders: FolderWorld.")
+    if os.path.getsize(path) == 0:
+        raise ValueError(f"{path}: it is empty (0 bytes).")
     # FFmpeg gets an open file without a name: in a name, % or : would make it open others.
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -223,20 +223,20 @@ class Attempt:
         """
         with open_media(self.file) as (container, streams, self.origin):
             self.format = container.format.name.split(",")[0]
-            # At low rates several frames share a pack of MPEG-PS, and after a seek their stamps are guessed wrong.
+            # At low rates frames share packs of MPEG-PS, and after a seek FFmpeg guesses their stamps wrong.
             is_shared = self.format == "mpeg" and container.bit_rate < 1_000_000
             self.has_sought = self.start > self.lead and not is_shared
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
                     container.seek(int(target), stream=streams[0])
-            unknown = [s for s in container.streams if s.codec_context is None and s.type in ("video", "audio")]
+            unknown = {s.type for s in container.streams if s.codec_context is None} & {"video", "audio"}
             self.faults["a stream of an unknown kind is left out"] += len(unknown)
             for stream in streams:
                 # The TIFF decoder would stop at unknown tags, which are no damage.
                 is_strict = self.is_strict and stream.codec_context.name != "tiff"
                 options = {"err_detect": "crccheck+bitstream+buffer+explode"} if is_strict else {}
-                stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | options
+                stream.codec_context.options = LIMIT | options
             self.reformatter = import_av().video.reformatter.VideoReformatter()
             self.decode(container, streams)
         if not self.pictures and self.format.endswith("_pipe"):
@@ -245,12 +245,14 @@ class Attempt:
 
     def decode_by_pillow(self) -> None:
         """Decode what FFmpeg does not: animated WebP, and what is left of an image that is cut off."""
+        from PIL import ImageOps  # matplotlib depends on it
+
         data, self.faults, self.is_strict = self.file.read_bytes(), Counter(), True
         for padding in (b"", PADDING):
             with warnings.catch_warnings(action="ignore"):
-                for time, pixels, lacks_some in decode_images(data + padding):
-                    if self.start - SAME_TIME < time < self.stop - SAME_TIME:
-                        self.add_picture(time, pixels)
+                for time, image, lacks_some in decode_images(data + padding):
+                    if time < self.stop - SAME_TIME and image.mode[0] not in "IF":  # more than 8 bits
+                        self.add_picture(time, np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
                         self.faults["a part of the image cannot be decoded"] += lacks_some or padding != b""
             if self.pictures:
                 return
@@ -260,13 +262,13 @@ class Attempt:
         unfinished = {stream.index for stream in streams}
         try:
             for packet in demux(container, streams):
-                for frame in self.decode_packet(packet) if packet.stream.index in unfinished else ():
-                    is_video = packet.stream.type == "video"
-                    if is_video and self.has_sought and not (frame.key_frame or packet.stream.index in self.ends):
+                index, is_video = packet.stream.index, packet.stream.type == "video"
+                for frame in self.decode_packet(packet) if index in unfinished else ():
+                    if is_video and self.has_sought and not frame.key_frame and index not in self.ends:
                         continue  # what it refers to has not been decoded
                     time = self.find_time(packet.stream, frame)
                     if time > self.stop - SAME_TIME:
-                        unfinished.discard(packet.stream.index)
+                        unfinished.discard(index)
                         break
                     (self.add_picture if is_video else self.add_audio)(time, frame)
                 if not unfinished:
@@ -319,12 +321,17 @@ class Attempt:
         if time <= max(self.start, last + self.frame_gap) - SAME_TIME:
             return
         pixels = frame if isinstance(frame, np.ndarray) else self.make_upright(frame)
-        self.pictures.append((time, self.shrink(pixels) if self.shrink else pixels))
+        self.pictures.append((time, np.array(self.shrink(pixels)) if self.shrink else pixels))
+        raw = len(self.pictures) * self.pictures[-1][1].nbytes
+        if raw > max(MOST_BYTES, MOST_RATIO * self.file.stat().st_size):
+            raise ValueError(f"{self.file}: its frames take over {raw >> 20} MiB: give `shrink` or a span.")
 
     def make_upright(self, frame: Any) -> np.ndarray:
         """The pixels of a frame, turned as the first one asks for, and scaled to its size."""
         if not self.pictures:
-            self.orientation, self.size = find_orientation(self.file, frame), (frame.width, frame.height)
+            # The side data hold on to their frame, in a reference cycle: take those of a small copy.
+            copy = import_av().video.reformatter.VideoReformatter().reformat(frame, 16, 16, "gray")
+            self.orientation, self.size = find_orientation(self.file, copy), (frame.width, frame.height)
         self.faults["a frame of another size is scaled"] += (frame.width, frame.height) != self.size
         pixels = self.reformatter.reformat(frame, *self.size, "rgb24").to_ndarray()
         is_turned, down, right = self.orientation
@@ -335,6 +342,10 @@ class Attempt:
         if time + frame.samples / frame.sample_rate <= self.start:
             return
         samples, rate = frame.to_ndarray(), frame.sample_rate
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise ValueError(
+                f"{self.file}: its audio has {rate} Hz, not {LOWEST_RATE:,} to {HIGHEST_RATE:,}."
+            )
         if not frame.format.is_planar:  # one row: the channels of each sample side by side
             samples = samples.reshape(frame.samples, -1).T
         if not self.audio:
@@ -346,7 +357,7 @@ class Attempt:
             self.faults["audio at another rate, or after hours of gaps, is left out"] += 1
             return
         self.faults["audio overlaps"] += gap < 0
-        # Fragments of mp4 state a hole behind the first packet, in which a coder begins: nothing is lost there.
+        # Fragmented mp4 states a hole behind the packet with which a coder begins: nothing is lost there.
         self.silence += max(gap, 0) if self.format != "mov" or len(self.audio) != 2 else 0
         self.audio += [np.zeros(max(gap, 0), np.float32), mix_channels(samples)[max(-gap, 0) :]]
         self.samples += max(gap + frame.samples, 0)
@@ -358,7 +369,10 @@ class Attempt:
         has_audio, times = part.start < part.stop, np.array([time for time, _ in self.pictures]) - self.start
         if not self.pictures and not has_audio:
             span = f"from {self.start} s to {'the end' if self.stop == inf else f'{self.stop} s'}"
-            raise ValueError(f"{self.file} holds nothing {span}: what is decoded ends at {self.last:.3f} s.")
+            raise ValueError(
+                f"{self.file} holds nothing {span}: what is decoded ends at {self.last:.3f} s. "
+                f"Frames of more than {MOST_PIXELS:,} pixels are not decoded."
+            )
         if np.any(np.diff(times) <= 0):
             self.faults["a frame has no time of its own"] += len(times) - len(set(times))
             steps = 0.001 * np.arange(len(times))
@@ -381,31 +395,6 @@ class Attempt:
         if not self.is_strict and not any(self.faults.values()):
             self.faults["damaged data are concealed by the decoder"] = 1
         return "; ".join(what + f" ({n} times)" * (n > 1) for what, n in self.faults.items() if n)
-
-
-def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
-    """How a frame becomes upright: whether rows and columns are exchanged, then steps along both (1 or -1).
-
-    A display matrix means (x, y) -> (a x + c y, b x + d y): one of four turns, mirrored or not. EXIF data
-    number these eight.
-    """
-    # The side data hold on to their frame, in a reference cycle: take those of a small copy.
-    copy = import_av().video.reformatter.VideoReformatter().reformat(frame, 16, 16, "gray")
-    try:
-        matrix = copy.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV does not know EXIF data
-        from PIL import Image  # matplotlib depends on it
-
-        with warnings.catch_warnings(action="ignore"), suppress(OSError), Image.open(path, formats=IMAGES) as image:
-            number = image.getexif().get(0x0112, 1)
-            return number > 4, -1 if number in (3, 4, 7, 8) else 1, -1 if number in (2, 3, 6, 7) else 1
-        matrix = None
-    if matrix is None:
-        return False, 1, 1
-    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
-    is_turned = abs(b) > abs(a)
-    down, right = (b, c) if is_turned else (d, a)
-    return is_turned, -1 if down < 0 else 1, -1 if right < 0 else 1
 
 
 def write_clip(path: str | os.PathLike[str], clip: Clip) -> Path:

@@ -198,15 +198,20 @@ def find_media_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder that holds the media files.")
     found, visited = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=warn_of_folder, followlinks=True):
         is_new = os.path.realpath(parent) not in visited  # links may go round in circles
         visited.add(os.path.realpath(parent))
         folders[:] = [name for name in folders if is_new and name[0] != "."]
-        paths = filter(Path.is_file, [Path(parent, name) for name in names if is_new and name[0] != "."])
+        paths = [Path(parent, name) for name in names if is_new and name[0] != "."]
         found += [path for path in paths if path.suffix.lower() in (*VIDEOS, *AUDIO, *IMAGES)]
     if not found:
         raise ValueError(f"{folder} holds no media file: none whose name ends in {', '.join(VIDEOS)}.")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def warn_of_folder(error: OSError) -> None:
+    """Say that a folder cannot be searched."""
+    warnings.warn(f"Skipped the folder {error.filename}: {error.strerror}.", stacklevel=2)
 
 
 def cut_into_stretches(path: Path, config: Config) -> list[MediaClip]:

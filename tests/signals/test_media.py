@@ -328,7 +328,11 @@ def change_length(path: Path, seconds: float) -> None:
     [
         ("s.mp4", lambda path: cut(path, 0.6), r"s\.mp4: .*packet"),
         ("s.mp4", lambda path: blank(path, 0.5), r"s\.mp4: .*packet"),
-        ("s.mkv", lambda path: cut(path, 0.6), r"s\.mkv: the file is cut off; it ends at 1\..* s, but its header states 2\..* s"),
+        (
+            "s.mkv",
+            lambda path: cut(path, 0.6),
+            r"s\.mkv: the file is cut off; it ends at 1\..* s, but its header states 2\..* s",
+        ),
         ("s.mkv", lambda path: change_length(path, 36000), "but its header states 36000"),
         ("s.ts", lambda path: blank(path, 0.7), r"s\.ts: "),
         ("s.wav", lambda path: cut(path, 0.6), r"s\.wav: the file is cut off"),

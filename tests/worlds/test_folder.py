@@ -221,7 +221,7 @@ def test_useless_files_are_named_once_with_the_reason_and_passed_over(films):
     reasons = {Path(name).name: reason for name, reason in world.skipped.items()}
     assert list(reasons) == ["c text.mp4", "d empty.mp4", "e mute.mp4", "f blind.wav"]
     for reason, words in zip(
-        reasons.values(), ("no media", "no media", "no audio", "no frames"), strict=True
+        reasons.values(), ("no media", "is empty", "no audio", "no frames"), strict=True
     ):
         assert words in reason
     assert len(caught) == 4

@@ -1,21 +1,19 @@
-"""Media files that are cut off: how their bytes tell it, and what can still be decoded of an image."""
+"""What a media file says beside its frames and its audio: whether it is whole, and which way is up.
 
+Images that FFmpeg does not decode, or not as they are, are decoded by Pillow.
+"""
+
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
-MOST_PIXELS = 120_000_000  # of a frame
+MOST_PIXELS = 64_000_000  # of a frame
 BLOCK = 1 << 20  # bytes read of both ends of a file
-ENDS = {  # the last of the first marks must be followed by one of the second
-    "png_pipe": (b"IHDR", b"IEND"),
-    "apng": (b"IHDR", b"IEND"),
-    "jpeg_pipe": (b"\xff\xd8\xff", b"\xff\xd9"),
-    "mjpeg": (b"\xff\xd8\xff", b"\xff\xd9"),
-}
 IMAGES = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # others may run programs or open files
 
 
@@ -29,9 +27,12 @@ def is_cut_off(path: Path, kind: str) -> bool:
         head = file.read(BLOCK)
         file.seek(max(0, size - BLOCK))
         tail = file.read()
-    if kind in ENDS:
-        begin, end = ENDS[kind]
-        return end not in tail[max(0, tail.rfind(begin)) :]
+    if kind.endswith("_pipe"):  # one image
+        with warnings.catch_warnings(action="ignore"):
+            found = [lacks_some for _, _, lacks_some in decode_images(path.read_bytes())]
+        return not found or any(found)
+    if kind == "apng":
+        return b"IEND" not in tail
     if kind == "gif":
         return not tail.rstrip(b"\0").endswith(b";")
     if kind == "mpegts":
@@ -45,9 +46,6 @@ def is_cut_off(path: Path, kind: str) -> bool:
     if kind == "flv":  # the length of a packet is stated before it and behind it
         n = int.from_bytes(tail[-4:], "big")
         return int.from_bytes(tail[-3 - n : -n], "big") != n - 11
-    if kind == "tiff_pipe":
-        found = [lacks_some for _, _, lacks_some in decode_images(path.read_bytes())]
-        return not found or any(found)
     return size < find_stated_size(head, kind)
 
 
@@ -68,12 +66,12 @@ def find_stated_size(head: bytes, kind: str) -> int:
     return stated if stated < 0x7FFFF000 else 0
 
 
-def decode_images(data: bytes) -> Iterator[tuple[float, UInt8[np.ndarray, "H W 3"], bool]]:
-    """Decode an image, or the frames of an animated one, by Pillow: time, upright pixels, whether some lack.
+def decode_images(data: bytes) -> Iterator[tuple[float, Any, bool]]:
+    """Decode an image, or the frames of an animated one, by Pillow: time, image, whether pixels lack (black).
 
-    Pixels that lack are black. What Pillow cannot decode at all gives nothing.
+    What Pillow cannot decode at all gives nothing.
     """
-    from PIL import Image, ImageOps, ImageSequence  # matplotlib depends on it
+    from PIL import Image, ImageSequence  # matplotlib depends on it
 
     errors = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     with suppress(*errors), Image.open(BytesIO(data), formats=IMAGES) as image:
@@ -86,8 +84,34 @@ def decode_images(data: bytes) -> Iterator[tuple[float, UInt8[np.ndarray, "H W 3
                 page.load()
             except errors:
                 lacks_some, page.tile = True, []  # do not try again
-            pixels = np.asarray(ImageOps.exif_transpose(page).convert("RGB"))
-            if lacks_some and not pixels.any():
-                return
-            yield time, pixels, lacks_some
+                if page.getbbox() is None:
+                    return
+            yield time, page, lacks_some
             time += page.info.get("duration", 100) / 1000
+
+
+def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:
+    """How a frame becomes upright: whether rows and columns are exchanged, then steps along both (1 or -1).
+
+    A display matrix means (x, y) -> (a x + c y, b x + d y): one of four turns, mirrored or not. EXIF data
+    number these eight.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know EXIF data
+        from PIL import Image  # matplotlib depends on it
+
+        with (
+            warnings.catch_warnings(action="ignore"),
+            suppress(OSError),
+            Image.open(path, formats=IMAGES) as image,
+        ):
+            number = image.getexif().get(0x0112, 1)
+            return number > 4, -1 if number in (3, 4, 7, 8) else 1, -1 if number in (2, 3, 6, 7) else 1
+        matrix = None
+    if matrix is None:
+        return False, 1, 1
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+    is_turned = abs(b) > abs(a)
+    down, right = (b, c) if is_turned else (d, a)
+    return is_turned, -1 if down < 0 else 1, -1 if right < 0 else 1
