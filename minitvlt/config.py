@@ -8,14 +8,8 @@ import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from math import inf
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
-
-
-class Rule(NamedTuple):
-    """What the value of a field must be: in words, for the error message, and as a test."""
-
-    expected: str
-    is_met: Callable[[Any], bool]
+from operator import mod
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 
 def _is_count(value: Any) -> bool:
@@ -30,18 +24,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
 
 
-Size = Annotated[int | tuple[int, int], Rule("a positive integer or a pair of them", _is_size)]
-Ratio = Annotated[float, Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1)]
-Epsilon = Annotated[float, Rule("between 0 and 1", lambda value: _is_number(value) and 0 < value < 1)]
-NonNegative = Annotated[float, Rule("finite and at least 0", lambda value: _is_number(value) and value >= 0)]
-Zero = Annotated[float, Rule("0.0", lambda value: _is_number(value) and value == 0)]
-
-# The rules of fields with a plain type. Those with a `Literal` take one of its values.
-RULES = {
-    int: Rule("a positive integer", _is_count),
-    float: Rule("a finite number", _is_number),
-    bool: Rule("True or False", lambda value: isinstance(value, bool)),
-}
+# What the value of a field must be: in words, for the error message, and as a test. (A `Literal` says it.)
+Count = Annotated[int, ("a positive integer", _is_count)]
+Size = Annotated[int | tuple[int, int], ("a positive integer or a pair of them", _is_size)]
+Number = Annotated[float, ("a finite number", _is_number)]
+NonNegative = Annotated[float, ("finite and at least 0", lambda x: _is_number(x) and x >= 0)]
+Ratio = Annotated[float, ("at least 0 and below 1", lambda x: _is_number(x) and 0 <= x < 1)]
+Epsilon = Annotated[float, ("between 0 and 1", lambda x: _is_number(x) and 0 < x < 1)]
+Zero = Annotated[float, ("0.0", lambda x: _is_number(x) and x == 0)]
+Flag = Annotated[bool, ("True or False", lambda x: isinstance(x, bool))]
 
 
 @dataclass(frozen=True)
@@ -58,68 +49,76 @@ class Config:
 
     # Frames
     image_size: Size = 224  # pixels
-    num_frames: int = 8
-    num_image_channels: int = 3
+    num_frames: Count = 8
+    num_image_channels: Count = 3
     image_patch_size: Size = (16, 16)  # pixels; stored as a pair
     # Audio: a spectrogram of 2,048 steps lasts 23.8 s
-    sample_rate: int = 44100  # samples per second
-    window_length: int = 2048  # samples
-    hop_length: int = 512  # samples from one spectrogram step to the next
-    spectrogram_length: int = 2048  # steps
-    frequency_length: int = 128  # mel bins
-    num_audio_channels: int = 1
+    sample_rate: Count = 44100  # samples per second
+    window_length: Count = 2048  # samples
+    hop_length: Count = 512  # samples from one spectrogram step to the next
+    spectrogram_length: Count = 2048  # steps
+    frequency_length: Count = 128  # mel bins
+    num_audio_channels: Count = 1
     audio_patch_size: Size = (16, 16)  # steps, mel bins; stored as a pair
     # Encoder
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
+    hidden_size: Count = 768
+    num_hidden_layers: Count = 12
+    num_attention_heads: Count = 12
+    intermediate_size: Count = 3072
     hidden_act: Literal["gelu"] = "gelu"
     hidden_dropout_prob: Zero = 0.0
     attention_probs_dropout_prob: Zero = 0.0
     initializer_range: NonNegative = 0.02  # standard deviation of the initial weights
     layer_norm_eps: Epsilon = 1e-6
-    qkv_bias: bool = True  # whether query, key and value projections have biases
-    final_norm: bool = True  # whether a LayerNorm follows the last block
+    qkv_bias: Flag = True  # whether query, key and value projections have biases
+    final_norm: Flag = True  # whether a LayerNorm follows the last block
     # Decoder: applied to each modality separately, as in the paper, or jointly to both in one sequence
-    joint_decoder: bool = False
-    decoder_hidden_size: int = 512
-    decoder_num_hidden_layers: int = 8
-    decoder_num_attention_heads: int = 16
-    decoder_intermediate_size: int = 2048
+    joint_decoder: Flag = False
+    decoder_hidden_size: Count = 512
+    decoder_num_hidden_layers: Count = 8
+    decoder_num_attention_heads: Count = 16
+    decoder_intermediate_size: Count = 2048
     # Pre-training: vision-audio matching and masked autoencoding (MAE)
-    task_matching: bool = True
-    task_mae: bool = True
+    task_matching: Flag = True
+    task_mae: Flag = True
     matching_weight: NonNegative = 1.0  # of the matching loss in the total loss
     mae_weight: NonNegative = 1.0  # of the MAE loss in the total loss
     pixel_mask_ratio: Ratio = 0.75  # fraction of video tokens that is masked
     audio_mask_ratio: Ratio = 0.15  # fraction of audio tokens that is masked
     audio_mask_type: Literal["frame-level", "patch-level", "speech-span"] = "frame-level"
     # Fine-tuning: "labels" are independent binary labels, "soft-labels" are targets in [0, 1] (VQA)
-    num_labels: int = 2  # outputs of the classifier: classes, labels or regression targets
+    num_labels: Count = 2  # outputs of the classifier: classes, labels or regression targets
     loss_type: Literal["classification", "regression", "labels", "soft-labels", "ranking"] = "classification"
     pooling: Literal["cls", "mean"] = "cls"  # input of the classifier: cls, or the mean of the real tokens
     # Differences between the released code and its port in transformers, which gives the defaults
     token_order: Literal["video-first", "audio-first"] = "video-first"  # after cls
-    cls_in_autoencoding: bool = True  # whether the encoder input of MAE includes cls
-    classifier_pooler: bool = False  # whether a linear layer and tanh precede the classifier
+    cls_in_autoencoding: Flag = True  # whether the encoder input of MAE includes cls
+    classifier_pooler: Flag = False  # whether a linear layer and tanh precede the classifier
     classifier_norm_eps: Epsilon = 1e-6
-    remove_waveform_mean: bool = False
+    remove_waveform_mean: Flag = False
     stft_padding: Literal["reflect", "constant"] = "reflect"  # of the waveform's ends; "constant": zeros
-    drop_last_step: bool = True  # of the spectrogram
-    audio_padding_value: float = 0.0  # fills up shorter spectrograms of a batch; -1 is silence
-    # "after-resizing": resize, then crop the centre; "before-resizing": remove black borders, crop, resize
-    frame_crop: Literal["after-resizing", "before-resizing"] = "after-resizing"
+    drop_last_step: Flag = True  # of the spectrogram
+    audio_padding_value: Number = 0.0  # fills up shorter spectrograms of a batch; -1 is silence
+    resampling_window: Literal["kaiser", "hann"] = "kaiser"  # of the filter: SciPy's, or torchaudio's
+    mono_gain: NonNegative = 1.0  # of the audio of videos with one channel; ffmpeg's downmix has sqrt(1/2)
+    # Of each of num_frames parts: the frame in its middle, or its first one, repeating frames if too few
+    frame_choice: Literal["middle", "first"] = "middle"
+    # "after-resizing": resize, then crop the centre; "before-resizing": remove black borders, crop, resize;
+    # "bright-part": the same, but borders also are what is dark in one frame or one channel
+    frame_crop: Literal["after-resizing", "before-resizing", "bright-part"] = "after-resizing"
     frame_interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    frame_antialias: Flag = True  # Pillow's filters; False: torch's without antialiasing, in whole levels
+    # Whether patches of -1 throughout (black, silent) are padding, and cls where the first audio patch is
+    silence_is_padding: Flag = False
     # Memory: recompute each block in the backward pass instead of storing its activations
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Flag = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, rule = getattr(self, field.name), find_rule(field.type)
+            value, (expected, is_met) = getattr(self, field.name), find_rule(field.type)
             value = tuple(value) if isinstance(value, list) else value
-            if not rule.is_met(value):
-                raise ValueError(f"{field.name} must be {rule.expected}, not {value!r:.100}.")
+            if not is_met(value):
+                raise ValueError(f"{field.name} must be {expected}, not {value!r:.100}.")
             if field.name.endswith("patch_size") and isinstance(value, int):
                 value = (value, value)
             object.__setattr__(self, field.name, value)
@@ -128,8 +127,7 @@ class Config:
     @classmethod
     def paper(cls, **changes: Any) -> "Config":
         """The paper's pre-training: 75% of both modalities masked, audio by speech spans, MAE weight 0.3."""
-        recipe = {"audio_mask_ratio": 0.75, "audio_mask_type": "speech-span", "mae_weight": 0.3}
-        return cls.from_dict({**recipe, **changes})
+        return cls.from_dict({**PATCHES, "audio_mask_type": "speech-span", "mae_weight": 0.3, **changes})
 
     @classmethod
     def huggingface(cls, **changes: Any) -> "Config":
@@ -197,41 +195,38 @@ class Config:
         return self.spectrogram_length * self.hop_length / self.sample_rate
 
 
-def find_rule(annotation: Any) -> Rule:
-    """Find the rule that the values of a field with this annotation must meet."""
+def find_rule(annotation: Any) -> tuple[str, Callable[[Any], bool]]:
+    """Find what the values of a field with this annotation must be: in words, and as a test."""
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
-        return Rule("one of " * (len(choices) > 1) + ", ".join(choices), lambda value: value in choices)
-    return RULES[annotation] if annotation in RULES else get_args(annotation)[1]
+        return "one of " * (len(choices) > 1) + ", ".join(choices), lambda value: value in choices
+    return get_args(annotation)[1]
 
 
 def check_combinations(config: Config) -> None:
     """Raise a ValueError if two fields contradict each other."""
     if not (config.task_matching or config.task_mae):
         raise ValueError("task_matching and task_mae are both False: pre-training needs at least one.")
-    (H, W), (p, q), (a, b) = config.image_shape, config.image_patch_size, config.audio_patch_size
-    window, hop = config.window_length, config.hop_length
-    width, heads = config.decoder_hidden_size, config.decoder_num_attention_heads
-    divisions = (
-        ("image_size (height)", H, "image_patch_size (height)", p),
-        ("image_size (width)", W, "image_patch_size (width)", q),
-        ("spectrogram_length", config.spectrogram_length, "audio_patch_size (steps)", a),
-        ("frequency_length", config.frequency_length, "audio_patch_size (mel bins)", b),
-        ("hidden_size", config.hidden_size, "num_attention_heads", config.num_attention_heads),
-        ("decoder_hidden_size", width, "decoder_num_attention_heads", heads),
-    )
-    for whole_name, whole, part_name, part in divisions:
-        if whole % part:
-            raise ValueError(f"{whole_name} {whole} is not a multiple of {part_name} {part}.")
-    if window % 2 or window < 4:
-        raise ValueError(f"window_length must be an even number of at least 4, not {window}.")
-    if hop > window:
-        raise ValueError(f"hop_length {hop} is longer than window_length {window}: it would skip samples.")
+    window, hop, audio = config.window_length, config.hop_length, "spectrogram_length and frequency_length"
+    wholes = {
+        "image_patch_size": ("image_size", config.image_shape),
+        "audio_patch_size": (audio, (config.spectrogram_length, config.frequency_length)),
+        "num_attention_heads": ("hidden_size", config.hidden_size),
+        "decoder_num_attention_heads": ("decoder_hidden_size", config.decoder_hidden_size),
+    }
+    for part_name, (name, whole) in wholes.items():
+        part = getattr(config, part_name)
+        if any(map(mod, *(x if isinstance(x, tuple) else (x,) for x in (whole, part)))):
+            raise ValueError(f"{name} {whole} is not a multiple of {part_name} {part}.")
+    if window % 2 or window < max(4, hop):
+        raise ValueError(f"window_length must be even and at least 4 and hop_length ({hop}), not {window}.")
 
+
+# Most patches of the audio are masked, each by itself.
+PATCHES: dict[str, Any] = {"audio_mask_ratio": 0.75, "audio_mask_type": "patch-level"}
 
 ORIGINAL: dict[str, Any] = {
-    "audio_mask_ratio": 0.75,
-    "audio_mask_type": "patch-level",
+    **PATCHES,
     "token_order": "audio-first",
     "cls_in_autoencoding": False,
     "classifier_pooler": True,
@@ -240,8 +235,14 @@ ORIGINAL: dict[str, Any] = {
     "stft_padding": "constant",
     "drop_last_step": False,
     "audio_padding_value": -1.0,
-    "frame_crop": "before-resizing",
+    "resampling_window": "hann",
+    "mono_gain": 0.5**0.5,
+    "frame_choice": "first",
+    "frame_crop": "bright-part",
     "frame_interpolation": "bicubic",
+    "frame_antialias": False,
+    "silence_is_padding": True,
+    "spectrogram_length": 1024,
 }
 
 SMALL: dict[str, Any] = {
@@ -255,8 +256,7 @@ SMALL: dict[str, Any] = {
     "decoder_num_hidden_layers": 4,
     "decoder_num_attention_heads": 6,
     "decoder_intermediate_size": 768,
-    "audio_mask_ratio": 0.75,
-    "audio_mask_type": "patch-level",
+    **PATCHES,
 }
 
 TINY: dict[str, Any] = {

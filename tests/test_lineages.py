@@ -1,9 +1,11 @@
 """From raw clips to logits as each lineage does it: 3.2 s beside 1.4 s of 48 kHz, 5 frames beside 2.
 
-Transformers runs itself. The released code is written a second time, in librosa, Pillow and plain torch, with
-the names of its checkpoints; it guesses from the values what is padding.
+Transformers runs itself. The released code is written a second time, in librosa, PyAV, plain NumPy and torch,
+with the names of its checkpoints; it guesses from the values what is padding.
 """
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from minitvlt.checkpoints.released import from_original
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import classify
-from minitvlt.signals.media import Clip
+from minitvlt.model.tvlt import forward
+from minitvlt.signals.media import Clip, read_clip
 from minitvlt.signals.prepare import Examples, prepare
+from tests.helpers.media import needs_av, write_media
 from tests.helpers.peers import make_pair, transformers
 from tests.helpers.processing import (
     find_real_patches,
@@ -25,6 +29,7 @@ from tests.helpers.processing import (
     make_picture,
     make_sound,
     pad_pictures,
+    resample_by_sinc,
 )
 from tests.helpers.released import draw_tensors, list_released, run_head, run_released
 
@@ -33,8 +38,8 @@ PROCESSING = [
     "remove_waveform_mean",
     "stft_padding",
     "drop_last_step",
-    "audio_padding_value",
     "frame_crop",
+    "frame_choice",
     "frame_interpolation",
 ]
 
@@ -61,12 +66,9 @@ def classify_examples(params: Params, made: Examples) -> np.ndarray:
     return classify(params, made.video, made.audio, made.video_mask, made.audio_mask)
 
 
-def assert_lineage(params: Params, clips: list[Clip], expected: np.ndarray) -> None:
-    """Our logits are these, and would not be if any part of the processing were the other lineage's."""
+def assert_each_setting_counts(params: Params, clips: list[Clip], expected: np.ndarray) -> None:
+    """The logits are others if any part of the processing is the other lineage's."""
     assert np.ptp(expected) > 0.3
-    made = prepare(clips, params.config)
-    assert not made.video_mask.all() and not made.audio_mask.all()
-    np.testing.assert_allclose(classify_examples(params, made), expected, atol=ROUNDING)
     other = Config.original() if params.config.drop_last_step else Config.huggingface()
     for field in PROCESSING:
         switched = prepare(clips, params.config.replace(**{field: getattr(other, field)}))
@@ -105,7 +107,10 @@ def test_from_raw_clips_to_logits_as_transformers_does():
     arguments = video, made["audio_values"], made["pixel_mask"], made["audio_mask"]
     with torch.no_grad():
         expected = theirs.double().eval()(*map(tensor, arguments)).logits.numpy()
-    assert_lineage(ours, clips, expected)
+    made = prepare(clips, ours.config)
+    assert not made.video_mask.all() and not made.audio_mask.all()
+    np.testing.assert_allclose(classify_examples(ours, made), expected, atol=ROUNDING)
+    assert_each_setting_counts(ours, clips, expected)
 
 
 # ---- the released code
@@ -115,12 +120,27 @@ RELEASED_SIZES = {"width": 24, "layers": 2, "mlp": 96, "labels": 3, "patch": (16
 RELEASED_SIZES |= {"frames": 64, "audio_patch": (16, 16), "steps": 1020, "bins": 8}
 
 
-def process_as_released(clips: list[Clip], config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Every video is filled up to 8 frames with black, every sound to the longest with silence."""
-    video = np.full((len(clips), 8, 3, 32, 32), -1.0)
-    for row, clip in zip(video, clips, strict=True):
-        row[: len(clip.frames)] = make_frames_of_model(clip.frames, config)
-    return video, pad_pictures([make_picture(resample_to_model(clip), config) for clip in clips], config)
+def decode_plainly(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    """All frames (T, H, W, 3), all samples (channels, n) in [-1, 1], and their rate."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        blocks = list(container.decode(audio=0))
+    channels = blocks[0].layout.nb_channels
+    samples = np.concatenate([block.to_ndarray().reshape(-1, channels) for block in blocks])
+    return np.stack(frames), samples.T / 32768, blocks[0].sample_rate
+
+
+def process_as_released(
+    frames: np.ndarray, samples: np.ndarray, rate: int, config: Config, is_file: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of frames and samples (channels, n); FFmpeg makes two channels of a file's one, each 3 dB lower."""
+    sound = samples.mean(axis=0) * (0.5**0.5 if is_file and len(samples) == 1 else 1)
+    sound = sound if rate == 44100 else resample_by_sinc(sound, rate)
+    picture = make_picture(sound, config)[:1024]
+    return make_frames_of_model(frames, config)[None], pad_pictures([picture], config)
 
 
 @pytest.fixture(scope="module")
@@ -133,25 +153,80 @@ def released(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Params]:
     return tensors, from_original(path, num_attention_heads=HEADS)
 
 
-def guess_masks(video: np.ndarray, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return find_real_patches(video, (16, 16)), find_real_patches(audio, (16, 16))
-
-
-def classify_as_released(
-    tensors: Any, video: np.ndarray, audio: np.ndarray, *masks: np.ndarray
-) -> np.ndarray:
-    """Run its model; cls counts as real if the first patch of the audio does."""
+def run_as_released(
+    tensors: Any, video: np.ndarray, audio: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Cls, logits and masks by its model; cls counts as real if the first patch of the audio does."""
+    masks = find_real_patches(video, (16, 16)), find_real_patches(audio, (16, 16))
     mask = torch.from_numpy(np.concatenate([masks[1][:, :1], masks[1], masks[0]], axis=1))
     x = run_released(tensors, torch.from_numpy(video).float(), torch.from_numpy(audio).float(), HEADS, mask)
-    return run_head(tensors, "classifier", x).numpy()
+    return x[:, 0].numpy(), run_head(tensors, "classifier", x).numpy(), masks
 
 
-def test_from_raw_clips_to_logits_as_the_released_code_does(released: Any):
+def make_raw(T: int, seconds: float, channels: int, rate: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A film in black borders, and sound (channels, n) with a direct current and silence inside."""
+    frames = np.pad(make_film(T, 49, 61, seed), ((0, 0), (4, 0), (0, 11), (0, 0)))
+    samples = np.stack([make_sound(round(seconds * rate), rate, seed + i) for i in range(channels)])
+    samples = 0.2 * samples + np.float32(0.001)
+    samples[:, samples.shape[1] // 4 : 3 * samples.shape[1] // 4] = 0
+    return frames, samples
+
+
+ARRAYS = {  # frames, frames a second, channels, sample rate
+    "44.1 kHz, fewer frames than 8": (5, 5.0, 1, 44100),
+    "48 kHz, two channels, 24 frames a second": (31, 24.0, 2, 48000),
+    "16 kHz, a silent beginning and a black frame": (30, 25.0, 1, 16000),
+}
+FILES = {"mono": (1, 48000), "stereo": (2, 44100)}
+
+
+def compare_with_released(released: Any, clip: Clip, video: np.ndarray, audio: np.ndarray) -> None:
+    """Frames, spectrogram and masks are equal, cls and logits too, which would not be so without masks."""
     tensors, ours = released
-    clips = make_clips()
-    video, audio = process_as_released(clips, ours.config)
-    guessed = guess_masks(video, audio)
+    cls, logits, masks = run_as_released(tensors, video, audio)
+    made = prepare(clip, ours.config)
+    np.testing.assert_allclose(made.video, video, atol=1e-6)
+    np.testing.assert_allclose(made.audio, audio, atol=2e-4)
+    for found, expected in zip((made.video_mask, made.audio_mask), masks, strict=True):
+        np.testing.assert_array_equal(expected if found is None else found, expected)
+        assert found is not None or expected.all()
+    arguments = made.video, made.audio, made.video_mask, made.audio_mask
+    np.testing.assert_allclose(forward(ours, *arguments).cls, cls, atol=1e-4)
+    np.testing.assert_allclose(classify(ours, *arguments), logits, atol=1e-4)
+    assert np.abs(classify(ours, made.video, made.audio) - logits).max() > 2e-3
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_are_processed_as_the_released_code_does(released: Any, name: str):
+    T, frame_rate, channels, rate = ARRAYS[name]
+    frames, samples = make_raw(T, T / frame_rate, channels, rate, seed=T)
+    if "silent beginning" in name:
+        samples[:, : samples.shape[1] // 4], frames[int(3 * T / 8)] = 0, 0
+    clip = Clip(frames, frame_rate, samples.mean(axis=0), rate)
+    compare_with_released(released, clip, *process_as_released(frames, samples, rate, released[1].config))
+
+
+@needs_av
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_processed_as_the_released_code_does(released: Any, name: str, tmp_path: Path):
+    channels, rate = FILES[name]
+    frames, samples = make_raw(30, 1.2, channels, rate, seed=channels)
+    frames = np.pad(frames, ((0, 0), (0, 1), (0, 0), (0, 0)))  # H.264 wants even sizes
+    path = tmp_path / "film.mov"
+    write_media(path, frames, sound=samples, rate=rate, layout=name, codecs=("libx264", "pcm_s16le"))
+    raw = decode_plainly(path)
+    compare_with_released(
+        released, read_clip(path), *process_as_released(*raw, released[1].config, is_file=True)
+    )
+
+
+def test_each_setting_of_the_released_code_counts_in_its_logits(released: Any):
+    """Also in a batch of clips of several lengths, of which each gives what it gives alone."""
+    _, ours = released
+    clips = [dataclasses.replace(clip, channels=1) for clip in make_clips()]
+    clips[0].waveform[:40000] = clips[0].waveform.mean()
     made = prepare(clips, ours.config)
-    np.testing.assert_array_equal(guessed[0][:, : made.video_mask.shape[1]], made.video_mask)
-    np.testing.assert_array_equal(guessed[1], made.audio_mask)
-    assert_lineage(ours, clips, classify_as_released(tensors, video, audio, *guessed))
+    logits = classify_examples(ours, made)
+    alone = [classify_examples(ours, prepare(clip, ours.config))[0] for clip in clips]
+    np.testing.assert_allclose(logits, alone, atol=1e-5)
+    assert_each_setting_counts(ours, clips, logits)

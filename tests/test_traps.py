@@ -346,7 +346,7 @@ def test_trap_15_patches_need_not_be_square_one_number_means_a_square_and_labels
 def test_trap_16_black_frames_and_silent_stretches_are_no_padding():
     frames, sound = draw_frames(3), 0.01 * draw_noise(SECOND)
     frames[1], sound[SECOND // 3 :] = 0, 0
-    config = mt.Config.original(image_size=32)
+    config = mt.Config(image_size=32)
     video, video_mask = mt.prepare_video(frames, config)
     audio, audio_mask = mt.prepare_audio(sound, SECOND, config)
     assert (video[0, 1] == -1).all() and (audio[0, 0, 48:80] == -1).all()

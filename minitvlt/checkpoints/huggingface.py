@@ -41,6 +41,7 @@ PROCESSING = {
 }
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
 PROCESSING_OURS = ("hop_length", "remove_waveform_mean", "stft_padding", "drop_last_step", "frame_crop")
+PROCESSING_OURS += ("resampling_window", "mono_gain", "frame_choice", "frame_antialias", "silence_is_padding")
 SAID_OTHERWISE = ("frame_interpolation", "final_norm", "num_labels", "gradient_checkpointing")
 
 

@@ -171,10 +171,11 @@ def read_clips(clips: list[MediaClip], config: Config) -> tuple[Examples, list[i
 def crop_padding(
     clips: Examples, modality: str, i: int
 ) -> Float[np.ndarray, "T C H W"] | Float[np.ndarray, "S F"]:
-    """Return the frames or the spectrogram of one clip without padding."""
+    """Return the frames or the spectrogram of one clip, up to the last token that is real."""
     is_video = modality == "video"
     array, mask = (clips.video[i], clips.video_mask) if is_video else (clips.audio[i, 0], clips.audio_mask)
-    return array if mask is None else array[: round(mask[i].mean() * len(array))]  # real tokens come first
+    last = 0 if mask is None else max(np.flatnonzero(mask[i]), default=0)
+    return array if mask is None else array[: -(-(last + 1) * len(array) // mask.shape[1])]
 
 
 def write_scores(scores: Float[np.ndarray, "n n"], names: list[str], path: Path) -> None:

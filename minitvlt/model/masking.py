@@ -81,29 +81,24 @@ def frame_masking(
 
     Args:
         noise: one number a time step.
-        ratio: the share of the real steps that is hidden.
+        ratio: the share of the real steps that is hidden; a step is real if any of its tokens is.
         tokens_per_step: tokens of one step, frequency fastest; N is steps * tokens_per_step.
-        mask: True where a token is real; either all tokens of a step are real or none is.
+        mask: True where a token is real; None where all are.
 
     Raises:
-        ValueError: a ratio out of range; a mask of another shape or type, or that splits a step.
+        ValueError: a ratio out of range, or a mask of another shape or type.
     """
     check_noise(noise, ratio)
-    xp = namespace(noise, mask)
-    n, steps_mask = tokens_per_step, None
+    n = tokens_per_step
     if mask is not None:
         check_mask("mask", mask, (noise.shape[0], noise.shape[1] * n))
-        steps_mask = mask[:, ::n]
-        is_split = repeat_steps(steps_mask, n) ^ mask
-        if float(xp.sum(xp.astype(is_split, noise.dtype))) > 0:
-            raise ValueError("Expected a mask in which every time step is real as a whole or not at all.")
-    steps = random_masking(noise, ratio, steps_mask)
-    return Masking(
-        keep=list_tokens(steps.keep, n),
-        restore=list_tokens(steps.restore, n),
-        is_hidden=repeat_steps(steps.is_hidden, n),
-        keep_is_real=repeat_steps(steps.keep_is_real, n),
-    )
+    steps = random_masking(noise, ratio, None if mask is None else find_real_steps(mask, n))
+    keep, keep_is_real = list_tokens(steps.keep, n), repeat_steps(steps.keep_is_real, n)
+    is_hidden = repeat_steps(steps.is_hidden, n)
+    if mask is not None:
+        is_hidden = is_hidden & mask
+        keep_is_real = keep_is_real & namespace(mask, keep).take_along_axis(mask, keep, axis=1)
+    return Masking(keep, list_tokens(steps.restore, n), is_hidden, keep_is_real)
 
 
 def span_masking(
@@ -151,11 +146,18 @@ def find_speech(
     s, f = S // patch[0], F // patch[1]
     check_mask("mask", mask, (B, s * f))
     level = xp.mean(xp.reshape(audio, (B, C, s, patch[0], F)), axis=(1, 3, 4))  # (B, s)
-    is_real = ~xp.zeros((B, s), level > 0) if mask is None else mask[:, ::f]  # (B, s)
+    is_real = ~xp.zeros((B, s), level > 0) if mask is None else find_real_steps(mask, f)  # (B, s)
     loudest = xp.max(xp.where(is_real, level, -1e30), axis=1, keepdims=True)  # (B, 1)
     quietest = -xp.max(xp.where(is_real, -level, -1e30), axis=1, keepdims=True)  # (B, 1)
     is_loud = is_real & (level > (loudest + quietest) / 2)  # (B, s)
     return repeat_steps(is_loud, f)
+
+
+def find_real_steps(mask: Bool[Array, "B N"], n: int) -> Bool[Array, "B N//{n}"]:
+    """Find the steps, of n tokens each, that have a real one."""
+    xp, (B, N) = namespace(mask), mask.shape
+    ones = xp.astype(mask, xp.arange(1, mask).dtype)
+    return xp.sum(xp.reshape(ones, (B, N // n, n)), axis=2) > 0  # (B, N//n)
 
 
 def repeat_steps(steps: Shaped[Array, "B s"], n: int) -> Shaped[Array, "B s*{n}"]:

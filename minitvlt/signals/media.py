@@ -54,7 +54,8 @@ class Clip:
     `waveform` is the mean of all channels, in [-1, 1] unless the file exceeds that; its first sample is at
     `sound_start` seconds. A track that begins late, or ends before the other, is not filled up. What a file
     lacks is None. Without `times`, frames follow at `frame_rate` from 0 on. `damage` says what of the file
-    could not be decoded as it was meant; it is empty for a healthy file.
+    could not be decoded as it was meant; it is empty for a healthy file. `channels` of the file were mixed; 0
+    where nobody knows.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"] | None
@@ -65,6 +66,7 @@ class Clip:
     times: Float[np.ndarray, " T"] | None = None
     sound_start: float = 0.0
     damage: str = ""
+    channels: int = 0
 
     def __post_init__(self) -> None:
         name = self.path or "a clip"
@@ -209,6 +211,7 @@ class Attempt:
         self.pictures: list[tuple[float, np.ndarray]] = []  # time, pixels
         self.audio: list[np.ndarray] = []  # pieces that follow each other without a gap
         self.samples = self.silence = self.sample_rate = 0  # samples in all, and those of silence in gaps
+        self.channels = 0
         self.audio_start = self.last = 0.0  # seconds; `last` is the end of what was decoded
         self.ends: dict[int, float] = {}  # of the last frame of each stream: when the next is expected
         self.faults: Counter[str] = Counter()
@@ -349,7 +352,7 @@ class Attempt:
         if not frame.format.is_planar:  # one row: the channels of each sample side by side
             samples = samples.reshape(frame.samples, -1).T
         if not self.audio:
-            self.audio_start, self.sample_rate = time, rate
+            self.audio_start, self.sample_rate, self.channels = time, rate, len(samples)
         gap = round((time - self.audio_start) * rate) - self.samples
         if abs(gap) <= max(1.5 * float(frame.time_base), SHORTEST_GAP) * rate:
             gap = 0
@@ -386,6 +389,7 @@ class Attempt:
             times=times if self.pictures else None,
             sound_start=max(0.0, self.audio_start + part.start / (self.sample_rate or 1) - self.start),
             damage=self.describe_faults(),
+            channels=self.channels,
         )
 
     def describe_faults(self) -> str:

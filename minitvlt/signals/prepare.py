@@ -14,12 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
 from minitvlt.config import Config
-from minitvlt.signals.frames import (
-    check_pixels,
-    choose_frames_in_time,
-    find_picture,
-    transform_frames,
-)
+from minitvlt.signals.frames import check_pixels, choose_frames, find_picture, transform_frames
 from minitvlt.signals.media import Clip
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import check_channel, check_rates, resample
@@ -73,7 +68,7 @@ def prepare(
         if clip.frames is None and clip.waveform is None:
             raise ValueError(f"Expected frames, audio or both, but clip {i} holds neither: leave it out.")
     video, video_mask = stack_frames([choose_in_clip(clip, config) for clip in clips], config)
-    waveforms, rates = [clip.waveform for clip in clips], [clip.sample_rate for clip in clips]
+    waveforms, rates = [take_waveform(clip, config) for clip in clips], [clip.sample_rate for clip in clips]
     audio, audio_mask = stack_spectrograms(waveforms, rates, config)
     masks = [None if mask is None or mask.all() else mask for mask in (video_mask, audio_mask)]
     if mixed is None:
@@ -99,13 +94,20 @@ def pair_up(clips: Sequence[Clip], mixed: Clip | Sequence[Clip | None]) -> list[
 
 def choose_in_clip(clip: Clip, config: Config) -> UInt8[np.ndarray, "T H W 3"] | None:
     """The frames of a clip, or `config.num_frames` of them that are even in time; None if it has none."""
-    T, times = config.num_frames, clip.times
-    if clip.frames is None or len(clip.frames) <= T:
+    T, times, choice = config.num_frames, clip.times, config.frame_choice
+    if clip.frames is None or (choice == "middle" and len(clip.frames) <= T):
         return clip.frames
     stop = times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0.0)
     if clip.waveform is not None:
         stop = min(stop, max(times[0], clip.sound_start) + config.clip_seconds)
-    return clip.frames[choose_frames_in_time(times, float(times[0]), float(stop), T)]
+    stop = stop if choice == "middle" else math.inf
+    return clip.frames[choose_frames(times, float(times[0]), float(stop), T, choice)]
+
+
+def take_waveform(clip: Clip, config: Config) -> Float[np.ndarray, "_"] | None:
+    """The waveform of a clip, with the gain that the configuration gives to the mono audio of videos."""
+    is_mono_video = clip.channels == 1 and clip.frames is not None and clip.waveform is not None
+    return clip.waveform * config.mono_gain if is_mono_video else clip.waveform
 
 
 def prepare_audio(
@@ -150,7 +152,8 @@ def stack_spectrograms(
         return None, None
     F, (p, q) = config.frequency_length, config.audio_patch_size
     single = [waveforms[i].astype(np.float32, copy=False) for i in heard]
-    resampled = [resample(w, rates[i], config.sample_rate) for w, i in zip(single, heard, strict=True)]
+    to_rate, low_pass = config.sample_rate, config.resampling_window
+    resampled = [resample(w, rates[i], to_rate, low_pass) for w, i in zip(single, heard, strict=True)]
     if config.remove_waveform_mean:
         resampled = [w - w.mean(dtype=np.float64).astype(np.float32) for w in resampled]
     spectrograms = [np.zeros((0, F), np.float32)] * len(waveforms)
@@ -164,7 +167,8 @@ def stack_spectrograms(
     audio = np.full((len(rows), 1, max(rows) * p, F), config.audio_padding_value, np.float32)
     for target, spectrogram in zip(audio, spectrograms, strict=True):
         target[0, : len(spectrogram)] = spectrogram
-    return audio, mask_tokens(rows, F // q)
+    mask = mask_tokens(rows, F // q)
+    return audio, mask & find_content(audio, (p, q)) if config.silence_is_padding else mask
 
 
 def prepare_video(
@@ -188,9 +192,7 @@ def prepare_video(
     clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
     for i, clip in enumerate(clips):
         check_pixels(clip, f"clip {i}")
-    counts = [(len(clip), min(len(clip), config.num_frames)) for clip in clips]
-    chosen = [choose_frames_in_time(np.arange(float(T)), 0.0, float(T), count) for T, count in counts]
-    return stack_frames([clip[numbers] for clip, numbers in zip(clips, chosen, strict=True)], config)
+    return stack_frames([choose_in_clip(Clip(clip, 1.0, None, 0), config) for clip in clips], config)
 
 
 def stack_frames(clips: Sequence[UInt8[np.ndarray, "_ _ _ 3"] | None], config: Config) -> VideoBatch:
@@ -199,17 +201,32 @@ def stack_frames(clips: Sequence[UInt8[np.ndarray, "_ _ _ 3"] | None], config: C
     if not seen:
         return None, None
     parts = [clips[i] for i in seen]
-    if config.frame_crop == "before-resizing":
-        parts = [clip[:, rows, columns] for clip in parts for rows, columns in (find_picture(clip),)]
+    crop, resizing = config.frame_crop, (config.frame_interpolation, config.frame_antialias)
+    if crop != "after-resizing":
+        parts = [clip[:, rows, columns] for clip in parts for rows, columns in (find_picture(clip, crop),)]
     (H, W), (h, w) = config.image_shape, config.image_grid
     counts = [0 if clip is None else len(clip) for clip in clips]
     video = np.zeros((len(clips), max(counts), 3, H, W), np.float32)
     for members in group_alike(parts):
         frames = np.concatenate([parts[i] for i in members])
-        made = transform_frames(frames, H, W, config.frame_crop, config.frame_interpolation)
+        made = transform_frames(frames, H, W, crop, *resizing)
         T = len(parts[members[0]])
         video[[seen[i] for i in members], :T] = made.reshape(len(members), T, 3, H, W)
-    return video, mask_tokens(counts, h * w)
+    mask = mask_tokens(counts, h * w)
+    return video, mask & find_content(video, config.image_patch_size) if config.silence_is_padding else mask
+
+
+def find_content(clips: Float[np.ndarray, "B *T C H W"], patch: tuple[int, int]) -> Bool[np.ndarray, "B N"]:
+    """Mark the tokens of video or of spectrograms whose patches are not -1 throughout: black or silent.
+
+    The released code takes all others for padding.
+
+    >>> find_content(np.array([[[[-1, 0, -1, -1], [-1, -1, -1, -1.0]]]]), (2, 2))
+    array([[ True, False]])
+    """
+    (B, *_, C, H, W), (p, q) = clips.shape, patch
+    has_content = (clips != -1).reshape(B, -1, C, H // p, p, W // q, q).any(axis=(2, 4, 6))
+    return has_content.reshape(B, -1)
 
 
 def make_list(given: Any, kind: type | tuple[type, ...], what: str) -> list[Any]:

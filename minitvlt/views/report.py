@@ -157,9 +157,10 @@ def reconstruct(
 def invert_spectrogram(
     config: Config, spectrogram: Float[np.ndarray, "S F"], mask: Bool[np.ndarray, " Na"] | None = None
 ) -> Float[np.ndarray, " samples"]:
-    """The waveform of one spectrogram by Griffin-Lim; padding, False in `mask`, is left out."""
+    """The waveform of one spectrogram by Griffin-Lim, up to the last token that is real, True in `mask`."""
     if mask is not None:
-        spectrogram = spectrogram[: int(mask.sum()) // config.audio_grid[1] * config.audio_patch_size[0]]
+        last = max(np.flatnonzero(mask), default=0)
+        spectrogram = spectrogram[: -(-(last + 1) * len(spectrogram) // len(mask))]
     return reconstruct_waveform(spectrogram, config.sample_rate, config.window_length, config.hop_length)
 
 

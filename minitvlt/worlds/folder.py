@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Int
 
 from minitvlt.config import Config
-from minitvlt.signals.frames import choose_frames_in_time, find_picture, transform_frames
+from minitvlt.signals.frames import choose_frames, find_picture, transform_frames
 from minitvlt.signals.media import Clip, import_av, inspect_media, read_clip
-from minitvlt.signals.prepare import Examples, prepare
+from minitvlt.signals.prepare import Examples, prepare, take_waveform
 from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.labels import ROWS, MediaClip, read_labels
 
@@ -149,7 +149,7 @@ class FolderWorld:
         if self.clips[number].file is None:  # nothing says that frames and audio are of the same time
             T = min(T, len(clip.frames))
             start, stop = clip.times[0], clip.times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0)
-        chosen = choose_frames_in_time(clip.times, float(start), float(stop), T)
+        chosen = choose_frames(clip.times, float(start), float(stop), T, self.config.frame_choice)
         return number, Clip(clip.frames[chosen], 1.0, waveform, rate)
 
     def _find(self, number: int) -> Clip | None:
@@ -251,9 +251,11 @@ def decode(clip: MediaClip, config: Config) -> Clip:
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))
         heard = replace(seen, waveform=seen.waveform[first:last], damage="")
         seen = replace(seen, times=seen.times - start)
-    waveform = resample(heard.waveform, heard.sample_rate, rate) if found[1] else None
+    waveform = take_waveform(heard, config)
+    if waveform is not None:
+        waveform = resample(waveform, heard.sample_rate, rate, config.resampling_window)
     damage = "; ".join(filter(None, (seen.damage, heard.damage)))
-    return replace(seen, waveform=waveform, sample_rate=rate, sound_start=0.0, damage=damage)
+    return replace(seen, waveform=waveform, sample_rate=rate, sound_start=0.0, damage=damage, channels=0)
 
 
 def read_small_frames(clip: MediaClip, config: Config) -> Clip:

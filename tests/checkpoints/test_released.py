@@ -47,7 +47,7 @@ from tests.helpers.released import (
 
 PRETRAINING = ("decoder", "matching_score")
 PATCHES = "patch_embed_v.proj.weight"
-PROCESSING = list_changes(Config.original())
+PROCESSING = list_changes(Config.original(spectrogram_length=Config.spectrogram_length))
 
 
 @pytest.fixture

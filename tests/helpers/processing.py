@@ -1,4 +1,4 @@
-"""What both lineages do to sound and frames, said a second time: by librosa, Pillow and plain loops.
+"""What both lineages do to sound and frames, said a second time: by librosa, Pillow, torch and plain loops.
 
 Each difference between them is a field of the configuration here too, so that one alone can be switched.
 """
@@ -6,6 +6,7 @@ Each difference between them is a field of the configuration here too, so that o
 import librosa
 import numpy as np
 import scipy.signal
+import torch
 from PIL import Image
 
 from minitvlt.config import Config
@@ -37,34 +38,66 @@ def pad_pictures(pictures: list[np.ndarray], config: Config) -> np.ndarray:
     return np.stack(padded)[:, None]
 
 
-def cut_borders(frames: np.ndarray) -> np.ndarray:
-    """Take rows and columns off as long as all in them is black, in every frame."""
-    while frames.shape[1] > 1 and frames[:, 0].max() <= 30:
-        frames = frames[:, 1:]
-    while frames.shape[1] > 1 and frames[:, -1].max() <= 30:
-        frames = frames[:, :-1]
-    while frames.shape[2] > 1 and frames[:, :, 0].max() <= 30:
-        frames = frames[:, :, 1:]
-    while frames.shape[2] > 1 and frames[:, :, -1].max() <= 30:
-        frames = frames[:, :, :-1]
+def resample_by_sinc(waveform: np.ndarray, rate: int, to_rate: int = 44100) -> np.ndarray:
+    """Sample by sample: the sum of the samples around it, weighed by a sinc in a Hann window of six zeros."""
+    zeros = 0.99 * min(rate, to_rate)  # of the sinc, in a second
+    made = np.zeros(-(-len(waveform) * to_rate // rate))
+    for j in range(len(made)):
+        reach, centre = 6 / zeros * rate, j * rate / to_rate
+        n = np.arange(max(0, int(np.ceil(centre - reach))), min(len(waveform), int(centre + reach) + 1))
+        t = (n - centre) / rate * zeros
+        made[j] = (waveform[n] * np.sinc(t) * np.cos(np.pi * t / 12) ** 2).sum() * zeros / rate
+    return made
+
+
+def choose_by_number(frames: np.ndarray, config: Config) -> np.ndarray:
+    """Choose from frames that follow each other evenly."""
+    n, T = len(frames), config.num_frames
+    if config.frame_choice == "first":
+        return frames[np.floor(np.linspace(0, n, T, endpoint=False)).astype(int)]
+    return frames if n <= T else frames[[int((k + 0.5) * n / T) for k in range(T)]]
+
+
+def cut_borders(frames: np.ndarray, config: Config) -> np.ndarray:
+    """Take rows and columns off as long as all in them is black, unless all is black."""
+    level = frames.min(axis=(0, 3)) if config.frame_crop == "bright-part" else frames.max(axis=(0, 3))
+    if level.max() <= 30:
+        return frames
+    while level[0].max() <= 30:
+        frames, level = frames[:, 1:], level[1:]
+    while level[-1].max() <= 30:
+        frames, level = frames[:, :-1], level[:-1]
+    while level[:, 0].max() <= 30:
+        frames, level = frames[:, :, 1:], level[:, 1:]
+    while level[:, -1].max() <= 30:
+        frames, level = frames[:, :, :-1], level[:, :-1]
     return frames
 
 
+def resize_frame(frame: np.ndarray, size: tuple[int, int], config: Config) -> np.ndarray:
+    """Resize a frame (H, W, 3) to (height, width), by Pillow or by torch."""
+    kind = config.frame_interpolation
+    if config.frame_antialias:
+        return np.asarray(Image.fromarray(frame).resize(size[::-1], getattr(Image.Resampling, kind.upper())))
+    pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
+    made = torch.nn.functional.interpolate(pixels, size, mode=kind, align_corners=False)
+    return made.clamp(0, 255).round()[0].permute(1, 2, 0).numpy()
+
+
 def make_frames_of_model(frames: np.ndarray, config: Config) -> np.ndarray:
-    """Square frames (T, 3, side, side) in [-1, 1], by Pillow."""
-    kind = getattr(Image.Resampling, config.frame_interpolation.upper())
+    """Square frames (T, 3, side, side) in [-1, 1], of those that are chosen."""
     (side, _), made = config.image_shape, []
-    for frame in cut_borders(frames) if config.frame_crop == "before-resizing" else frames:
+    frames = choose_by_number(frames, config)
+    for frame in frames if config.frame_crop == "after-resizing" else cut_borders(frames, config):
         H, W = frame.shape[:2]
         short = min(H, W)
-        if config.frame_crop == "before-resizing":
-            top, left = -(-(H - short) // 2), -(-(W - short) // 2)
-            square = Image.fromarray(frame[top : top + short, left : left + short])
-            pixels = np.asarray(square.resize((side, side), kind))
+        if config.frame_crop == "after-resizing":
+            whole = resize_frame(frame, (side * H // short, side * W // short), config)
+            top, left = ((length - side) // 2 for length in whole.shape[:2])
+            pixels = whole[top : top + side, left : left + side]
         else:
-            h, w = side * H // short, side * W // short
-            whole = np.asarray(Image.fromarray(frame).resize((w, h), kind))
-            pixels = whole[(h - side) // 2 :, (w - side) // 2 :][:side, :side]
+            top, left = -(-(H - short) // 2), -(-(W - short) // 2)
+            pixels = resize_frame(frame[top : top + short, left : left + short], (side, side), config)
         made.append(pixels.transpose(2, 0, 1))
     return np.stack(made) / 127.5 - 1
 

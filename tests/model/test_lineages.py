@@ -39,8 +39,11 @@ def test_the_presets_name_every_setting_in_which_the_lineages_differ():
     port, released = Config.huggingface(), Config.original()
     assert port == Config()
     different = {name for name, value in released.to_dict().items() if value != getattr(port, name)}
-    of_processing = {"frame_crop", "frame_interpolation", "remove_waveform_mean", "stft_padding"}
-    of_processing |= {"drop_last_step", "audio_padding_value"}  # in tests/signals/test_lineages.py
+    of_processing = {
+        name for name in ORIGINAL if name.startswith("frame_")
+    }  # in tests/signals/test_lineages.py
+    of_processing |= {"remove_waveform_mean", "stft_padding", "drop_last_step", "audio_padding_value"}
+    of_processing |= {"resampling_window", "mono_gain", "spectrogram_length", "silence_is_padding"}
     of_model = {"token_order", "cls_in_autoencoding", "classifier_pooler", "classifier_norm_eps"}
     assert different == set(ORIGINAL) == of_processing | of_model | {"audio_mask_ratio", "audio_mask_type"}
 
@@ -80,6 +83,21 @@ def test_cls_in_autoencoding_is_one_more_token_to_attend_to(params, batch):
     np.testing.assert_array_equal(*logits)
     released = change(without, token_order="audio-first")
     assert_trees_close(autoencode(released, batch), autoencode(without, batch), rtol=0, atol=1e-12)
+
+
+def test_where_silence_is_padding_cls_is_masked_as_the_first_audio_patch_is(params, batch):
+    """Rows 0 and 1 begin with silence; row 1 is silent and black throughout: it has nothing to attend to."""
+    masks = batch.video_mask.copy(), batch.audio_mask.copy()
+    masks[1][0, 0], masks[0][1], masks[1][1] = False, False, False
+    clips, changed = (batch.video, batch.audio), change(params, silence_is_padding=True)
+    plain, released = (forward(p, *clips, *masks, return_attention=True) for p in (params, changed))
+    for weights in released.attention:
+        np.testing.assert_array_equal(weights[:, :, :, 0].any(axis=(1, 2)), masks[1][:, 0])
+        assert not weights[1].any()
+    assert all((weights[:, :, :, 0] > 0).all() for weights in plain.attention)
+    np.testing.assert_array_equal(released.cls[2:], plain.cls[2:])
+    assert np.isfinite(released.sequence).all() and np.abs(released.cls[:2] - plain.cls[:2]).max() > 1e-3
+    assert_trees_close(forward(changed, *clips), forward(params, *clips), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("lineage", ["huggingface", "original"])

@@ -1,13 +1,14 @@
-"""Raw frames to model frames: resizing against Pillow, the whole against the published processor."""
+"""Raw frames to model frames: resizing against Pillow and torch, the whole against transformers."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from minitvlt.signals.frames import (
-    choose_frames_in_time,
+    choose_frames,
     find_centre_part,
     find_picture,
     make_resize_weights,
@@ -29,7 +30,7 @@ def make_frames(T: int, H: int, W: int, seed: int = 0) -> np.ndarray:
     return np.stack([np.roll(frames, t, axis=1) for t in range(T)]).astype(np.uint8)
 
 
-@pytest.mark.parametrize(
+on_many_sizes = pytest.mark.parametrize(
     ("H", "W", "h", "w"),
     [
         (48, 64, 24, 32),
@@ -41,7 +42,11 @@ def make_frames(T: int, H: int, W: int, seed: int = 0) -> np.ndarray:
         (1, 9, 4, 8),
     ],
 )
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+with_every_kernel = pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+
+
+@on_many_sizes
+@with_every_kernel
 def test_resizing_is_pillows_to_one_grey_level_and_a_crop_is_the_middle_of_it(H, W, h, w, interpolation):
     """Pillow rounds twice, once after each axis; on a hard edge the overshoot is clipped both times."""
     frames = make_frames(2, H, W)
@@ -57,6 +62,42 @@ def test_resizing_is_pillows_to_one_grey_level_and_a_crop_is_the_middle_of_it(H,
     np.testing.assert_allclose(cropped, resized[:, :, top : top + rows, left : left + columns], atol=1e-3)
 
 
+def interpolate_by_torch(frames: np.ndarray, size: tuple[int, int], kind: str, antialias: bool) -> np.ndarray:
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+    made = torch.nn.functional.interpolate(pixels, size, mode=kind, align_corners=False, antialias=antialias)
+    return made.clamp(0, 255).numpy()
+
+
+@on_many_sizes
+@with_every_kernel
+def test_resizing_without_antialiasing_is_that_of_torch_in_whole_levels_and_a_crop_is_its_middle(
+    H, W, h, w, interpolation
+):
+    frames = make_frames(2, H, W)
+    expected = np.rint(interpolate_by_torch(frames, (h, w), interpolation, antialias=False))
+    resized = resize(frames, (h, w), interpolation, None, False)
+    assert resized.dtype == np.float32
+    assert (resized != expected).mean() < 1e-3  # processors differ in the last bit of torch's sums
+    np.testing.assert_allclose(resized, expected, atol=1)
+    rows, columns = max(1, h - 3), max(1, w - 4)
+    top, left = (h - rows) // 2, (w - columns) // 2
+    cropped = resize(frames, (h, w), interpolation, (rows, columns), False)
+    np.testing.assert_array_equal(cropped, resized[:, :, top : top + rows, left : left + columns])
+
+
+@on_many_sizes
+@with_every_kernel
+def test_resizing_with_antialiasing_is_that_of_torch(H, W, h, w, interpolation):
+    frames = make_frames(2, H, W) // 4 + 90  # cubic interpolation does not overshoot [0, 255]
+    expected = interpolate_by_torch(frames, (h, w), interpolation, antialias=True)
+    np.testing.assert_allclose(resize(frames, (h, w), interpolation), expected, atol=2e-3)
+
+
+def test_whole_levels_are_rounded_half_to_even():
+    frames = np.array([[0, 1], [2, 3], [1, 2], [255, 254]], np.uint8).reshape(4, 1, 2, 1)
+    assert resize(frames, (1, 1), "bilinear", None, False).ravel().tolist() == [0, 2, 2, 254]
+
+
 def test_resizing_is_the_product_with_the_weights_of_both_axes_in_the_precision_of_the_frames():
     frames = np.random.default_rng(0).random((2, 5, 7, 3))
     rows, columns = make_resize_weights(5, 3, 3), make_resize_weights(7, 4, 4)
@@ -67,11 +108,22 @@ def test_resizing_is_the_product_with_the_weights_of_both_axes_in_the_precision_
 @given(gaps=st.lists(st.floats(0.01, 2), min_size=1, max_size=20), count=st.integers(1, 7))
 def test_chosen_frames_are_those_that_are_shown(gaps, count):
     times = np.cumsum(gaps)
-    chosen = choose_frames_in_time(times, 0.5, 11.0, count)
+    chosen = choose_frames(times, 0.5, 11.0, count)
     for k in range(count):
         moment = 0.5 + 10.5 * (k + 0.5) / count
         shown = [i for i in range(len(times)) if times[i] <= moment + 1e-9]
         assert chosen[k] == (shown[-1] if shown else 0)
+
+
+@given(n=st.integers(1, 40), before=st.integers(0, 3), after=st.integers(0, 3), count=st.integers(1, 9))
+def test_the_first_of_each_share_of_the_frames_in_a_span_is_chosen_and_few_are_repeated(
+    n, before, after, count
+):
+    times = np.cumsum(np.random.default_rng(n).uniform(0.01, 2, before + n + after))
+    start, stop = times[before], np.append(times, np.inf)[before + n]
+    chosen = choose_frames(times, start, stop, count, "first")
+    np.testing.assert_array_equal(chosen, before + np.floor(np.arange(count) * n / count + 1e-9))
+    assert choose_frames(times, times[-1] + 1, np.inf, 2, "first").tolist() == [len(times) - 1] * 2
 
 
 @pytest.mark.parametrize(("H", "W"), [(240, 320), (321, 241), (224, 224), (100, 177), (57, 31)])
@@ -126,16 +178,27 @@ def test_a_border_must_be_black_in_every_frame_and_every_channel():
     assert find_picture(np.minimum(frames, 30)) == (slice(0, 8), slice(0, 9))  # all black: all is left
 
 
+def test_the_part_that_is_bright_in_every_frame_and_every_channel_is_found():
+    frames = np.full((3, 8, 9, 3), 99, np.uint8)
+    frames[:, :2], frames[:, :, 7:, 1] = 30, 30  # a border, and what is dark in one channel
+    frames[1, 6:] = 0  # and in one frame
+    assert find_picture(frames, "bright-part") == (slice(2, 6), slice(0, 7))
+    assert find_picture(frames) == (slice(2, 8), slice(0, 9))
+    frames[2] = 0
+    assert find_picture(frames, "bright-part") == (slice(0, 8), slice(0, 9))
+
+
 # ---- every backend
 
 
 @on_every_backend
+@pytest.mark.parametrize("has_antialias", [True, False])
 @pytest.mark.parametrize("crop", ["after-resizing", "before-resizing"])
-def test_raw_frames_are_transformed_on_every_backend(backend, crop):
-    frames = make_frames(2, 13, 17)
-    made = transform_frames(backend.move(frames), 5, 7, crop, "bicubic")
+def test_raw_frames_are_transformed_on_every_backend(backend, crop, has_antialias):
+    frames, arguments = make_frames(2, 13, 17), (5, 7, crop, "bicubic", has_antialias)
+    made = transform_frames(backend.move(frames), *arguments)
     assert str(made.dtype).endswith("float32")
-    backend.assert_close(made, transform_frames(frames, 5, 7, crop, "bicubic"), rtol=1e-5, atol=1e-6)
+    backend.assert_close(made, transform_frames(frames, *arguments), rtol=1e-5, atol=1e-6)
 
 
 # ---- bad input
@@ -150,5 +213,5 @@ def test_raw_frames_are_transformed_on_every_backend(backend, crop):
 def test_what_cannot_be_resized_is_refused(shape, arguments, words):
     with annotations_unchecked(), pytest.raises(ValueError, match=words):
         resize(np.zeros(shape, np.float32), *arguments)
-    with pytest.raises(ValueError, match="crop must be one of after-resizing, before-resizing, not 'never'"):
+    with pytest.raises(ValueError, match=r"crop must be one of .*bright-part, not 'never'"):
         transform_frames(np.zeros((1, 5, 7, 3)), 3, 3, crop="never")

@@ -1,5 +1,7 @@
 """Lists of clips to padded batches: values and masks of the published processors, and what they cannot do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -135,7 +137,10 @@ def test_what_a_clip_lacks_is_padding_in_its_row(padding):
 @pytest.mark.parametrize("lineage", [{}, ORIGINAL], ids=["transformers", "released code"])
 @on_every_backend
 def test_a_clip_in_a_mixed_batch_gives_what_it_gives_alone(backend, lineage):
-    """Whether it lacks sound or pictures, is shorter than the others or a single image."""
+    """Whether it lacks sound or pictures, is shorter than the others or a single image.
+
+    Where silence is padding, a clip without sound is in a batch what a silent one is.
+    """
     config = SMALL.replace(**lineage)
     clips = [
         make_film(3, 0),
@@ -150,7 +155,10 @@ def test_a_clip_in_a_mixed_batch_gives_what_it_gives_alone(backend, lineage):
         made = prepare(clips, config)
         return forward(params, *backend.move((made.video, made.audio, made.video_mask, made.audio_mask))).cls
 
-    expected = [to_backend(run(clip), "numpy")[0] for clip in clips]
+    silence = {"waveform": np.zeros(500, np.float32), "sample_rate": SECOND}
+    is_silent = [config.silence_is_padding and clip.waveform is None for clip in clips]
+    whole = [replace(clip, **silence) if it else clip for clip, it in zip(clips, is_silent, strict=True)]
+    expected = [to_backend(run(clip), "numpy")[0] for clip in whole]
     backend.assert_close(run(clips), np.stack(expected), atol=1e-4)
 
 
@@ -189,6 +197,22 @@ def test_of_a_film_longer_than_the_spectrogram_the_frames_are_those_that_go_with
     np.testing.assert_array_equal(found.video, prepare_video([film.frames[[1, 3, 6]]], SMALL)[0])
     silent = prepare(make_film(40, 0), SMALL)
     np.testing.assert_array_equal(silent.video, prepare_video([film.frames[[6, 20, 33]]], SMALL)[0])
+
+
+def test_the_first_frames_of_shares_are_chosen_from_all_frames_and_repeated_where_there_are_few():
+    config = SMALL.replace(frame_choice="first")
+    film = make_film(40, 4 * SECOND)
+    for clip, numbers in (
+        (film, [0, 13, 26]),  # although only 0.768 s are heard
+        (make_film(5, 0, times=np.array([0.0, 0.1, 2.0, 2.1, 2.2])), [0, 1, 3]),
+        (make_film(2, 700), [0, 0, 1]),
+        (make_film(1, 700), [0, 0, 0]),
+    ):
+        expected, _ = prepare_video(clip.frames[numbers], SMALL)
+        found = prepare(clip, config)
+        assert found.video_mask is None
+        np.testing.assert_array_equal(found.video, expected)
+        np.testing.assert_array_equal(prepare_video(clip.frames, config)[0], expected)
 
 
 # ---- bad input

@@ -11,6 +11,7 @@ from scipy.io import wavfile
 
 from minitvlt.signals.waveforms import find_samples, mix_channels, resample, write_wav
 from tests.helpers.annotations import annotations_unchecked
+from tests.helpers.processing import resample_by_sinc
 
 TONE = (0.5 * np.sin(np.arange(101) / 7)).astype(np.float32)
 
@@ -56,6 +57,19 @@ def test_a_tone_is_the_same_tone_at_another_rate(rate, to_rate):
 def test_what_the_lower_rate_cannot_hold_is_removed():
     hiss = np.sin(2 * np.pi * 15000 * np.arange(44100) / 44100).astype(np.float32)
     assert np.abs(resample(hiss, 44100, 16000)[1000:-1000]).max() < 1e-2
+
+
+@pytest.mark.parametrize(("rate", "to_rate"), [(48000, 44100), (16000, 44100), (44100, 8000), (7, 5)])
+def test_the_hann_filter_is_a_windowed_sinc_at_the_ends_too(rate, to_rate):
+    wave = np.random.default_rng(rate).standard_normal(333)
+    found = resample(wave, rate, to_rate, "hann")
+    np.testing.assert_allclose(found, resample_by_sinc(wave, rate, to_rate), atol=1e-12)
+    single = resample(wave.astype(np.float32), rate, to_rate, "hann")
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, found, atol=1e-5)
+    constant = resample(np.ones(333), rate, to_rate, "hann")
+    reach = 1 + 7 * max(rate, to_rate) // rate
+    np.testing.assert_allclose(constant[reach:-reach], 1, atol=1e-3)
 
 
 @given(
