@@ -66,7 +66,7 @@ def read_shards(index: Path) -> Arrays:
     """
     files = read_json(index, "the file of each array").get("weight_map")
     listed = files.values() if isinstance(files, dict) else ()
-    if not listed or not all(isinstance(file, str) and Path(file).name == file for file in listed):
+    if not listed or not all(isinstance(file, str) and Path(file).name == file[:255] for file in listed):
         raise ValueError(f"{index}: expected a weight_map from names of arrays to files in this folder.")
     arrays: Arrays = {}
     for file in sorted(set(listed)):

@@ -143,8 +143,8 @@ def load_arrays(path: FilePath) -> tuple[Arrays, dict[str, Any]]:
             data, tensors that are not dense, or torch is needed and not installed.
     """
     path = Path(path)
-    if not path.is_file():
-        state = "a folder" if path.is_dir() else "not there"
+    if not os.path.isfile(path):  # Path.is_file has an error for some names
+        state = "a folder" if os.path.isdir(path) else "not there"
         raise ValueError(f"Expected a file of named arrays, but {path} is {state}.")
     if not is_safetensors(path):
         return _load_pickle(path), {}

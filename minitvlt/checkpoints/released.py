@@ -132,8 +132,8 @@ def deduce_original(theirs: Arrays, classifier: str, source: str) -> dict[str, A
     if "classifier" in parts:
         labels = get_shape(theirs, f"{classifier}.4.weight", 2, source)[0]
         kinds = {1: "regression", 6: "labels"} if classifier == "classifier" else {labels: "soft-labels"}
-        values |= {"num_labels": labels, "classifier_pooler": True}
-        values |= {"loss_type": kinds.get(labels, "classification")}
+        loss_type = kinds.get(labels, "classification")
+        values |= {"num_labels": labels, "classifier_pooler": True, "loss_type": loss_type}
     elif "ranking" in parts:
         values |= {"loss_type": "ranking"}
     return values
@@ -182,13 +182,14 @@ def from_mae(path: FilePath, seed: int | np.random.Generator = 0, **settings: An
     Blocks, norms, the mask token of the video, the decoder's input projection and its video head are taken as
     they are. Row 0 of the position table belongs to cls and is added to it; the other rows are the table of
     places. The published sizes are known (widths 768, 1024, 1280; decoder 512); of others the numbers of
-    attention heads must be given, unless `config.json` says them. What differs from the MAE:
+    attention heads must be given, unless `config.json` says them.
 
-    Frames in [-1, 1] give the same tokens, because the projection of patches takes over the normalisation by
-    ImageNet's mean and deviation. The decoder has no cls here, so what belongs to cls in it, row 0 of its
-    position table among it, is dropped, and its predictions differ somewhat. Its video head predicts the
-    targets of the MAE, pixels normalised by ImageNet's mean and deviation, or within each patch if it was
-    trained with norm_pix_loss, until it is trained on those of TVLT, pixels in [-1, 1].
+    What differs from the MAE: its inputs are normalised by ImageNet's mean and deviation, which the patch
+    projection takes over, so frames in [-1, 1] give the same tokens. The decoder has no cls here, so what
+    belongs to cls in it, row 0 of its position table among it, is dropped, and its predictions differ
+    somewhat. Its video head predicts the targets of the MAE, pixels normalised by ImageNet's mean and
+    deviation, or within each patch if it was trained with norm_pix_loss, until it is trained on those of
+    TVLT, pixels in [-1, 1].
 
     Everything else is randomly initialised as in the paper's code: the audio projection (Xavier uniform
     weights, biases uniform within 1 / sqrt(inputs)); time tables of audio zero; the rest, and the decoder

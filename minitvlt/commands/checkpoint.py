@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from jaxtyping import Shaped
 
 from minitvlt.backends import Array, flatten
-from minitvlt.checkpoints.detect import FORMATS, Checkpoint, guess_format, read_any
+from minitvlt.checkpoints.detect import FORMATS, guess_format, read_any
 from minitvlt.checkpoints.huggingface import to_huggingface
 from minitvlt.checkpoints.native import load_arrays, save
 from minitvlt.checkpoints.released import CLASSIFIERS, EMOTIONS, from_mae, lost_settings, to_original
@@ -25,7 +24,7 @@ CONVERT_EXAMPLES = """\
   minitvlt convert TVLT.ckpt TVLT.safetensors
   minitvlt convert TVLT.safetensors TVLT-folder --to transformers
   minitvlt convert mae_pretrain_vit_base.pth start.safetensors"""
-WRITERS: dict[str, Callable[..., object]] = {
+WRITERS: dict[str, Callable[[Params, Path], object]] = {
     "minitvlt": save,
     "transformers": to_huggingface,
     "original": to_original,
@@ -68,13 +67,12 @@ def info(arguments: argparse.Namespace) -> None:
     for part in dict.fromkeys(name.partition(".")[0] for name in held):
         numbers = sum(array.size for name, array in held.items() if name.startswith(part + "."))
         print(f"  {part:10}  {numbers:>11,} numbers  {describe_part(part, found.params.config)}")
-    lists = {"missing, randomly initialised when read": found.drawn, "labels": name_labels(found, path)}
+    labels = EMOTIONS if found.format == "original" and found.params.config.loss_type == "labels" else ()
+    lists = {"missing, randomly initialised when read": found.drawn, "labels": labels}
     for title in filter(lists.get, lists):
         print(f"  {title}: {', '.join(lists[title])}")
     if found.format == "mae":
-        print(
-            "\ndifferences from the MAE\n" + textwrap.indent(inspect.getdoc(from_mae).split("\n\n")[2], "  ")
-        )
+        print("\n" + inspect.getdoc(from_mae).split("\n\n")[2])
     print("\narrays")
     print_arrays(held)
 
@@ -90,22 +88,12 @@ def convert(arguments: argparse.Namespace) -> None:
     format = arguments.to or find_format(target)
     check_new(target)
     found = read_any(source, **list_settings(arguments))
-    labels = name_labels(found, source)
-    options = {"metadata": {"label_names": labels}} if format == "minitvlt" and labels else {}
-    WRITERS[format](found.params, target, **options)
+    WRITERS[format](found.params, target)
     print(f"Read {source} as a checkpoint of {FORMATS[found.format]}.")
     if found.drawn:
         print(f"Randomly initialised, because missing: {', '.join(found.drawn)}.")
     print(f"Wrote {target} as a checkpoint of {FORMATS[format]}.")
     print_losses(found.params, target, format)
-
-
-def name_labels(found: Checkpoint, path: str) -> list[str]:
-    """Return the names of the labels of a classifier, if the file or its format says them."""
-    if found.format == "original":
-        return list(EMOTIONS) if found.params.config.loss_type == "labels" else []
-    names = load_arrays(path)[1].get("label_names") if Path(path).is_file() else None
-    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def list_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     params = load_any(arguments.checkpoint)
     config = params.config
     if params.decoder is None or None in (params.decoder.video_head, params.decoder.audio_head):
-        lacking = "no decoder" if params.decoder is None else "no decoder for one of the modalities"
-        raise ValueError(f"{arguments.checkpoint} has {lacking}, so it cannot predict hidden patches.")
+        raise ValueError(
+            f"{arguments.checkpoint} has no decoder for both modalities: nothing can be predicted."
+        )
     example = read_example(arguments.clip, arguments.start, config)
     batch = make_batch(example, config, np.random.default_rng(seed))
     video, audio = report.reconstruct(params, batch)

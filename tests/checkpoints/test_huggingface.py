@@ -184,6 +184,7 @@ INDEXES: dict[str, tuple[Callable[[dict[str, str]], Any], str]] = {
     "of a number": (lambda files: files | {"layernorm.bias": 3}, "files in this folder"),
     "of a list": (lambda files: list(files), "files in this folder"),
     "empty": (lambda files: {}, "files in this folder"),
+    "endless": (lambda files: files | {"layernorm.bias": 300 * "a"}, "files in this folder"),
     "a part is missing": (
         lambda files: files | {"layernorm.bias": "c.safetensors"},
         "c.safetensors is not there",

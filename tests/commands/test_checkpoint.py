@@ -75,11 +75,7 @@ def test_info_tells_what_is_missing_and_what_is_beside(capsys) -> None:
     lines = read_lines(capsys, "info", "narrow.ckpt", "--heads", "2", "--decoder-heads", "4")
     assert any(line.startswith("ranking ") for line in lines) and "* num_attention_heads = 2" in lines
     assert any(line.endswith("num_labels 6, loss_type labels") for line in lines)
-    emotions = "labels: happy, sad, angry, fear, disgust, surprise"
-    assert emotions in lines
-    heads = ["--heads", "2", "--decoder-heads", "4"]
-    read_lines(capsys, "convert", "narrow.ckpt", "narrow.safetensors", *heads)
-    assert emotions in read_lines(capsys, "info", "narrow.safetensors")
+    assert "labels: happy, sad, angry, fear, disgust, surprise" in lines
 
 
 def test_info_lists_the_arrays_of_an_unknown_program(capsys) -> None:

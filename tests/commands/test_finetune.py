@@ -54,6 +54,13 @@ def test_a_run_leaves_a_folder_with_everything(undrawn, run, capsys, task: str, 
     assert report.count("<img") == 2 and f"minitvlt finetune --batch 3 --steps 2 --seed 3 {task}" in report
 
 
+def test_ranking_takes_any_number_of_wrong_videos(undrawn, run) -> None:
+    assert main([*FINETUNE, "ranking", "--negatives", "5"]) == 0
+    assert read_settings(Path("finetuned")).negatives == 5
+    first = read_metrics(Path("finetuned/metrics.jsonl"))[0]["loss"]
+    assert first == pytest.approx(np.log(6), abs=1.5)  # of one among six, by a head that knows little
+
+
 def test_the_checkpoint_can_be_finetuned_again_and_names_its_labels(undrawn, run) -> None:
     assert main([*FINETUNE, "shape", "--pooling", "mean"]) == 0
     tuned = load("finetuned/model.safetensors")
@@ -167,7 +174,7 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
         (["regression", "--data", "labels.csv", *MODEL], "line 2, column file: .*x.mp4"),
         (["shape", "--checkpoint", "labels.csv"], "labels.csv"),
         (["shape"], "run/model.safetensors is not there"),
-        (["ranking", "--batch", "1", *MODEL], "at least 2 clips in a batch"),
+        (["ranking", "--negatives", "0", *MODEL], "at least 1 wrong video beside the right one, got 0"),
         (["shape", "--device", "cuda", *MODEL], "NumPy runs on the CPU"),
         (["shape", "--out", "labels.csv"], "labels.csv exists, and nothing is overwritten"),
     ],

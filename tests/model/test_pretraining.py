@@ -20,7 +20,7 @@ from minitvlt.model.pretraining import (
     score_matches,
 )
 from tests.helpers.annotations import annotations_unchecked
-from tests.helpers.backends import assert_trees_close
+from tests.helpers.backends import assert_trees_close, on_every_backend
 from tests.helpers.models import NA, NV, make_small
 from tests.helpers.oracles import patchify_audio_by_loops, patchify_video_by_loops
 from tests.helpers.sources import Source
@@ -143,6 +143,23 @@ def test_a_task_that_is_left_out_gives_none_and_needs_nothing(left_out):
     out = pretraining_loss(params, reduced)
     assert {name for name, value in vars(out).items() if value is not None} == GIVEN[left_out]
     assert_trees_close(out, pretraining_loss(params, batch), rtol=1e-12)
+
+
+@on_every_backend
+@pytest.mark.parametrize("is_joint", [False, True], ids=["separate", "joint"])
+@pytest.mark.parametrize(("kept", "left_out"), [("video", "audio"), ("audio", "video")])
+def test_a_decoder_with_one_head_predicts_one_modality_and_has_its_loss_alone(
+    backend, is_joint, kept, left_out
+):
+    params, batch = make_small(is_padded=True, joint_decoder=is_joint)
+    both = pretraining_loss(params, batch)
+    decoder = dataclasses.replace(params.decoder, **{f"{left_out}_head": None})
+    alone = backend.move(dataclasses.replace(params, decoder=decoder))
+    out = pretraining_loss(alone, backend.move(batch))
+    assert getattr(out, f"{left_out}_loss") is getattr(out, f"{left_out}_prediction") is None
+    for name in (f"{kept}_loss", f"{kept}_prediction", "match_loss"):
+        backend.assert_close(getattr(out, name), getattr(both, name))
+    backend.assert_close(out.loss, both.match_loss + getattr(both, f"{kept}_loss"))
 
 
 # ---- bad input

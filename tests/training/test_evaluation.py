@@ -1,9 +1,11 @@
 """Metrics of whole models: each is computed again from its definition, and stands beside its chance level."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,8 +26,8 @@ from minitvlt.training.evaluation import (
     score_predictions,
     score_retrieval,
 )
-from minitvlt.training.finetuning import EMBEDDED_TASKS, Task
-from minitvlt.training.metrics import compute_f1
+from minitvlt.training.finetuning import EMBEDDED_TASKS, EMOTION, Task
+from minitvlt.training.metrics import compute_f1, compute_weighted_accuracy
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.annotations import annotations_unchecked
@@ -91,6 +93,14 @@ def test_the_error_of_hidden_patches_is_relative_to_the_variance_of_each_positio
     assert len(expected) == 1 + (ratio > 0)
 
 
+@pytest.mark.parametrize(("kept", "left_out"), [("video", "audio"), ("audio", "video")])
+def test_a_decoder_with_one_head_is_measured_on_its_modality(kept, left_out):
+    params = init(CONFIG.replace(task_matching=False))
+    alone = replace(params, decoder=replace(params.decoder, **{f"{left_out}_head": None}))
+    name, both = f"hidden {kept}, relative error", evaluate(params, PaddedWorld(), clips=9)
+    assert evaluate(alone, PaddedWorld(), clips=9) == {name: both[name]}
+
+
 def test_torch_measures_the_same_as_numpy():
     params = init(CONFIG, seed=1)
     ours, theirs = (
@@ -130,6 +140,7 @@ def test_ranking_is_evaluated_over_all_clips():
 
 
 LOGITS, TRUE = RNG.normal(size=(13, 2)), RNG.random((13, 2)) < 0.4
+ACCURACY = compute_weighted_accuracy(LOGITS > 0, TRUE)
 F1, ALWAYS = compute_f1(LOGITS > 0, TRUE), compute_f1(np.ones((13, 2), bool), TRUE)
 
 
@@ -149,10 +160,20 @@ F1, ALWAYS = compute_f1(LOGITS > 0, TRUE), compute_f1(np.ones((13, 2), bool), TR
             {"Pearson correlation": (0.9986254289, 0.0), "mean absolute error": (5 / 3, 8 / 3)},
         ),
         (
+            Task("regression"),
+            np.array([[1.0], [-2.0], [0.0], [-0.5]]),
+            np.array([1.0, -3.0, -1.0, 0.0]),
+            {"accuracy of the sign (A2)": (0.5, 0.5)},
+        ),
+        (
             Task("labels", names=("warm", "large")),
             LOGITS,
             TRUE,
-            {"mean F1": (F1.mean(), ALWAYS.mean()), "F1 of warm": (F1[0], ALWAYS[0])},
+            {
+                "mean F1": (F1.mean(), ALWAYS.mean()),
+                "F1 of warm": (F1[0], ALWAYS[0]),
+                "weighted accuracy of large": (ACCURACY[1], 0.5),
+            },
         ),
         (Task("soft-labels"), np.eye(2), np.array([[0.6, 1.0], [0.3, 0.9]]), {"VQA accuracy": (0.75, 0.95)}),
         (
@@ -168,6 +189,21 @@ def test_each_task_has_its_metrics_beside_the_best_constant_prediction(task, out
     assert {name: found[name] for name in expected} == {
         name: Metric(*map(pytest.approx, values)) for name, values in expected.items()
     }
+
+
+@pytest.mark.parametrize("task", [EMOTION, Task("labels")], ids=["named", "unnamed"])
+def test_six_labels_are_emotions_and_each_has_its_metrics(task):
+    rng = np.random.default_rng(2)
+    logits, true = rng.normal(size=(40, 6)), rng.random((40, 6)) < 0.4
+    found = score_predictions(task, logits, true)
+    names = ["happy", "sad", "angry", "fear", "disgust", "surprise"]
+    metrics = [f"{metric} of {name}" for metric in ("F1", "weighted accuracy") for name in names]
+    assert list(found) == ["mean F1", "mean weighted accuracy", *metrics]
+    for i, name in enumerate(names):
+        expected = sklearn.metrics.f1_score(true[:, i], logits[:, i] > 0)
+        assert found[f"F1 of {name}"].value == pytest.approx(expected)
+        expected = sklearn.metrics.balanced_accuracy_score(true[:, i], logits[:, i] > 0)
+        assert found[f"weighted accuracy of {name}"].value == pytest.approx(expected)
 
 
 @given(n=st.integers(1, 6), seed=st.integers(0, 999))

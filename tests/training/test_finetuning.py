@@ -86,6 +86,43 @@ def test_candidates_are_the_own_video_and_different_others(B, n):
         np.testing.assert_array_equal(batch.video[b], clips.video[rows])
 
 
+@pytest.mark.parametrize(("B", "negatives"), [(2, 3), (5, 2), (5, 23), (1, 1)])
+def test_any_number_of_wrong_videos_beside_any_number_of_clips(B, negatives):
+    """Where a batch has too few clips, more are drawn; each audio has its own video and different others."""
+    task, world = replace(RANKING, negatives=negatives), ShapesWorld(CONFIG)
+    config = replace_head(init(CONFIG), task).config
+    batch = draw_task_batch(task, world, config, np.random.default_rng(5), B)
+    clips = world.sample(np.random.default_rng(5), max(B, 1 + negatives))
+    assert batch.video.shape[:2] == (B, 1 + negatives) and batch.audio.shape[0] == B
+    np.testing.assert_array_equal(batch.audio, clips.audio[:B])
+    np.testing.assert_array_equal(batch.video[:, 0], clips.video[:B])
+    drawn = {video.tobytes() for video in clips.video}
+    for videos in batch.video:
+        found = [video.tobytes() for video in videos]
+        assert set(found) <= drawn and len(set(found)) == len(found)
+
+
+def test_a_wrong_video_is_needed():
+    with pytest.raises(ValueError, match=r"at least 1 wrong video .* got 0"):
+        Task("ranking", negatives=0)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_trained_in_float32(backend, dtype, tmp_path):
+    half = to_backend(to_backend(init(CONFIG), "torch", dtype=dtype), "numpy")
+    half = to_backend(half, "torch", dtype=dtype) if backend == "torch" else half
+    single = to_backend(to_backend(half, "numpy", dtype="float32"), backend)
+    options = {"recipe": QUICK, "show_progress": False}
+    tuned, expected = (
+        finetune(params, ShapesWorld(CONFIG), replace(SHAPE), tmp_path / name, **options)
+        for name, params in (("half", half), ("single", single))
+    )
+    assert all("float32" in str(array.dtype) for array in flatten(tuned).values())
+    for name, array in flatten(to_backend(tuned.encoder, "numpy")).items():
+        np.testing.assert_allclose(array, flatten(to_backend(expected.encoder, "numpy"))[name], atol=1e-2)
+
+
 @pytest.mark.parametrize("clips", [draw(1), replace(draw(), audio=None), replace(draw(), video=None)])
 def test_ranking_refuses_single_clips_and_single_modalities(clips):
     with pytest.raises(ValueError, match="at least 2 clips in a batch"):

@@ -16,6 +16,7 @@ from minitvlt.training.metrics import (
     compute_pearson,
     compute_ranks,
     compute_recall,
+    compute_sign_accuracy,
     compute_vqa_accuracy,
     compute_weighted_accuracy,
 )
@@ -54,6 +55,15 @@ def test_correlation_and_error_of_numbers(seed, B, dtype):
     x, y = x.astype(dtype), y.astype(dtype)
     assert compute_pearson(x, y) == pytest.approx(scipy.stats.pearsonr(x, y).statistic, abs=1e-4)
     assert compute_mean_absolute_error(x, y) == pytest.approx(sklearn.metrics.mean_absolute_error(y, x))
+
+
+@given(seed=seeds, B=sizes)
+def test_accuracy_of_the_sign_counts_zero_as_positive(seed, B):
+    x, y = np.random.default_rng(seed).integers(-2, 3, (2, B)).astype(float)
+    expected = sklearn.metrics.accuracy_score(
+        ["-" if v < 0 else "+" for v in y], ["-" if v < 0 else "+" for v in x]
+    )
+    assert compute_sign_accuracy(x, y) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9 / 3])
