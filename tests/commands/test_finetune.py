@@ -112,6 +112,17 @@ def test_resume_refuses_what_contradicts_the_run(interrupted, refuse: Callable, 
     assert re.search(expected, refuse("finetune", "--resume", *words))
 
 
+def test_another_checkpoint_of_the_same_shape_is_warned_about_and_not_used(interrupted, capsys) -> None:
+    expected = load("run/model.safetensors")
+    assert main(["finetune", "--resume", "--out", str(shutil.copytree("finetuned", "whole"))]) == 0
+    save(init(expected.config, seed=9), "run/model.safetensors")
+    capsys.readouterr()
+    assert main(["finetune", "--resume"]) == 0
+    assert "initial parameters was" in capsys.readouterr().err
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert Path("finetuned", name).read_bytes() == Path("whole", name).read_bytes()
+
+
 # Label files
 
 
@@ -157,6 +168,27 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
     assert main([*FINETUNE, "regression", "--data", path, "--out", "other"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "No held-out clip can be used: " in last and "line 3" in last and not Path("other").exists()
+
+
+@needs_av
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (lambda n: ["light", "dark"][n % 2], r"clip 1, 3\.mp4: span and label was"),
+        (lambda n: ["dark", "light"][n % 2 if n > 2 else 0], r"held out: clip 2, 1\.mp4: span and label was"),
+    ],
+    ids=["swapped", "of a test clip"],
+)
+def test_a_run_is_not_resumed_on_other_labels(undrawn, run, clips, monkeypatch, refuse, label, message):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    path = write_labels(lambda n: ["dark", "light"][n % 2])
+    with monkeypatch.context() as patch:
+        patch.setattr("minitvlt.training.trainer.Trainer.log", interrupt)
+        assert main([*FINETUNE, "classification", "--data", path]) == 130
+    write_labels(label)
+    assert re.search(message, refuse("finetune", "--resume"))
 
 
 # Requests that cannot be met

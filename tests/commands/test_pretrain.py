@@ -1,6 +1,7 @@
 """`minitvlt pretrain`: a folder with everything to look at, or one sentence that says what is wrong."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 
 from minitvlt.checkpoints.native import load
 from minitvlt.commands.main import main
+from minitvlt.commands.shared import read_settings
+from minitvlt.training.runs import lock
 from minitvlt.training.trainer import read_metrics
 from tests.commands.small import CONFIG, PRETRAIN, interrupt_at, read_everything
 from tests.helpers.annotations import annotations_unchecked
@@ -137,3 +140,69 @@ def test_a_folder_of_films_is_learnt_and_the_broken_one_is_named(undrawn, clips:
     assert line.startswith("minitvlt: Skipped ") and "warn(" not in err and ".py" not in err
     for text in (printed, Path("run/report.html").read_text()):
         assert "16 clips of the files that it was trained on" in text and "held-out" not in text
+
+
+# Data, processes and kills
+
+
+@needs_av
+def test_a_run_is_resumed_on_the_same_films_alone(undrawn, clips: Path, monkeypatch, refuse, capsys) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("minitvlt.training.trainer.Trainer.log", interrupt)
+        assert main([*PRETRAIN, "--data", "clips"]) == 130
+    shutil.copy("clips/0.mp4", "clips/00.mp4")
+    assert "data, or of an earlier version: the size of 00.mp4 was absent" in refuse("pretrain", "--resume")
+    Path("clips/00.mp4").unlink()
+    with open("clips/1.mp4", "ab") as film:
+        film.write(b"0")
+    assert "the size of 1.mp4 was" in refuse("pretrain", "--resume")
+    assert "clips is not a folder" in refuse(
+        "pretrain", "--resume", "--out", "run", "--data", "nowhere/clips"
+    )
+    os.truncate("clips/1.mp4", Path("clips/1.mp4").stat().st_size - 1)
+    os.utime("clips/1.mp4", (1, 1))
+    shutil.move("clips", "moved")
+    assert "clips is not a folder" in refuse("pretrain", "--resume")
+    assert main(["pretrain", "--resume", "--data", "moved"]) == 0
+    err = capsys.readouterr().err
+    assert "the time of 1.mp4 was" in err and "; and" not in err and "The run goes on" in err
+    assert read_settings(Path("run")).data == str(Path("moved").resolve())
+
+
+def interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+LEFT = [".run-0a1b2c3d.json", ".training_state-0a1b2c3d.safetensors", ".report-abcdefgh.html"]
+
+
+@pytest.mark.parametrize("left", [[], LEFT[:1], [*LEFT, "metrics.jsonl"]], ids=["nothing", "settings", "all"])
+def test_a_folder_that_a_killed_start_left_behind_is_taken(undrawn, left: list[str]) -> None:
+    Path("run").mkdir()
+    for name in left:
+        Path("run", name).touch() if name == "metrics.jsonl" else Path("run", name).write_text("{")
+    assert main(PRETRAIN) == 0
+    assert {path.name for path in Path("run").iterdir()} == ALL
+
+
+@pytest.mark.parametrize("name", [".notes-0a1b2c3d.txt", ".run-2.json", "metrics.jsonl"])
+def test_a_folder_with_files_of_others_is_not_taken(refuse: Callable, name: str) -> None:
+    Path("run").mkdir()
+    Path("run", name).write_text("mine")
+    assert "run exists, and nothing is overwritten" in refuse(*PRETRAIN)
+
+
+def test_a_run_that_is_going_on_is_refused_and_left_alone(run: Path, refuse: Callable) -> None:
+    with open(run / "metrics.jsonl", "ab") as file:
+        lock(file)
+        (run / LEFT[1]).mkdir()
+        assert "Another process trains in run" in refuse("pretrain", "--resume")
+        assert (run / LEFT[1]).is_dir()
+
+
+def test_leftovers_of_a_finished_run_are_removed(undrawn, run: Path) -> None:
+    before = read_everything("run")
+    for name in LEFT:
+        (run / name).write_text("half")
+    assert main(["pretrain", "--resume"]) == 0
+    assert set(read_everything("run")) == set(before)

@@ -294,3 +294,51 @@ def test_what_makes_no_world_is_refused(make, expected, tmp_path):
 
 
 WAV = MediaClip(audio=Path("a.wav"))
+
+
+# ---- fingerprints
+
+
+def fingerprints(source, **options) -> dict:
+    return FolderWorld(source, CONFIG, **options).fingerprints
+
+
+def list_differences(before: dict, after: dict) -> set[str]:
+    return {name for name in {**before, **after} if before.get(name) != after.get(name)}
+
+
+def test_fingerprints_of_a_folder_tell_files_and_sizes_and_stay_when_it_moves(films):
+    before = fingerprints(films)
+    assert before["data"]["the size of deep/ć.MP4"] == Path("films/deep/ć.MP4").stat().st_size
+    Path("films/notes.txt").write_text("no film")
+    assert fingerprints(films) == before
+    os.rename("films", "moved")
+    assert fingerprints("moved") == fingerprints(Path("moved").resolve()) == before
+    os.utime("moved/a.mp4", (1, 1))
+    assert fingerprints("moved")["data"] == before["data"]
+    assert list_differences(before["times"], fingerprints("moved")["times"]) == {"the time of a.mp4"}
+    os.rename("moved/a.mp4", "moved/d.mp4")
+    changed = list_differences(before["data"], fingerprints("moved")["data"])
+    assert {"the size of a.mp4", "the size of d.mp4"} <= changed
+    with open("moved/b.mp4", "ab") as file:
+        file.write(b"0")
+    assert "the size of b.mp4" in list_differences(before["data"], fingerprints("moved")["data"])
+
+
+def test_fingerprints_of_a_label_file_tell_spans_labels_splits_and_order(films):
+    rows = ["b.mp4,0,1,x,train", "a.mp4,1,2,y,train", "a.mp4,0,1,x,train", "b.mp4,0,1,y,test"]
+
+    def write(*rows: str) -> dict:
+        Path("films/labels.csv").write_text("\n".join(["file,start,stop,label,split", *rows]))
+        return fingerprints("films/labels.csv", task="classification")["data"]
+
+    before, first = write(*rows), "clip 1, b.mp4: span and label"
+    assert write(*rows) == before and before["the names of the labels"] == ["x", "y"]
+    assert list_differences(before, write("b.mp4,0,1,y,train", *rows[1:])) == {first}, "a label"
+    assert list_differences(before, write("b.mp4,0,1.5,x,train", *rows[1:])) == {first}, "a span"
+    swapped = list_differences(before, write(rows[2], rows[1], rows[0], rows[3]))
+    assert first in swapped and "clip 1, a.mp4: span and label" in swapped, "the order"
+    moved = list_differences(before, write(*rows[:2], "a.mp4,0,1,x,test", rows[3]))
+    assert moved == {"clip 3, a.mp4: span and label"}, "the split"
+    renamed = [row.replace(",y,", ",z,") for row in rows]
+    assert list_differences(before, write(*renamed)) == {"the names of the labels"}
