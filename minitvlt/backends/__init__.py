@@ -7,6 +7,7 @@ are NumPy, recorded NumPy arrays (`tape_backend`, for gradients) and PyTorch, wh
 
 import os
 from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,12 +15,9 @@ from typing import Any
 import numpy as np
 
 from minitvlt.backends import numpy_backend, tape
-from minitvlt.backends.tree import Array as Array
+from minitvlt.backends.tree import Array, is_array, map_tree, walk
 from minitvlt.backends.tree import flatten as flatten
-from minitvlt.backends.tree import is_array as is_array
-from minitvlt.backends.tree import map_tree as map_tree
 from minitvlt.backends.tree import unflatten as unflatten
-from minitvlt.backends.tree import walk as walk
 
 KERNELS = {  # name: modules for NumPy arrays and for recorded ones
     "plain": ("minitvlt.backends.numpy_backend", "minitvlt.backends.tape_backend"),
@@ -27,6 +25,7 @@ KERNELS = {  # name: modules for NumPy arrays and for recorded ones
 }
 _kernels = ""
 _modules: dict[type, ModuleType] = {}  # by type of array; torch.Tensor is added at first use
+_is_differentiating = ContextVar("_is_differentiating", default=False)
 _registered: dict[str, tuple[Callable[[Any], bool], ModuleType]] = {}  # by name
 
 
@@ -65,9 +64,7 @@ def register_backend(module: ModuleType, matches: Callable[[Any], bool]) -> None
     """
     missing = [name for name in ("name", *numpy_backend.FUNCTIONS) if not hasattr(module, name)]
     if missing:
-        raise ValueError(
-            f"A backend needs a name and all functions of the array interface; missing: {missing}."
-        )
+        raise ValueError(f"A backend needs a name and all functions of the interface; missing: {missing}.")
     if module.name in ("numpy", "torch", "tape"):
         raise ValueError(f"The name {module.name!r} is taken by a built-in backend: choose another.")
     _registered[module.name] = (matches, module)
@@ -100,18 +97,16 @@ def namespace(*arrays: Array | None) -> ModuleType:
 
 
 def _find_backend(array: Any) -> ModuleType:
+    is_odd = isinstance(array, np.ma.MaskedArray | np.matrix)  # whose operators mean something else
     for kind, module in tuple(_modules.items()):  # a copy: another thread may add torch
-        if isinstance(array, kind):
+        if isinstance(array, kind) and not is_odd:
             return module
     for matches, module in _registered.values():
         if matches(array):
             return module
     if type(array).__module__.partition(".")[0] == "torch" and is_array(array):
         return _torch_backend()
-    raise ValueError(
-        f"Expected an array, got {type(array).__name__}: pass a NumPy array, a torch tensor, "
-        "or an array of a library that register_backend knows."
-    )
+    raise ValueError(f"Expected an array, got {type(array).__name__}: pass a plain one of a known library.")
 
 
 def _torch_backend() -> ModuleType:
@@ -132,9 +127,7 @@ def _backend_named(name: str) -> ModuleType:
         return _modules[np.ndarray]
     if name in _registered:
         return _registered[name][1]
-    raise ValueError(
-        f"Unknown backend {name!r}: choose one of {', '.join(['numpy', 'torch', *_registered])}."
-    )
+    raise ValueError(f"No backend {name!r}: choose one of {', '.join(['numpy', 'torch', *_registered])}.")
 
 
 def to_backend(tree: Any, name: str, device: str | None = None, dtype: str | None = None) -> Any:
@@ -173,15 +166,28 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
         have gradient zero. NumPy parameters are differentiated by `tape`, torch parameters by autograd.
 
     Raises:
-        ValueError: when it is called, a value that is not a scalar, or arrays of a library without gradients.
+        ValueError: when it is called, a value that is not a real scalar, a call within another one, or arrays
+            of a library without gradients.
     """
 
+    def checked(*args: Any) -> tuple[Any, Any]:
+        result = function(*args)
+        value, aux = result if has_aux and isinstance(result, tuple) else (result, None)
+        shape, dtype = getattr(value, "shape", ()), str(getattr(value, "dtype", type(value).__name__))
+        if shape != () or not any(kind in dtype for kind in ("float", "int", "bool")):
+            raise ValueError(f"Expected a real scalar, got {dtype} of the shape {tuple(shape)}: sum it up.")
+        return value, aux
+
     def differentiated(params: Any, *args: Any) -> Any:
+        if _is_differentiating.get():
+            raise ValueError("Got value_and_grad within value_and_grad, which has no second derivatives.")
         backend = namespace(*(array for _, array in walk(params)))
         backend = tape if backend.name == "numpy" else backend
         if not hasattr(backend, "differentiate"):
             raise ValueError(f"{backend.name} has no gradients here: convert to numpy or torch first.")
-        value, aux, gradients = backend.differentiate(function, params, args, has_aux)
+        context = copy_context()
+        context.run(_is_differentiating.set, True)
+        value, aux, gradients = context.run(backend.differentiate, checked, params, args)
         return ((value, aux) if has_aux else value), gradients
 
     return differentiated

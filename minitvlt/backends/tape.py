@@ -85,6 +85,9 @@ class TapeArray:
     def __getitem__(self, index: Any) -> "TapeArray":
         return select(self, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ValueError("Recorded arrays cannot be changed in place: compute new ones, as where does.")
+
     __radd__, __rmul__ = __add__, __mul__
 
 
@@ -164,22 +167,14 @@ def sum_to_shape(g: Array, like: Array | Node) -> Array:
     return g
 
 
-def differentiate(
-    function: Callable[..., Any], params: Any, args: tuple, has_aux: bool
-) -> tuple[Array, Any, Any]:
-    """Compute a scalar function of parameters, and its gradient with respect to them.
+def differentiate(function: Callable[..., Any], params: Any, args: tuple) -> tuple[Array, Any, Any]:
+    """Compute a function of parameters that returns a scalar and anything, and the gradient of the scalar.
 
     Returns:
-        The value, the auxiliary result (None without `has_aux`), and the gradients, all of them on NumPy.
-
-    Raises:
-        ValueError: the value is not a scalar.
+        The value, the auxiliary result, and the gradients, all of them on NumPy.
     """
     recorded = map_tree(lambda x: TapeArray(x) if x.dtype.kind in "fc" else x, params)
-    result = function(recorded, *args)
-    value, aux = result if has_aux else (result, None)
-    if np.shape(value_of(value)) != ():
-        raise ValueError(f"Expected a scalar value, got the shape {value.shape}: sum it up.")
+    value, aux = function(recorded, *args)
     if isinstance(value, TapeArray):
         backward(value)
     return value_of(value), map_tree(value_of, aux), map_tree(_gradient_of, recorded)
@@ -249,9 +244,7 @@ def select(x: TapeArray, index: Any) -> TapeArray:
     """y = x[index] by integers and slices: g goes to the selected elements, 0 to all others."""
     for i in index if isinstance(index, tuple) else (index,):
         if isinstance(i, list) or getattr(i, "shape", ()):
-            raise ValueError(
-                "Expected integers and slices as an index, got an array: use take or take_along_axis."
-            )
+            raise ValueError("Expected integers and slices as an index; for an array use take_along_axis.")
 
     def vjp(g: Array) -> Array:
         back = np.zeros(x.shape, g.dtype)

@@ -15,7 +15,6 @@ from minitvlt.backends.numpy_backend import arange as arange
 from minitvlt.backends.numpy_backend import as_like as as_like
 from minitvlt.backends.numpy_backend import from_numpy as from_numpy
 from minitvlt.backends.numpy_backend import zeros as zeros
-from minitvlt.backends.tape import differentiate as differentiate
 from minitvlt.backends.tape import recompute as recompute
 from minitvlt.backends.tape import record, value_of
 from minitvlt.backends.tree import Array

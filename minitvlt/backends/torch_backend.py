@@ -17,16 +17,11 @@ name = "torch"
 # -------------------------------------------------------------------------------------------- differentiation
 
 
-def differentiate(
-    function: Callable[..., Any], params: Any, args: tuple, has_aux: bool
-) -> tuple[Array, Any, Any]:
-    """Compute a scalar function of parameters and its gradient with respect to them, by autograd.
+def differentiate(function: Callable[..., Any], params: Any, args: tuple) -> tuple[Array, Any, Any]:
+    """Compute a function of parameters that returns a scalar and anything, and its gradient by autograd.
 
     Returns:
-        The value, the auxiliary result (None without `has_aux`), and the gradients, all of them detached.
-
-    Raises:
-        ValueError: the value is not a scalar.
+        The value, the auxiliary result, and the gradients, all of them detached.
     """
     leaves: list[torch.Tensor] = []
 
@@ -36,19 +31,19 @@ def differentiate(
             leaves.append(x.requires_grad_())
         return x
 
-    with torch.enable_grad():
-        result = function(map_tree(record, params), *args)
-        value, aux = result if has_aux else (result, None)
-    if tuple(getattr(value, "shape", ())) != ():
-        raise ValueError(f"Expected a scalar value, got the shape {tuple(value.shape)}: sum it up.")
-    found: Sequence[torch.Tensor | None] = [None] * len(leaves)
+    try:
+        with torch.enable_grad():
+            value, aux = function(map_tree(record, params), *args)
+    except RuntimeError as error:
+        if "in-place" not in str(error):
+            raise
+        raise ValueError("Parameters cannot be changed in place: compute new tensors from them.") from None
+    found = iter([torch.zeros_like(x) for x in leaves])
     if leaves and torch.is_tensor(value) and value.requires_grad:
-        found = torch.autograd.grad(value, leaves, allow_unused=True)
-    in_order = iter(found)
+        found = iter(torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True))
 
     def gradient_of(x: torch.Tensor) -> torch.Tensor:
-        g = next(in_order) if x.is_floating_point() or x.is_complex() else None
-        return torch.zeros_like(x) if g is None else g
+        return next(found) if x.is_floating_point() or x.is_complex() else torch.zeros_like(x)
 
     return map_tree(_detach, value), map_tree(_detach, aux), map_tree(gradient_of, params)
 
@@ -69,9 +64,11 @@ def from_numpy(array: Array, device: str | None = None, dtype: str | None = None
     """Convert from NumPy, or move a tensor; only floating-point arrays are converted to `dtype`.
 
     Raises:
-        ValueError: a device or a dtype that does not exist here.
+        ValueError: a device or a dtype that does not exist here, also for what is no number.
     """
-    x = array if torch.is_tensor(array) else torch.from_numpy(np.array(array))
+    if not torch.is_tensor(array) and (array.dtype.kind not in "biufc" or array.dtype.char in "gG"):
+        raise ValueError(f"PyTorch has no arrays of {array.dtype}: convert them to numbers first.")
+    x = array if torch.is_tensor(array) else torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
     wanted = _dtype_named(dtype) if dtype is not None and x.is_floating_point() else x.dtype
     return x.to(_check_device(device), wanted)
 
@@ -98,9 +95,16 @@ def _check_device(device: str | None) -> str | None:
 
 
 def to_numpy(x: torch.Tensor) -> np.ndarray:
-    """Convert to NumPy; bfloat16, which NumPy lacks, becomes float32."""
-    x = x.detach().cpu()
+    """Convert to NumPy; bfloat16, which NumPy lacks, becomes float32, and sparse tensors become dense."""
+    if x.is_meta:
+        raise ValueError("A tensor on the device meta has no numbers that NumPy could hold.")
+    x = x.detach().cpu().to_dense().resolve_conj().resolve_neg()
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+
+
+def has_numbers(x: torch.Tensor) -> bool:
+    """Return whether numbers can be looked at at once: on the CPU, but not while torch.compile traces."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def as_like(x: Array | float | list, like: torch.Tensor) -> torch.Tensor:

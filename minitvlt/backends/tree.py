@@ -83,8 +83,6 @@ def unflatten(like: Any, arrays: dict[str, Any]) -> Any:
     names = [name for name, _ in walk(like)]
     missing, unknown = set(names) - set(arrays), set(arrays) - set(names)
     if missing or unknown:
-        raise ValueError(
-            f"The names do not fit the tree: missing {sorted(missing)[:5]}, unknown {sorted(unknown)[:5]}."
-        )
+        raise ValueError(f"Names do not fit: missing {sorted(missing)[:5]}, unknown {sorted(unknown)[:5]}.")
     in_order = iter(names)
     return map_tree(lambda _: arrays[next(in_order)], like)

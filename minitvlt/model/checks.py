@@ -6,7 +6,7 @@ raises a ValueError that says what was expected, what came and, where it is not 
 
 from typing import Any
 
-from minitvlt.backends import Array, namespace, walk
+from minitvlt.backends import Array, flatten, is_array, namespace, walk
 from minitvlt.config import Config
 
 MISSING_PARTS = {
@@ -24,6 +24,14 @@ def check_part(params: Any, name: str) -> None:
 
 
 # ---- arrays
+
+
+def check_library(params: Any, *arrays: Array | None) -> None:
+    """Check that all arrays are of one library, and the parameters dense floating-point numbers."""
+    namespace(*flatten(params).values(), *arrays)
+    for name, x in walk(params):
+        if "float" not in str(x.dtype) or "sparse" in str(getattr(x, "layout", "")):
+            raise ValueError(f"Expected {name} as dense floating-point numbers, got {x.dtype}: convert it.")
 
 
 def check_mask(name: str, mask: Array | None, shape: tuple[int, ...]) -> None:
@@ -50,11 +58,9 @@ def check_patches(name: str, clip: Array, axes: str, patch: tuple[int, int]) -> 
     namespace(clip)
     _check_patch(patch)
     letters, shape = axes.split(), tuple(clip.shape)
-    if len(shape) != len(letters):
-        wanted = f"{len(letters)} axes ({', '.join(letters)})"
-        raise ValueError(f"Expected {name} with the {wanted}, got the shape {shape}.")
-    if 0 in shape:
-        raise ValueError(f"Expected {name} without an axis of size 0, got the shape {shape}.")
+    if len(shape) != len(letters) or 0 in shape:
+        wanted = f"{len(letters)} axes ({', '.join(letters)}), none of the size 0"
+        raise ValueError(f"Expected {name} with {wanted}, got the shape {shape}.")
     for axis, size, part in zip(letters[-2:], shape[-2:], patch, strict=True):
         if size % part:
             fitting = sorted({max(size // part, 1) * part, (size // part + 1) * part})
@@ -97,6 +103,10 @@ def check_clips(
     for name, x, mask in zip(("video", "audio"), clips, masks, strict=True):
         if x is not None:
             counts.append(check(config, name, x))
+            xp = namespace(x)
+            has_numbers = 0 not in x.shape and getattr(xp, "has_numbers", is_array)(x)
+            if has_numbers and float(xp.to_numpy(xp.max(xp.abs(x)))) > 1e18:  # squares would overflow
+                raise ValueError(f"Expected {name} in [-1, 1], got numbers beyond 1e18.")
             check_mask(f"{name}_mask", mask, (x.shape[0], counts[-1]))
         elif mask is not None:
             raise ValueError(f"Got {name}_mask without {name}: leave the mask out too.")
@@ -113,12 +123,12 @@ def check_clip(config: Config, name: str, clip: Array) -> int:
     is_audio = name == "audio"
     patch = config.audio_patch_size if is_audio else config.image_patch_size
     channels = config.num_audio_channels if is_audio else config.num_image_channels
-    check_patches(name, clip, "B C S F" if is_audio else "B T C H W", patch)
-    C = clip.shape[-3]
-    if channels != C:
-        raise ValueError(f"Expected {name} with {channels} channels, got {C} in {tuple(clip.shape)}.")
-    if "float" not in str(clip.dtype):
-        raise ValueError(f"Expected {name} as floating-point numbers in [-1, 1], got {clip.dtype}.")
+    axes, shape = "B C S F" if is_audio else "B T C H W", tuple(clip.shape)
+    if len(shape) == len(axes.split()) and shape[-3] != channels:
+        raise ValueError(f"Expected {channels} channels in {name}, which come first ({axes}), got {shape}.")
+    check_patches(name, clip, axes, patch)
+    if "float" not in str(clip.dtype) or "sparse" in str(getattr(clip, "layout", "")):
+        raise ValueError(f"Expected {name} as dense floating-point numbers in [-1, 1], got {clip.dtype}.")
     frames = 1 if is_audio else clip.shape[1]
     return frames * (clip.shape[-2] // patch[0]) * (clip.shape[-1] // patch[1])
 
@@ -136,7 +146,7 @@ def _check_tokens(config: Config, name: str, tokens: Array) -> int:
 
 def check_batch(params: Any, batch: Any, has_matching: bool, has_mae: bool) -> None:
     """Check the model and a `PretrainingBatch` for all that matching, autoencoding or both need."""
-    namespace(params.encoder.cls, *(array for _, array in walk(batch)))
+    check_library(params, *flatten(batch).values())
     if has_matching:
         check_part(params, "matching")
         _check_given(batch, ("audio", "mixed_video", "is_match"))
@@ -162,9 +172,7 @@ def _check_masking(name: str, masking: Any, shape: tuple[int, int]) -> None:
     check_mask(f"{name}.is_hidden", masking.is_hidden, shape)
     check_mask(f"{name}.keep_is_real", masking.keep_is_real, tuple(masking.keep.shape))
     if tuple(masking.restore.shape) != shape or masking.keep.shape[0] != shape[0]:
-        raise ValueError(
-            f"Expected {name} for (clips, tokens) = {shape}: make it with the batch's own sizes."
-        )
+        raise ValueError(f"Expected {name} for (clips, tokens) = {shape}: make it with the batch's sizes.")
 
 
 def check_candidates(config: Config, clips: tuple[Array, Array], masks: tuple[Array, Array]) -> None:
@@ -173,11 +181,8 @@ def check_candidates(config: Config, clips: tuple[Array, Array], masks: tuple[Ar
     is_missing = videos is None or audio is None
     if is_missing or videos.ndim != 6 or 0 in videos.shape or videos.shape[0] != audio.shape[0]:
         shapes = ["nothing" if x is None else str(tuple(x.shape)) for x in (videos, audio)]
-        raise ValueError(
-            "Expected several videos for every audio, (B, n, T, C, H, W) and (B, C, S, F), "
-            f"got {' and '.join(shapes)}."
-        )
-    N = check_clip(config, "video", videos[:, 0, ...])
-    check_mask("video_mask", video_mask, (*videos.shape[:2], N))
-    N = check_clip(config, "audio", audio)
-    check_mask("audio_mask", audio_mask, (audio.shape[0], N))
+        wanted = "several videos for every audio, (B, n, T, C, H, W) and (B, C, S, F)"
+        raise ValueError(f"Expected {wanted}, got {' and '.join(shapes)}.")
+    check_mask("audio_mask", audio_mask, (audio.shape[0], check_clip(config, "audio", audio)))
+    shape = *videos.shape[:2], check_clip(config, "video", videos[:, 0, ...])
+    check_mask("video_mask", video_mask, shape)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Integer, Shaped
 
-from minitvlt.backends import Array, namespace, walk
+from minitvlt.backends import Array, flatten, namespace
 from minitvlt.config import Config
-from minitvlt.model.checks import check_candidates, check_clips, check_part
+from minitvlt.model.checks import check_candidates, check_clips, check_library, check_part
 from minitvlt.model.parameters import Classifier, MatchingHead, Params
 from minitvlt.model.pretraining import binary_cross_entropy
 from minitvlt.model.transformer import run_linear, run_norm
@@ -61,7 +61,7 @@ def task_loss(
     Raises:
         ValueError: a head that is missing; clips that do not fit; labels of another type, shape or range.
     """
-    namespace(params.encoder.cls, *(array for _, array in walk(batch)))
+    check_library(params, *flatten(batch).values())
     check_part(params, "ranking" if params.config.loss_type == "ranking" else "classifier")
     check_task_batch(params.config, batch)
     return compute_task_loss(params, batch, count)
@@ -101,7 +101,7 @@ def classify(
         ValueError: no classifier, or clips that do not fit, as in `forward`.
     """
     check_part(params, "classifier")
-    namespace(params.encoder.cls, video, audio, video_mask, audio_mask)
+    check_library(params, video, audio, video_mask, audio_mask)
     clips, masks = (video, audio), (video_mask, audio_mask)
     check_clips(params.config, clips, masks)
     return classify_clips(params, clips, masks)
@@ -159,7 +159,7 @@ def rank_videos(
         ValueError: no head that ranks, or clips that do not fit each other.
     """
     check_part(params, "ranking")
-    namespace(params.encoder.cls, videos, audio, video_mask, audio_mask)
+    check_library(params, videos, audio, video_mask, audio_mask)
     clips, masks = (videos, audio), (video_mask, audio_mask)
     check_candidates(params.config, clips, masks)
     return score_candidates(params, clips, masks)

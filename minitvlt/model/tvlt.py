@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from minitvlt.backends import Array, namespace
 from minitvlt.config import Config
-from minitvlt.model.checks import check_clips
+from minitvlt.model.checks import check_clips, check_library
 from minitvlt.model.parameters import AudioPositions, Encoder, Linear, MatchingHead, Params, VideoPositions
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.transformer import Mask, run_blocks, run_linear, run_norm
@@ -55,7 +55,7 @@ def forward(
         ValueError: neither modality, axes or channels that do not fit, sizes that the patch does not divide,
             masks of another shape or type, arrays of different libraries.
     """
-    namespace(params.encoder.cls, video, audio, video_mask, audio_mask)
+    check_library(params, video, audio, video_mask, audio_mask)
     clips, masks = (video, audio), (video_mask, audio_mask)
     check_clips(params.config, clips, masks)
     return run_encoder(params, embed_clips(params, clips, masks), masks, return_hidden, return_attention)
@@ -87,7 +87,7 @@ def encode(
         ValueError: neither modality, tokens of another width, masks of another shape or type, arrays of
             different libraries.
     """
-    namespace(params.encoder.cls, video_tokens, audio_tokens, video_mask, audio_mask)
+    check_library(params, video_tokens, audio_tokens, video_mask, audio_mask)
     tokens, masks = (video_tokens, audio_tokens), (video_mask, audio_mask)
     check_clips(params.config, tokens, masks, is_embedded=True)
     return run_encoder(params, tokens, masks, return_hidden, return_attention, has_cls)

@@ -55,6 +55,8 @@ def make_batch(
         mask_video: `mask_video(clips, config, rng)` returns a `Masking`; None masks random patches.
         mask_audio: the same for audio; None looks up `config.audio_mask_type`.
     """
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"Expected rng as a generator, such as numpy.random.default_rng(3), got {rng!r}.")
     if clips.is_match is None:
         source, is_match = draw_mixing(rng, len(clips.audio))
         mask = None if clips.video_mask is None else clips.video_mask[source]

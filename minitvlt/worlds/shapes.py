@@ -290,6 +290,10 @@ class ShapesWorld:
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw clips that are ready for the model; the same state of the generator gives the same clips."""
+        if not isinstance(rng, np.random.Generator):
+            raise ValueError(
+                f"Expected rng as a generator, such as numpy.random.default_rng(3), got {rng!r}."
+            )
         frames, waveforms, labels = self.draw_clips(rng, count)
         video, _ = prepare_video(list(frames), self.config)
         audio, _ = prepare_audio(list(waveforms), self.config.sample_rate, self.config)

@@ -139,6 +139,11 @@ BAD_INPUT = [
     (lambda: namespace(None, None), "at least one array"),
     (lambda: namespace("a word"), "Expected an array, got str"),
     (lambda: namespace([1.0, 2.0]), "Expected an array, got list"),
+    (lambda: namespace(np.ma.array(X)), "Expected an array, got MaskedArray: pass a plain one"),
+    (lambda: namespace(np.ones((2, 2)).view(np.matrix)), "Expected an array, got matrix: pass a plain one"),
+    (lambda: to_backend(X.astype(object), "torch"), "no arrays of object: convert them to numbers"),
+    (lambda: to_backend(X.astype(np.longdouble), "torch"), "no arrays of .*: convert them to numbers"),
+    (lambda: to_backend(TENSOR.to("meta"), "numpy"), "device meta has no numbers"),
     (lambda: mt.use_kernels("quick"), "one of plain, fast, got 'quick'"),
     (lambda: to_backend(X, "jax"), "choose one of numpy, torch"),
     (lambda: to_backend(X, "tape"), "choose one of numpy, torch"),
@@ -158,6 +163,14 @@ BAD_INPUT = [
 def test_bad_input_is_refused(call, expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         call()
+
+
+def test_whatever_the_order_in_memory_the_numbers_are_the_same() -> None:
+    x = np.arange(6.0).reshape(2, 3) + 1j
+    for odd in (x.astype(">c16"), np.asfortranarray(x), x[::-1, ::-1], np.broadcast_to(x[0], (2, 3))):
+        np.testing.assert_array_equal(to_backend(odd, "torch"), odd)
+    for odd in (torch.from_numpy(x).conj(), torch.from_numpy(x).conj().imag, torch.eye(3).to_sparse()):
+        np.testing.assert_array_equal(to_backend(odd, "numpy"), np.array(odd.to_dense().tolist()))
 
 
 def test_missing_torch_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,11 +57,59 @@ def test_the_parameters_may_be_one_array_and_the_value_may_not_depend_on_it(back
     assert value_and_grad(lambda x: two)(whole)[1].tolist() == [0, 0]
 
 
+NO_SCALARS = {
+    "an array": (lambda x: x * 2, r"\(3,\)"),
+    "an array of one": (lambda x: x[:1], r"\(1,\)"),
+    "a complex number": (lambda x: x[0] * 1j, "complex128"),
+    "a pair": (lambda x: (x[0], x), "tuple"),
+    "nothing": (lambda x: None, "NoneType"),
+    "a word": (lambda x: "loss", "str"),
+}
+
+
 @ON_BOTH
-def test_a_value_that_is_no_scalar_is_refused(backend: str) -> None:
-    for n in (3, 1):
-        with pytest.raises(ValueError, match=rf"scalar.*\({n},\)"):
-            value_and_grad(lambda x: x * 2)(to_backend(np.ones(n), backend))
+@pytest.mark.parametrize(("function", "found"), NO_SCALARS.values(), ids=NO_SCALARS)
+def test_a_value_that_is_no_real_scalar_is_refused(backend: str, function, found: str) -> None:
+    with pytest.raises(ValueError, match=f"real scalar, got .*{found}"):
+        value_and_grad(function)(to_backend(np.ones(3), backend))
+
+
+@ON_BOTH
+def test_values_that_do_not_depend_on_the_parameters_and_parameters_used_twice(backend: str) -> None:
+    x = to_backend(np.array([3.0, 5.0])[::-1], backend)
+    assert value_and_grad(lambda x: 3)(x)[1].tolist() == [0, 0]
+    value, gradients = value_and_grad(lambda pair: (pair[0] * pair[1])[0])((x, x))
+    assert float(value) == 25.0 and [g.tolist() for g in gradients] == [[5.0, 0.0], [5.0, 0.0]]
+
+
+@ON_BOTH
+def test_a_call_within_another_is_refused_and_leaves_nothing_behind(backend: str) -> None:
+    def cube(x: Any) -> Any:
+        return x * x * x
+
+    def through_parameters(x: Any) -> Any:
+        return value_and_grad(cube)(x)[1]
+
+    def around_them(x: Any) -> Any:
+        return value_and_grad(lambda y: x * y)(to_backend(np.array(2.0), backend))[0]
+
+    x = to_backend(np.array(2.0), backend)
+    for function in (through_parameters, around_them):
+        with pytest.raises(ValueError, match="value_and_grad within value_and_grad"):
+            value_and_grad(function)(x)
+    assert value_and_grad(cube)(x) == (8.0, 12.0)
+
+
+@ON_BOTH
+def test_changes_in_place_are_refused(backend: str) -> None:
+    def change(x: Any) -> Any:
+        x[0] = 5.0
+        return x[0] * x[1]
+
+    x = to_backend(np.array([2.0, 3.0]), backend)
+    with pytest.raises(ValueError, match="changed in place"):
+        value_and_grad(change)(x)
+    assert x.tolist() == [2.0, 3.0]
 
 
 def test_a_library_without_gradients_is_refused() -> None:

@@ -30,11 +30,11 @@ def test_patches_are_those_of_nested_loops_and_can_be_put_together_again(functio
 
 
 BAD_CLIPS = [
-    (patchify_video, (2, 3, 4, 6), r"5 axes \(B, T, C, H, W\), got the shape \(2, 3, 4, 6\)"),
+    (patchify_video, (2, 3, 4, 6), r"5 axes \(B, T, C, H, W\), .* got the shape \(2, 3, 4, 6\)"),
     (patchify_video, (2, 3, 1, 5, 6), r"axis H of video has the size 5, which the patch 2 .* to 4 or 6"),
     (patchify_video, (2, 3, 1, 4, 7), r"axis W of video has the size 7, which the patch 3 .* to 6 or 9"),
-    (patchify_video, (2, 0, 1, 4, 6), "without an axis of size 0"),
-    (patchify_audio, (4, 6), r"4 axes \(B, C, S, F\), got the shape \(4, 6\)"),
+    (patchify_video, (2, 0, 1, 4, 6), "none of the size 0"),
+    (patchify_audio, (4, 6), r"4 axes \(B, C, S, F\), .* got the shape \(4, 6\)"),
     (patchify_audio, (2, 1, 1, 6), r"axis S of audio has the size 1, which the patch 2 .* to 2"),
     (patchify_audio, (2, 1, 4, 8), r"axis F of audio has the size 8, which the patch 3 .* to 6 or 9"),
 ]

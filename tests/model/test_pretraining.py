@@ -214,4 +214,4 @@ def test_a_batch_is_checked_once():
         finally:
             sys.setprofile(None)
     assert calls.count("check_batch") == 1 and calls.count("check_clips") == 2
-    assert len(calls) <= 48, calls  # of them 12 are those of `patchify_video`, which is public, too
+    assert len(calls) <= 49, calls  # of them 12 are those of `patchify_video`, which is public, too

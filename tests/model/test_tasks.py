@@ -262,7 +262,7 @@ BAD_BATCHES = [
     ("ranking", {"audio": np.zeros((4, 1, 10, 21))}, r"got \(5, 2, 3, 2, 6, 10\) and \(4, 1, 10, 21\)"),
     ("ranking", {"video_mask": np.ones((5, 1, 12), bool)}, r"video_mask .* shape \(5, 2, 12\)"),
     ("ranking", {"audio_mask": np.ones((5, 14), bool)}, "audio_mask as booleans"),
-    ("ranking", {"audio": np.zeros((5, 1, 10, 21), int)}, "audio as floating-point"),
+    ("ranking", {"audio": np.zeros((5, 1, 10, 21), int)}, "audio as dense floating-point"),
     ("classification", {"labels": torch.tensor([2, 0, 1, 1, 0])}, "different libraries"),
 ]
 

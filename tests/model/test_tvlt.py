@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from minitvlt.backends import to_backend, walk
+from minitvlt.backends import map_tree, to_backend, walk
 from minitvlt.model.parameters import Params
 from minitvlt.model.transformer import run_norm
 from minitvlt.model.tvlt import (
@@ -181,10 +181,11 @@ BAD_CLIPS = [
     ({"video": make_clips(3)[0]}, "as many videos as audios, got 3 and 2"),
     ({"video": VIDEO[0]}, r"5 axes \(B, T, C, H, W\)"),
     ({"audio": AUDIO[:, 0]}, r"4 axes \(B, C, S, F\)"),
-    ({"video": np.zeros((2, 3, 3, 6, 10))}, "video with 2 channels, got 3"),
-    ({"audio": np.zeros((2, 2, 10, 21))}, "audio with 1 channels, got 2"),
+    ({"video": np.zeros((2, 3, 3, 6, 10))}, r"2 channels in video, .* \(B T C H W\), got \(2, 3, 3, 6, 10\)"),
+    ({"video": np.zeros((2, 3, 6, 10, 2))}, r"2 channels in video, which come first"),
+    ({"audio": np.zeros((2, 2, 10, 21))}, "1 channels in audio"),
     ({"video": np.zeros((2, 3, 2, 7, 10))}, "axis H of video has the size 7"),
-    ({"video": np.zeros((0, 3, 2, 6, 10)), "audio": None}, "without an axis of size 0"),
+    ({"video": np.zeros((0, 3, 2, 6, 10)), "audio": None}, "none of the size 0"),
     ({"video": VIDEO.astype(np.uint8)}, r"floating-point numbers in \[-1, 1\], got uint8"),
     ({"video_mask": np.ones((2, NV + 1), bool)}, r"video_mask as booleans .*\(2, 12\), got bool .*\(2, 13\)"),
     ({"audio_mask": np.ones((1, NA), bool)}, r"audio_mask as booleans .*\(2, 15\), got bool .*\(1, 15\)"),
@@ -199,6 +200,52 @@ BAD_CLIPS = [
 def test_bad_clips_are_refused(params, changed, expected):
     with annotations_unchecked(), pytest.raises(ValueError, match=expected):
         forward(params, **{"video": VIDEO, "audio": AUDIO} | changed)
+
+
+ODD_ARRAYS = {  # what is made of the frames, and the error where they are refused
+    "big-endian": (lambda x: x.astype(">f4"), "dense floating-point numbers"),
+    "half precision": (lambda x: x.astype(np.float16), None),
+    "strides": (lambda x: np.asfortranarray(x[::-1])[::-1], None),
+    "read-only": (lambda x: np.broadcast_to(x, x.shape), None),
+    "a subclass": (lambda x: x.view(np.recarray), None),
+    "masked": (lambda x: np.ma.array(x, mask=x > 0), "got MaskedArray"),
+    "objects": (lambda x: x.astype(object), "dense floating-point numbers .* got object"),
+    "complex": (lambda x: x + 1j, "dense floating-point numbers .* got complex64"),
+    "lists": (lambda x: x.tolist(), "got list"),
+    "large": (lambda x: x * np.float32(1e18) * 1e3, "numbers beyond 1e18"),
+    "infinite": (lambda x: x / np.float32(0), "numbers beyond 1e18"),
+    "tensors that require grad": (lambda x: torch.from_numpy(x).requires_grad_(), None),
+    "large tensors": (lambda x: torch.from_numpy(x) * 1e30, "numbers beyond 1e18"),
+    "sparse tensors": (lambda x: torch.from_numpy(x).to_sparse(), "dense floating-point numbers"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize(("make", "error"), ODD_ARRAYS.values(), ids=ODD_ARRAYS)
+def test_odd_arrays_give_the_right_numbers_or_an_error(params, make, error):
+    video, expected = make(VIDEO.astype(np.float32)), forward(params, VIDEO, None).cls
+    moved = to_backend(params, "torch" if torch.is_tensor(video) else "numpy")
+    if error is None:
+        np.testing.assert_allclose(to_backend(forward(moved, video, None).cls, "numpy"), expected, atol=2e-2)
+        return
+    with annotations_unchecked(), pytest.raises(ValueError, match=error):
+        forward(moved, video, None)
+
+
+ODD_PARAMETERS = {
+    "integers": lambda x: x.astype(int),
+    "integer tensors": lambda x: torch.from_numpy(x).long(),
+    "sparse tensors": lambda x: torch.from_numpy(x).to_sparse(),
+}
+
+
+@pytest.mark.parametrize("make", ODD_PARAMETERS.values(), ids=ODD_PARAMETERS)
+def test_parameters_that_are_no_dense_floating_point_numbers_are_named(params, make):
+    with (
+        annotations_unchecked(),
+        pytest.raises(ValueError, match=r"encoder\.cls as dense .* got .*(int|float)"),
+    ):
+        forward(map_tree(make, params), make(VIDEO), None)
 
 
 BAD_TOKENS = [
