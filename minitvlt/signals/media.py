@@ -222,8 +222,9 @@ class Attempt:
         with open_media(self.file) as (container, streams, self.origin):
             self.format = container.format.name.split(",")[0]
             # At low rates frames share packs of MPEG-PS, and after a seek FFmpeg guesses their stamps wrong.
-            is_stamped = self.format != "mpeg" or container.bit_rate > 1_000_000
-            self.has_sought = is_stamped and self.start > self.lead
+            self.has_sought = self.start > self.lead and not (
+                self.format == "mpeg" and container.bit_rate < 1e6
+            )
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
