@@ -483,7 +483,7 @@ def test_audio_of_many_channels_becomes_one():
     with av.open("s.mka", "w", format="matroska") as container:
         stream = container.add_stream("libopus", rate=48000, layout="12 channels")
         stream.codec_context.options = {"mapping_family": "255", "b": "1200000"}
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(waves.T.reshape(1, -1)), "flt", "12 channels")
+        frame = av.AudioFrame.from_ndarray(waves.T.reshape(1, -1).astype(np.float32), "flt", "12 channels")
         frame.sample_rate = 48000
         container.mux(stream.encode(frame) + stream.encode(None))
     found = read_clip("s.mka").waveform
