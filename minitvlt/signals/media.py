@@ -30,8 +30,7 @@ FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,"
     "tta,h264,hevc,m4v,ivf,mjpeg,dv,mxf,nut,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
-LIMIT = {"max_pixels": str(MOST_PIXELS)}
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"} | LIMIT
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
 LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # in other formats FFmpeg estimates it
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
 MISPLACED = 0.25  # seconds by which stamps that FFmpeg has guessed are too early at most
@@ -39,7 +38,6 @@ SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 
 LOWEST_RATE = 1000  # Hz
 MOST_BYTES, MOST_RATIO = 1 << 29, 2000  # of the frames of a clip: one of them may be exceeded
 MOST_SILENCE = 1 << 26  # samples of gaps in a clip that are filled
-PADDING = bytes(1 << 24)  # with this much behind it, Pillow decodes a WebP file that is cut off
 TICKS = 90_000  # a second: 24, 25, 30 and 29.97 frames a second last whole numbers of them
 LAST_TICK = 20_000 * TICKS  # mp4 holds 2 ** 31 ticks between two frames
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -227,8 +225,9 @@ class Attempt:
         with open_media(self.file) as (container, streams, self.origin):
             self.format = container.format.name.split(",")[0]
             # At low rates frames share packs of MPEG-PS, and after a seek FFmpeg guesses their stamps wrong.
-            is_shared = self.format == "mpeg" and container.bit_rate < 1_000_000
-            self.has_sought = self.start > self.lead and not is_shared
+            self.has_sought = self.start > self.lead and not (
+                self.format == "mpeg" and container.bit_rate < 1e6
+            )
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
@@ -238,8 +237,8 @@ class Attempt:
             for stream in streams:
                 # The TIFF decoder would stop at unknown tags, which are no damage.
                 is_strict = self.is_strict and stream.codec_context.name != "tiff"
-                options = {"err_detect": "crccheck+bitstream+buffer+explode"} if is_strict else {}
-                stream.codec_context.options = LIMIT | options
+                errors = "crccheck+bitstream+buffer+explode" if is_strict else "0"
+                stream.codec_context.options = OPTIONS | {"err_detect": errors}
             self.reformatter = import_av().video.reformatter.VideoReformatter()
             self.decode(container, streams)
         if not self.pictures and self.format.endswith("_pipe"):
@@ -251,12 +250,12 @@ class Attempt:
         from PIL import ImageOps  # matplotlib depends on it
 
         data, self.faults, self.is_strict = self.file.read_bytes(), Counter(), True
-        for padding in (b"", PADDING):
+        for padding in (0, 1 << 24) if self.format == "webp_pipe" else (0,):  # for WebP that is cut off
             with warnings.catch_warnings(action="ignore"):
-                for time, image, lacks_some in decode_images(data + padding):
+                for time, image, lacks_some in decode_images(data + bytes(padding)):
                     if time < self.stop - SAME_TIME and image.mode[0] not in "IF":  # more than 8 bits
                         self.add_picture(time, np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
-                        self.faults["a part of the image cannot be decoded"] += lacks_some or padding != b""
+                        self.faults["a part of the image cannot be decoded"] += lacks_some or padding > 0
             if self.pictures:
                 return
 
@@ -280,7 +279,7 @@ class Attempt:
             self.faults[f"the rest cannot be read ({error.strerror})"] += 1
         if self.has_sought and len(self.ends) < len(streams):
             raise RetryError({"lead": 20 * self.lead})
-        self.faults["the file is cut off"] += is_cut_off(self.file, self.format)
+        self.faults["the file is cut off"] += bool(self.ends) and is_cut_off(self.file, self.format)
         length = (container.duration or 0) / import_av().time_base if self.format in LENGTH_IS_STORED else 0
         if max(self.last, self.last + self.origin) < min(length, self.stop) - 0.5:
             self.faults[f"it ends at {self.last:.3f} s, but its header states {length:.3f} s"] += 1
@@ -305,10 +304,10 @@ class Attempt:
         """The time of a frame in seconds: that of its time stamp, or the end of the frame before it."""
         is_video, index, context = stream.type == "video", stream.index, stream.codec_context
         step = 1 / (stream.guessed_rate or 25) if is_video else Fraction(frame.samples, frame.sample_rate)
-        ticks, delay, end = frame.dts if frame.pts is None else frame.pts, 0, self.ends.get(index, 0.0)
-        if is_video and (frame.pts is None or (self.format == "avi" and context.has_b_frames)):
+        ticks, delay, end = frame.pts, 0, self.ends.get(index, 0.0)
+        if ticks is None or (is_video and self.format == "avi" and context.has_b_frames):
             # Only packets are stamped, and the frame that comes out with one is that of some packets before.
-            ticks, delay = frame.dts, getattr(context, "reorder_depth", 1) * step
+            ticks, delay = frame.dts, getattr(context, "reorder_depth", 1) * step if is_video else 0
         time = end if ticks is None else float(ticks * frame.time_base - self.origin - delay)
         if is_video and self.format in ("avi", "mpeg") and end - MISPLACED < time < end:
             time = end  # where packs of MPEG-PS hold several frames, FFmpeg gives some of them earlier stamps
@@ -344,6 +343,8 @@ class Attempt:
         """Put samples at their time; gaps are filled with silence, of an overlap the earlier samples stay."""
         if time + frame.samples / frame.sample_rate <= self.start:
             return
+        if frame.format.is_planar and frame.layout.nb_channels > 8:  # where PyAV would read beyond the end
+            (frame,) = import_av().AudioResampler(frame.format.packed).resample(frame)
         samples, rate = frame.to_ndarray(), frame.sample_rate
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise ValueError(

@@ -26,6 +26,7 @@ AUDIO = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 STRETCH_SECONDS = 60.0  # long files are decoded, and forgotten, by stretches of at least this length
+STRETCH_BYTES = 1 << 14  # of the file; even the smallest films take more for a minute
 FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter of a step is the largest error
 
 
@@ -219,7 +220,8 @@ def cut_into_stretches(path: Path, config: Config) -> list[MediaClip]:
     has_video, has_audio, seconds = inspect_media(path)
     if not (has_video and has_audio):
         raise ValueError(f"{path} has no {'audio' if has_video else 'frames'}, and matching needs both.")
-    length = max(STRETCH_SECONDS, 4 * config.clip_seconds)
+    least = seconds * STRETCH_BYTES / path.stat().st_size  # time stamps may claim that a short file is long
+    length = max(STRETCH_SECONDS, 4 * config.clip_seconds, least)
     edges = [*(i * length for i in range(max(1, int(seconds // length)))), None]
     clips = [MediaClip(file=path, start=start, stop=stop) for start, stop in pairwise(edges)]
     return [replace(clip, name=f"{path} from {clip.start:g} s") for clip in clips] if clips[1:] else clips

@@ -6,6 +6,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,16 +203,21 @@ def test_a_span_is_a_slice_of_the_whole(suffix):
         assert min(errors) < 2e-3  # decoders of AAC put noise where the coder left some
 
 
+EVENT_CODECS = {".webm": ("libvpx", "libopus"), ".mpg": ("mpeg2video", "mp2"), ".avi": ("mpeg4", "pcm_s16le")}
+
+
 def write_events(path: Path, lost: int = 0, options: dict[str, str] | None = None) -> Path:
     """Four seconds with a flash and a beep at 3.0 s; every `lost`-th packet of the audio is left out."""
     import av
 
-    grey = np.full((40, 48, 64, 3), 30, np.uint8)
-    grey[30] = 255
+    grey = np.full((100, 48, 64, 3), 30, np.uint8)
+    grey[75] = 255
     beep = np.zeros(192000, np.float32)
     beep[144000:148800] = 0.8 * np.sin(np.arange(4800) / 8)
-    codecs = ("libvpx", "libopus") if path.suffix == ".webm" else ("libx264", "aac")
-    write_media(Path("whole.mkv"), grey, np.arange(40) / 10, beep, 48000, codecs=codecs)
+    codecs = EVENT_CODECS.get(path.suffix, ("libx264", "aac"))
+    if not lost and not options:
+        return write_media(path, grey, sound=beep, rate=48000, codecs=codecs, key_frame_every=50)
+    write_media(Path("whole.mkv"), grey, sound=beep, rate=48000, codecs=codecs)
     with av.open("whole.mkv") as source, av.open(str(path), "w", options=options or {}) as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         count = 0
@@ -228,20 +234,28 @@ def write_events(path: Path, lost: int = 0, options: dict[str, str] | None = Non
     ("name", "lost", "options"),
     [
         ("a.mp4", 0, {"movflags": "frag_keyframe+empty_moov"}),
+        ("a.mp4", 0, {"movflags": "frag_keyframe+delay_moov"}),
+        ("a.mp4", 7, None),
         ("a.webm", 0, None),
         ("a.webm", 10, None),
         ("a.webm", 3, None),
         ("a.ts", 0, None),
+        ("a.ts", 7, None),
+        ("a.mpg", 0, None),
+        ("a.avi", 0, None),
+        ("a.nut", 0, None),
     ],
 )
-@pytest.mark.parametrize("start", [0.0, 2.5])
 @pytest.mark.filterwarnings("ignore:.*gaps in the audio")
-def test_audio_lies_at_its_time_stamps(name, lost, options, start):
-    clip = read_clip(write_events(Path(name), lost, options), start)
-    beep = clip.sound_start + np.argmax(np.abs(clip.waveform) > 0.3) / clip.sample_rate
-    flash = clip.times[np.argmax(clip.frames.mean(axis=(1, 2, 3)) > 150)]
-    assert beep == pytest.approx(flash, abs=0.03)
-    assert bool(lost) <= ("filled with" in clip.damage)
+def test_audio_lies_at_its_time_stamps(name, lost, options):
+    write_events(Path(name), lost, options)
+    for start in (0.0, 1.7, 2.5, 2.97):
+        clip = read_clip(name, start)
+        beep = clip.sound_start + np.argmax(np.abs(clip.waveform) > 0.3) / clip.sample_rate
+        flash = clip.times[np.argmax(clip.frames.mean(axis=(1, 2, 3)) > 150)]
+        assert beep == pytest.approx(flash, abs=0.025) and flash + start == pytest.approx(3.0, abs=0.1)
+        np.testing.assert_allclose(np.diff(clip.times), 0.04, atol=2e-3)
+        assert bool(lost) == ("filled with" in clip.damage)
 
 
 def test_frames_without_time_stamps_follow_at_the_rate():
@@ -290,17 +304,33 @@ def test_the_real_clip_and_spans_of_it(span, real):
     np.testing.assert_allclose(found.waveform, expected, atol=1e-3)
 
 
+def measure_process() -> tuple[int, int, float]:
+    """Threads, open files and MiB of memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), pages / 256
+
+
 def test_nothing_lives_on_after_reading():
     path = write_media(Path("s.mp4"), make_frames(20, 48, 64), sound=make_sweep(0.8, 44100))
-    read_clip(path)
+    cut(write_media(Path("cut.ts"), make_frames(20, 48, 64)), 0.7)
+    Image.fromarray(make_frames(1, 99, 99)[0]).save("half.png")
+    cut(Path("half.png"), 0.5)
+    Path("text.mp4").write_text("no film")
+
+    def read_all() -> None:
+        for name in (path, "cut.ts", "half.png", "text.mp4"):
+            with suppress(ValueError), warnings.catch_warnings(action="ignore"):
+                read_clip(name)
+
+    read_all()
     gc.collect()
     gc.disable()
-    before = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
-    for _ in range(10):
-        read_clip(path)
-    after = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    before = measure_process()
+    for _ in range(25):
+        read_all()
+    after = measure_process()
     gc.enable()
-    assert after <= before
+    assert after[:2] <= before[:2] and after[2] < before[2] + 20
 
 
 # ---- damage is counted, and what remains is read
@@ -360,13 +390,24 @@ def test_a_damaged_file_is_read_as_far_as_it_goes_and_one_warning_counts_what_is
     assert first.damage == ""
 
 
-def test_half_an_image_is_read_with_a_warning():
-    pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
-    Image.fromarray(pixels).save("x.jpg", quality=90)
-    cut(Path("x.jpg"), 0.5)
-    with pytest.warns(UserWarning, match=r"x\.jpg: the file is cut off"):
-        clip = read_clip("x.jpg")
-    assert_frames_near(clip.frames[0, :90], pixels[:90], 60)
+@pytest.mark.parametrize("seed", range(60))
+def test_a_mutated_file_is_read_or_refused_with_a_sentence(seed):
+    """No other error, no crash; of thousands only some, as each takes its time."""
+    rng = np.random.default_rng(seed)
+    suffix = list(FORMATS)[seed % len(FORMATS)]
+    frames = make_frames(10, 32, 34) if FORMATS[suffix][0] else None
+    path = write_media(Path(f"s.{suffix}"), frames, sound=make_sweep(0.4, 44100), codecs=FORMATS[suffix])
+    data = bytearray(path.read_bytes())
+    for place in rng.integers(len(data) if seed % 2 else 1000, size=rng.integers(1, 12)):
+        data[place : place + 1] = rng.bytes(rng.integers(4))
+    path.write_bytes(data)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        try:
+            clip = read_clip(path)
+        except ValueError as error:
+            assert str(error).startswith(str(path))
+        else:
+            assert clip.frames is not None or clip.waveform is not None
 
 
 # ---- what is no media file
@@ -398,6 +439,58 @@ def test_no_other_file_is_opened_for_a_disguised_playlist(name, text):
         read_clip(name)
 
 
+def write_claims(path: Path, at: int, claim: bytes) -> Path:
+    """A small image or sound whose header claims something else."""
+    if path.suffix == ".wav":
+        write_wav(path, make_sweep(0.5, 8000), 8000)
+    else:
+        Image.fromarray(make_frames(1, 16, 24)[0]).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + claim + data[at + len(claim) :])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "claim", "words"),
+    [
+        ("s.png", 16, struct.pack(">II", 16000, 16000), "more than 64,000,000 pixels"),
+        ("s.bmp", 18, struct.pack("<II", 9000, 9000), "more than 64,000,000 pixels"),
+        ("s.gif", 6, struct.pack("<HH", 30000, 30000), "more than 64,000,000 pixels"),
+        ("s.wav", 24, struct.pack("<I", 0), "cannot be decoded"),
+        ("s.wav", 24, struct.pack("<I", 1), "its audio has 1 Hz, not 1,000 to 1,000,000"),
+        ("s.wav", 24, struct.pack("<I", 1_000_003), "its audio has 1000003 Hz"),
+        ("s.wav", 22, struct.pack("<H", 0), "holds nothing"),
+    ],
+)
+def test_what_a_header_claims_beyond_the_bounds_is_refused(path, at, claim, words):
+    with pytest.raises(ValueError, match=words):
+        read_clip(write_claims(Path(path), at, claim))
+
+
+def test_many_large_frames_out_of_a_tiny_file_are_refused_and_can_be_shrunk():
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\x00"
+    head = b"GIF89a" + struct.pack("<HHBBB", 5000, 5000, 0x80, 0, 0) + bytes(3) + b"\xff" * 3
+    Path("s.gif").write_bytes(head + 9 * (b"\x21\xf9\x04\x00\x0a\x00\x00\x00" + frame) + b";")
+    with pytest.raises(ValueError, match=r"s\.gif: its frames take over 572 MiB: give `shrink` or a span"):
+        read_clip("s.gif")
+    assert read_clip("s.gif", shrink=lambda pixels: pixels[:2, :2]).frames.shape == (9, 2, 2, 3)
+
+
+def test_audio_of_many_channels_becomes_one():
+    import av
+
+    waves = np.linspace(1.0, 0.1, 12)[:, None] * make_sweep(0.3, 48000)
+    with av.open("s.mka", "w", format="matroska") as container:
+        stream = container.add_stream("libopus", rate=48000, layout="12 channels")
+        stream.codec_context.options = {"mapping_family": "255", "b": "1200000"}
+        frame = av.AudioFrame.from_ndarray(waves.T.reshape(1, -1).astype(np.float32), "flt", "12 channels")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame) + stream.encode(None))
+    found = read_clip("s.mka").waveform
+    assert correlate(found, waves.mean(axis=0)) > 0.99
+    assert found.std() == pytest.approx(waves.mean(axis=0).std(), rel=0.05)
+
+
 def test_requests_that_cannot_be_met_are_refused():
     write_media(Path("s.mp4"), make_frames(25, 16, 18), sound=make_sweep(1.0, 44100))
     for start, stop in ((-1.0, None), (float("nan"), None), (1.0, 1.0), (2.0, 1.0), (0.0, float("nan"))):
@@ -405,7 +498,9 @@ def test_requests_that_cannot_be_met_are_refused():
             read_clip("s.mp4", start, stop)
     with pytest.raises(ValueError, match=r"s\.mp4 holds nothing from 9.0 s to the end: .* ends at 1\.0"):
         read_clip("s.mp4", 9)
-    for name in ("nowhere.mp4", "."):
+    os.symlink("nowhere", "dangling.mp4")
+    os.mkfifo("pipe.mp4")
+    for name in ("nowhere.mp4", ".", "dangling.mp4", "pipe.mp4", 300 * "a" + ".mp4", "a\0b.mp4"):
         with pytest.raises(ValueError, match="there is no such file"):
             read_clip(name)
     Path("empty.mp4").touch()

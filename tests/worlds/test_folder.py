@@ -1,6 +1,8 @@
 """Media files become clips: the right span of the right file with its own label, decided by the seed."""
 
+import gc
 import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -117,11 +119,86 @@ def test_files_are_found_by_their_names_at_any_depth_and_in_linked_folders():
     Path("store/s.wav").touch()
     os.symlink("../store", "f/linked")
     os.symlink(".", "f/circle")
+    os.symlink("../store", "f/linked/back")
     found = [path.relative_to("f").as_posix() for path in find_media_files(Path("f"))]
     assert found == ["C.webm", "a.mkv", "a/z.mov", "b.mp4", "linked/s.wav"]
 
 
+def test_what_is_no_file_is_named_and_passed_over(films):
+    os.symlink("nowhere", "films/dangling.mp4")
+    os.symlink("loop.mp4", "films/loop.mp4")
+    os.mkfifo("films/pipe.mp4")
+    os.symlink("/dev/zero", "films/zero.mp4")
+    with pytest.warns(UserWarning, match="Skipped films/.*: there is no such file") as caught:
+        world = FolderWorld(films, CONFIG)
+    assert len(caught) == 4
+    assert [Path(name).name for name in world.skipped] == ["dangling.mp4", "loop.mp4", "pipe.mp4", "zero.mp4"]
+    assert len(world.clips) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["a%03d.mp4", "$HOME.mp4", "file:a.mp4", "東京\n.mp4", "a|b .mp4", b"\xff\xfe.mp4"]
+)
+def test_names_are_taken_as_they_are(name):
+    film("film.mp4", 1.0)
+    os.makedirs(b"films")
+    os.rename("film.mp4", os.path.join("films", os.fsdecode(name)))
+    world = FolderWorld("films", CONFIG)
+    assert np.ptp(draw(world).video) > 0.5 and not world.skipped
+
+
+@pytest.mark.parametrize("claim", [36000.0, 1e12, 0.1])
+def test_a_header_that_claims_a_false_length_cuts_a_film_into_nothing(claim):
+    path = write_media(Path("a.mkv"), make_frames(50, 32, 34), sound=make_sweep(2.0, 44100))
+    data = path.read_bytes()
+    at = (
+        data.index(b"\x44\x89\x88") + 3
+    )  # the length of a Matroska file, in ms, is a double behind these bytes
+    Path("films").mkdir()
+    Path("films/a.mkv").write_bytes(data[:at] + struct.pack(">d", 1000 * claim) + data[at + 8 :])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        world = FolderWorld("films", CONFIG)
+        draw(world)
+    assert len(world.clips) == 1 and len(caught) == len(world.damaged) == (claim > 2)
+
+
+def test_time_stamps_far_apart_do_not_make_a_short_film_long():
+    times = np.r_[np.arange(50) / 25, 500_000.0]
+    Path("films").mkdir()
+    write_media(Path("films/a.mkv"), make_frames(51, 32, 34), times, make_sweep(2.0, 44100))
+    world = FolderWorld("films", CONFIG)
+    assert len(world.clips) < 10
+    assert draw(world).video.shape == (7, 3, 3, 24, 24)
+
+
+def test_a_folder_of_disguised_playlists_opens_no_other_file():
+    secret = film("secret.mp4", 1.0).resolve()
+    Path("films").mkdir()
+    Path("films/a.mp4").write_text("ffconcat version 1.0\nfile b.mp4\n")
+    Path("films/b.mp4").write_text(f"ffconcat version 1.0\nfile {secret}\n")
+    Path("films/c.ts").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\n{secret}\n#EXT-X-ENDLIST\n"
+    )
+    Path("films/d.wav").write_text(f"[playlist]\nFile1={secret}\nNumberOfEntries=1\n")
+    with pytest.warns(UserWarning, match="Skipped"), pytest.raises(ValueError, match="No file is left"):
+        FolderWorld("films", CONFIG)
+
+
 # ---- memory
+
+
+def test_an_epoch_leaves_nothing_behind(films):
+    world = FolderWorld(films, CONFIG, memory=0)
+    read_all(world)
+    gc.collect()
+    gc.disable()
+    before = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        read_all(world)
+    after = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    gc.enable()
+    assert after <= before
 
 
 def test_each_file_is_decoded_once_while_memory_lasts(films, monkeypatch):
