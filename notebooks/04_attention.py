@@ -495,7 +495,8 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 # The code is in [transformer.py](../minitvlt/model/transformer.py); the reference of attention is in
 # [numpy_backend.py](../minitvlt/backends/numpy_backend.py). By default the package runs faster versions that
 # give the same results; [10](10_faster.ipynb) is about them.
-#
+
+# %% [markdown]
 # To read:
 #
 # - A. Vaswani et al., *Attention Is All You Need*, 2017, [arXiv 1706.03762](https://arxiv.org/abs/1706.03762):
