@@ -417,17 +417,17 @@ def nb06_cotangent() -> Pair:
 
 
 def nb06_weight_slope() -> Pair:
-    r"""\frac{\partial L}{\partial W} = G^\top X"""
+    r"""\frac{\partial L}{\partial w} = g^\top x"""
     return LG.T @ LX, FOR_W
 
 
 def nb06_input_slope() -> Pair:
-    r"""\frac{\partial L}{\partial X} = G \, W"""
+    r"""\frac{\partial L}{\partial x} = g \, w"""
     return LG @ LW, FOR_X
 
 
 def nb06_bias_slope() -> Pair:
-    r"""\frac{\partial L}{\partial b_j} = \sum_i G_{ij}"""
+    r"""\frac{\partial L}{\partial b_j} = \sum_i g_{ij}"""
     return sum(LG), FOR_B
 
 
@@ -461,22 +461,22 @@ def nb06_beta_vjp() -> Pair:
 
 
 def nb06_value_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial V} = A^\top G"""
+    r"""\frac{\partial L}{\partial v} = a^\top g"""
     return A.T @ O_BACK[0, 0], ATTENTION_BACK[2]
 
 
 def nb06_score_vjp() -> Pair:
-    r"""R = A \odot \bigl(G V^\top - r\bigr)"""
+    r"""r = a \odot \bigl(g v^\top - c\bigr)"""
     return R, pull_back(lambda s: tape_backend.matmul(tape_backend.softmax(s), V[0, 0]), O_BACK[0, 0], S)[0]
 
 
 def nb06_query_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial Q} = \frac{R \, K}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial q} = \frac{r \, k}{\sqrt d}"""
     return R @ KEY[0, 0] / math.sqrt(d), ATTENTION_BACK[0]
 
 
 def nb06_key_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial K} = \frac{R^\top Q}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial k} = \frac{r^\top q}{\sqrt d}"""
     return R.T @ Q[0, 0] / math.sqrt(d), ATTENTION_BACK[1]
 
 
