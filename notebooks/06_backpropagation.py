@@ -75,11 +75,11 @@ numbers = count()  # later arrays get larger numbers
 
 # %%
 class Recorded:
-    """An array that knows what it was computed from."""
+    """An array that knows what it was computed from"""
 
     def __init__(self, value, parents=(), vjp=None):
         self.value, self.parents, self.vjp = np.asarray(value), parents, vjp
-        self.number, self.cotangent = next(numbers), 0.0
+        self.cotangent, self.number = 0.0, next(numbers)
 
     def __add__(self, other):
         return Recorded(self.value + other.value, (self, other), lambda g: (g, g))
@@ -88,8 +88,7 @@ class Recorded:
         return Recorded(self.value - other.value, (self, other), lambda g: (g, -g))
 
     def __mul__(self, other):
-        x, y = self.value, other.value
-        return Recorded(x * y, (self, other), lambda g: (g * y, g * x))
+        return Recorded(self.value * other.value, (self, other), lambda g: (g * other.value, g * self.value))
 
 
 # %% [markdown]
