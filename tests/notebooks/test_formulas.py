@@ -516,7 +516,7 @@ def nb07_match_loss() -> Pair:
 
 
 def nb07_fill_loss() -> Pair:
-    r"""L_{\text{fill}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_k (\hat x_{nk} - x_{nk})^2"""
+    r"""L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_i (\hat x_{ni} - x_{ni})^2"""
     by_hand = fill_by_hand(
         mt.patchify_video(BATCH.video, (12, 12)), OUT.video_prediction, BATCH.video_masking.is_hidden
     )
@@ -524,8 +524,8 @@ def nb07_fill_loss() -> Pair:
 
 
 def nb07_loss() -> Pair:
-    r"""L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{fill}} \bigl( L_{\text{video}} +
-    L_{\text{sound}} \bigr)"""
+    r"""L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{mae}} \bigl( L_{\text{video}} +
+    L_{\text{audio}} \bigr)"""
     by_hand = CONFIG.matching_weight * OUT.match_loss + CONFIG.mae_weight * (OUT.video_loss + OUT.audio_loss)
     return by_hand, OUT.loss
 
@@ -574,7 +574,7 @@ PRESENT = np.array([[1, 0, 0, 1, 1, 0]])
 
 
 def nb08_softmax() -> Pair:
-    r"""p_k = \frac{e^{z_k}}{\sum_{l=1}^{K} e^{z_l}}"""
+    r"""p_k = \frac{e^{z_k}}{\sum_l e^{z_l}}"""
     by_hand = [[math.exp(z_k) / sum(map(math.exp, z)) for z_k in z] for z in LOGITS]
     return by_hand, numpy_backend.softmax(LOGITS)
 
@@ -586,7 +586,7 @@ def nb08_class_loss() -> Pair:
 
 
 def nb08_valence() -> Pair:
-    r"""v = \tfrac12 \bigl( \cos(h - 30°) + 1 - 2 \tau \bigr)"""
+    r"""v = \tfrac12 \bigl( \cos(\alpha - 30°) + 1 - 2 \tau \bigr)"""
     by_hand = 1 / 2 * (np.cos((SCENES.hue - 30) * math.pi / 180) + 1 - 2 * SCENES.tremble)
     return by_hand, SCENES.label()["valence"]
 
@@ -612,13 +612,14 @@ def gelu_loss(theta: Any) -> Any:
 
 
 def nb09_tanh_gelu() -> Pair:
-    r"""g(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)"""
+    r"""\operatorname{GELU}_{\tanh}(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \,
+    x^3)\bigr)\Bigr)"""
     by_hand = [x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) for x in X]
     return by_hand, torch.nn.functional.gelu(torch.from_numpy(X), approximate="tanh").numpy()
 
 
 def nb09_slope() -> Pair:
-    r"""\frac{L(\theta + h u) - L(\theta - h u)}{2 h} \approx \nabla L(\theta) \cdot u"""
+    r"""\frac{L(\theta + \epsilon v) - L(\theta - \epsilon v)}{2 \epsilon} \approx \nabla L(\theta) \cdot v"""
     by_hand = (gelu_loss(X + STEP * G) - gelu_loss(X - STEP * G)) / (2 * STEP)
     return by_hand, np.dot(mt.value_and_grad(gelu_loss)(X)[1], G)
 
