@@ -632,9 +632,9 @@ def nb09_rounding() -> Pair:
 
 
 def nb10_flops() -> Pair:
-    r"""F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D"""
-    by_hand = [2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D for D, N, W in SIZES]
-    return by_hand, [sum(count_products(*sizes)) for sizes in SIZES]
+    r"""F = 24 N D^2 + 4 N^2 D"""
+    by_hand = [24 * N * D**2 + 4 * N**2 * D for D, N, _ in SIZES]
+    return by_hand, [sum(count_products(D, N, 4 * D)) for D, N, _ in SIZES]
 
 
 def add_up_micro_batches(R: int) -> np.ndarray:
