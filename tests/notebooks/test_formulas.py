@@ -88,12 +88,17 @@ def nb00_sigma() -> Pair:
 
 
 def nb01_window() -> Pair:
-    r"""w[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}"""
+    r"""\text{hann}[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}"""
     return [1 / 2 - 1 / 2 * math.cos(2 * math.pi * m / M) for m in range(M)], WINDOW
 
 
+def nb01_complex() -> Pair:
+    r"""e^{-i \varphi} = \cos\varphi - i \sin\varphi"""
+    return [math.cos(phi) - 1j * math.sin(phi) for phi in WAVE], np.exp(-1j * WAVE)
+
+
 def nb01_stft() -> Pair:
-    r"""X[t, k] = \sum_{m=0}^{M-1} w[m] \; x[t h + m - M/2] \; e^{-2\pi i k m / M}"""
+    r"""X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}"""
     by_hand = [
         [
             sum(WINDOW[m] * WAVE[t * HOP + m - M // 2] * np.exp(-2j * np.pi * k * m / M) for m in range(M))
@@ -117,13 +122,13 @@ def nb01_mel() -> Pair:
 
 
 def nb01_filters() -> Pair:
-    r"""B[j, f] = \frac{2}{r - l}
+    r"""\operatorname{filter}_j(f) = \frac{2}{r - l}
     \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)"""
     return [[triangle(*ENDS[j : j + 3], f) for f in np.arange(18) * RATE / M] for j in range(BINS)], FILTERS
 
 
 def nb01_mel_energy() -> Pair:
-    r"""E[t, j] = \sum_k B[j, k R / M] \, P[t, k]"""
+    r"""E[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]"""
     by_hand = [[sum(FILTERS[j, k] * P[k] for k in range(18)) for j in range(BINS)] for P in POWER]
     return by_hand, POWER @ FILTERS.T
 
@@ -132,13 +137,13 @@ QUIET, QUIET_AND_LOUD = np.array([[1e-14, 1e-9]]), np.array([[1e-14, 1e-3], [5.0
 
 
 def nb01_decibel() -> Pair:
-    r"""D[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})"""
+    r"""\text{dB}[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})"""
     # nothing is 80 dB below the loudest
     return [[10 * math.log10(max(E, 1e-10)) for E in QUIET[0]]], spectrogram.power_to_decibel(QUIET)
 
 
 def nb01_floor() -> Pair:
-    r"""L[t, j] = \max(D[t, j], \; \max_{t', j'} D[t', j'] - 80)"""
+    r"""\text{level}[t, j] = \max(\text{dB}[t, j], \; \max_{t', j'} \text{dB}[t', j'] - 80)"""
     by_hand = np.maximum(10 * np.log10(np.maximum(QUIET_AND_LOUD, 1e-10)), 20 - 80)
     return by_hand, spectrogram.power_to_decibel(QUIET_AND_LOUD)
 
@@ -147,7 +152,7 @@ LEVELS = np.array([[-100.0, -60.0, -13.0, 20.0, 31.0]])
 
 
 def nb01_normalised() -> Pair:
-    r"""y[t, j] = \operatorname{clip}\Bigl(\frac{L[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1"""
+    r"""y[t, j] = \operatorname{clip}\Bigl(\frac{\text{level}[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1"""
     return np.clip((LEVELS - 20) / 40, -2, 0) + 1, spectrogram.normalise_decibel(LEVELS)
 
 

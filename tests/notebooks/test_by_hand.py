@@ -1,0 +1,72 @@
+"""What the reader of a notebook writes agrees with the package; the code of folded answers runs."""
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import helpers.notebook
+import minitvlt as mt
+from minitvlt.signals import spectrogram
+
+HERE = Path(__file__).parents[2] / "notebooks"
+Names = dict[str, Any]
+RNG = np.random.default_rng(15)
+WAVE, POWER = RNG.normal(size=301), RNG.uniform(size=(7, 5)) ** 20
+
+# (number of a notebook, function that the reader writes): what it gives, and what the package gives
+BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
+    ("01", "cut_frames"): lambda f: (f(WAVE, 34, 9), spectrogram.frame_waveform(WAVE, 34, 9)),
+    ("01", "hann_window"): lambda f: (f(34), spectrogram.make_window(34)),
+    ("01", "stft"): lambda f: (f(WAVE, 34, 9), spectrogram.compute_stft(WAVE, 34, 9)),
+    ("01", "mel_filters"): lambda f: (f(8000, 5, 34), spectrogram.make_mel_filters(8000, 5, 34)),
+    ("01", "to_decibel"): lambda f: (f(POWER), spectrogram.power_to_decibel(POWER)),
+    ("01", "log_mel"): lambda f: (f(WAVE, 8000, 5, 34, 9), mt.log_mel_spectrogram(WAVE, 8000, 5, 34, 9)),
+}
+ANSWERED = ("01",)  # notebooks whose folded answers hold code
+
+
+def list_cells(number: str, is_code: bool) -> list[str]:
+    """List the sources of the cells of code, or of the cells of text."""
+    (path,) = HERE.glob(f"{number}_*.py")
+    cells = re.split(r"^# %%(.*)\n", path.read_text("utf-8"), flags=re.M)[1:]
+    return [
+        text if is_code else re.sub(r"^# ?", "", text, flags=re.M)
+        for head, text in zip(cells[::2], cells[1::2], strict=True)
+        if ("[markdown]" not in head) == is_code
+    ]
+
+
+def define(number: str) -> Names:
+    """Execute imports and definitions of a notebook, and nothing else of it."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    tree = ast.parse("\n".join(list_cells(number, is_code=True)))
+    tree.body = [node for node in tree.body if isinstance(node, kinds)]
+    names: Names = {"mt": mt}
+    exec(compile(tree, number, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize(("number", "name"), BY_HAND)
+def test_what_the_reader_writes_agrees_with_the_package(number, name):
+    ours, theirs = BY_HAND[number, name](define(number)[name])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("number", ANSWERED)
+def test_the_code_of_folded_answers_runs_after_the_cells(number, monkeypatch):
+    monkeypatch.chdir(HERE)
+    monkeypatch.setattr(helpers.notebook, "show", lambda figure, alt: None)  # drawing takes long
+    names: Names = {}
+    for cell in list_cells(number, is_code=True):
+        exec(cell, names)
+    answers = re.findall(
+        r"<details>.*?```python\n(.*?)```.*?</details>", "".join(list_cells(number, False)), re.S
+    )
+    assert len(answers) >= 3
+    for answer in answers:
+        exec(answer, dict(names))
