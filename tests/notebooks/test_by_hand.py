@@ -17,6 +17,7 @@ HERE = Path(__file__).parents[2] / "notebooks"
 Names = dict[str, Any]
 RNG = np.random.default_rng(15)
 WAVE, POWER = RNG.normal(size=301), RNG.uniform(size=(7, 5)) ** 20
+VIDEO = RNG.normal(size=(2, 4, 3, 6, 9))
 
 # (number of a notebook, function that the reader writes): what it gives, and what the package gives
 BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
@@ -26,8 +27,10 @@ BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
     ("01", "mel_filters"): lambda f: (f(8000, 5, 34), spectrogram.make_mel_filters(8000, 5, 34)),
     ("01", "to_decibel"): lambda f: (f(POWER), spectrogram.power_to_decibel(POWER)),
     ("01", "log_mel"): lambda f: (f(WAVE, 8000, 5, 34, 9), mt.log_mel_spectrogram(WAVE, 8000, 5, 34, 9)),
+    ("02", "patchify_video"): lambda f: (f(VIDEO, 2, 3), mt.patchify_video(VIDEO, (2, 3))),
+    ("02", "patchify_audio"): lambda f: (f(VIDEO[:, 0], 2, 3), mt.patchify_audio(VIDEO[:, 0], (2, 3))),
 }
-ANSWERED = ("01",)  # notebooks whose folded answers hold code
+ANSWERED = ("01", "02")  # notebooks whose folded answers hold code
 
 
 def list_cells(number: str, is_code: bool) -> list[str]:

@@ -169,7 +169,7 @@ def nb02_token() -> Pair:
 
 
 def nb02_value() -> Pair:
-    r"""v = (a \, q + b) \, C + k"""
+    r"""m = (i \, q + j) \, C + k"""
     by_hand = [[row[(a * q + b) * C + k] for a, b, k in np.ndindex(p, q, C)] for row in ROWS]
     return by_hand, mt.patchify_video(VIDEO, (p, q))[0]
 
@@ -178,7 +178,7 @@ PICTURE = RNG.normal(size=(1, 1, 4, 9))
 
 
 def nb02_audio_token() -> Pair:
-    r"""n = s \, f + b"""
+    r"""n = t \, f + j"""
     by_hand = [mt.patchify_audio(PICTURE, (p, q))[0, s * 3 + b] for s, b in np.ndindex(2, 3)]
     return by_hand, [PICTURE[0, 0, s * p :, b * q :][:p, :q].ravel() for s, b in np.ndindex(2, 3)]
 
@@ -193,7 +193,7 @@ E, F = ENCODER.video_positions, ENCODER.audio_positions
 
 
 def nb02_embedding() -> Pair:
-    r"""e_n = A \, x_n + \beta"""
+    r"""e_n = A \, u_n + b"""
     return E_VIDEO, embed_patches(VIDEO_ROWS, ENCODER.video_patches)[0]
 
 
@@ -201,7 +201,7 @@ Z_VIDEO, Z_AUDIO = embed_video(ENCODER, CONFIG, CLIP.video)[0], embed_audio(ENCO
 
 
 def nb02_video_token() -> Pair:
-    r"""z_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{time}}_{t} + E^{\text{video}}"""
+    r"""x_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{frame}}_{t} + E^{\text{video}}"""
     by_hand = [
         E_VIDEO[(t * 2 + r) * w + c] + E.space[r * w + c] + E.time[t] + E.modality
         for t, r, c in np.ndindex(2, 2, w)
@@ -210,7 +210,7 @@ def nb02_video_token() -> Pair:
 
 
 def nb02_audio_tokens_position() -> Pair:
-    r"""z_n = e_n + E^{\text{time}'}_{s} + E^{\text{pitch}}_{b} + E^{\text{sound}}"""
+    r"""x_n = e_n + E^{\text{step}}_{t} + E^{\text{frequency}}_{j} + E^{\text{audio}}"""
     by_hand = [E_AUDIO[s * 3 + b] + F.time[s] + F.frequency[b] + F.modality for s, b in np.ndindex(2, 3)]
     return by_hand, Z_AUDIO
 
