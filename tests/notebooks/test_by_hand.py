@@ -11,12 +11,16 @@ import pytest
 
 import helpers.notebook
 import minitvlt as mt
+from minitvlt.model import pretraining
 from minitvlt.signals import spectrogram
 
 HERE = Path(__file__).parents[2] / "notebooks"
 Names = dict[str, Any]
 RNG = np.random.default_rng(15)
 WAVE, POWER = RNG.normal(size=301), RNG.uniform(size=(7, 5)) ** 20
+NOISE, TOKENS = RNG.uniform(size=(3, 10)), RNG.normal(size=(3, 10, 4))
+MASKING = mt.random_masking(NOISE, 0.9)
+MASKED = (MASKING.keep, MASKING.restore, MASKING.is_hidden)
 VIDEO = RNG.normal(size=(2, 4, 3, 6, 9))
 
 # (number of a notebook, function that the reader writes): what it gives, and what the package gives
@@ -29,8 +33,14 @@ BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
     ("01", "log_mel"): lambda f: (f(WAVE, 8000, 5, 34, 9), mt.log_mel_spectrogram(WAVE, 8000, 5, 34, 9)),
     ("02", "patchify_video"): lambda f: (f(VIDEO, 2, 3), mt.patchify_video(VIDEO, (2, 3))),
     ("02", "patchify_audio"): lambda f: (f(VIDEO[:, 0], 2, 3), mt.patchify_audio(VIDEO[:, 0], (2, 3))),
+    ("03", "random_masking"): lambda f: (np.concatenate(f(NOISE, 0.9), 1), np.concatenate(MASKED, 1)),
+    ("03", "keep_tokens"): lambda f: (f(TOKENS, MASKING.keep), pretraining.keep_tokens(TOKENS, MASKING)),
+    ("03", "restore_tokens"): lambda f: (
+        f(TOKENS[:, :1], TOKENS[0, 0], MASKING.restore),
+        pretraining.restore_tokens(TOKENS[:, :1], TOKENS[0, 0], MASKING),
+    ),
 }
-ANSWERED = ("01", "02")  # notebooks whose folded answers hold code
+ANSWERED = ("01", "02", "03")  # notebooks whose folded answers hold code
 
 
 def list_cells(number: str, is_code: bool) -> list[str]:
