@@ -11,7 +11,7 @@ import pytest
 
 import helpers.notebook
 import minitvlt as mt
-from minitvlt.model import pretraining
+from minitvlt.model import pretraining, tvlt
 from minitvlt.signals import spectrogram
 
 HERE = Path(__file__).parents[2] / "notebooks"
@@ -22,6 +22,26 @@ NOISE, TOKENS = RNG.uniform(size=(3, 10)), RNG.normal(size=(3, 10, 4))
 MASKING = mt.random_masking(NOISE, 0.9)
 MASKED = (MASKING.keep, MASKING.restore, MASKING.is_hidden)
 VIDEO = RNG.normal(size=(2, 4, 3, 6, 9))
+
+CONFIG = mt.Config.tiny(num_frames=2, image_size=(24, 36), spectrogram_length=16, frequency_length=24)
+PARAMS = mt.to_backend(mt.init(CONFIG, seed=1), "numpy", dtype="float64")
+ENCODER, CLIPS = PARAMS.encoder, mt.ShapesWorld(CONFIG).sample(RNG, 3)
+BATCH = mt.make_batch(CLIPS, CONFIG, RNG)
+EMBEDDED = tvlt.embed_clips(PARAMS, (CLIPS.video, CLIPS.audio), (None, None))
+WHOLE = mt.forward(PARAMS, CLIPS.video, CLIPS.audio, return_hidden=True)
+
+
+def fill_in(by_hand: Callable) -> tuple[Any, Any]:
+    """The reader's decoder for audio, which reads some names of the notebook."""
+    decoder, masks = PARAMS.decoder, (BATCH.video_masking, BATCH.audio_masking)
+    by_hand.__globals__.update(decoder=decoder, config=CONFIG, eps=CONFIG.layer_norm_eps)
+    kept = [pretraining.keep_tokens(x, masking) for x, masking in zip(EMBEDDED, masks, strict=True)]
+    places = tvlt.audio_position_embedding(decoder.audio_positions, CONFIG, CLIPS.audio.shape)
+    ours = by_hand(
+        mt.encode(PARAMS, *kept).audio, masks[1], decoder.audio_mask_token, places, decoder.audio_head
+    )
+    return ours, mt.autoencode(PARAMS, BATCH)[1]
+
 
 # (number of a notebook, function that the reader writes): what it gives, and what the package gives
 BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
@@ -39,8 +59,26 @@ BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
         f(TOKENS[:, :1], TOKENS[0, 0], MASKING.restore),
         pretraining.restore_tokens(TOKENS[:, :1], TOKENS[0, 0], MASKING),
     ),
+    ("05", "video_positions"): lambda f: (
+        f(ENCODER.video_positions, 2),
+        tvlt.video_position_embedding(ENCODER.video_positions, CONFIG, CLIPS.video.shape),
+    ),
+    ("05", "audio_positions"): lambda f: (
+        f(ENCODER.audio_positions, 2),
+        tvlt.audio_position_embedding(ENCODER.audio_positions, CONFIG, CLIPS.audio.shape),
+    ),
+    ("05", "join"): lambda f: (f(ENCODER.cls, *EMBEDDED), WHOLE.hidden[0]),
+    ("05", "run_encoder"): lambda f: (
+        f(WHOLE.hidden[0], ENCODER.blocks, ENCODER.norm, 4, 1e-6),
+        WHOLE.sequence,
+    ),
+    ("05", "matching_head"): lambda f: (
+        f(PARAMS.matching, WHOLE.cls),
+        mt.score_matches(PARAMS, CLIPS.video, CLIPS.audio),
+    ),
+    ("05", "fill_in"): fill_in,
 }
-ANSWERED = ("01", "02", "03")  # notebooks whose folded answers hold code
+ANSWERED = ("01", "02", "03", "05")  # notebooks whose folded answers hold code
 
 
 def list_cells(number: str, is_code: bool) -> list[str]:

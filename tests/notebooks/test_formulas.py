@@ -298,7 +298,7 @@ HEAD, HEADS, EPS = PARAMS.matching, CONFIG.num_attention_heads, CONFIG.layer_nor
 
 
 def nb05_sequence() -> Pair:
-    r"""x^{(0)} = \bigl[\, \text{cls}; \; z^{\text{video}}; \; z^{\text{sound}} \,\bigr]"""
+    r"""x^{(0)} = \bigl[\, \text{cls}; \; x^{\text{video}}; \; x^{\text{audio}} \,\bigr]"""
     return [ENCODER.cls, *Z_VIDEO, *Z_AUDIO], WHOLE.hidden[0][0]
 
 
@@ -311,12 +311,12 @@ def nb05_blocks() -> Pair:
 
 
 def nb05_final() -> Pair:
-    r"""h = \operatorname{norm}\bigl(x^{(L)}\bigr)"""
+    r"""y = \operatorname{norm}\bigl(x^{(\text{layers})}\bigr)"""
     return run_norm(WHOLE.hidden[CONFIG.num_hidden_layers], ENCODER.norm, EPS), WHOLE.sequence
 
 
 def nb05_match_logit() -> Pair:
-    r"""z = w \cdot \tanh(P \, h_{\text{cls}} + \beta) + b"""
+    r"""z = a \cdot \tanh(A \, y_{\text{cls}} + b) + c"""
     by_hand = (
         HEAD.score.weight @ np.tanh(HEAD.pooler.weight @ WHOLE.cls[0] + HEAD.pooler.bias) + HEAD.score.bias
     )
@@ -338,7 +338,7 @@ def count_products(D: int, N: int, W: int) -> tuple[int, int]:
 
 
 def nb05_parameters() -> Pair:
-    r"""P_{\text{block}} = 4 D^2 + 2 D W + 9 D + W"""
+    r"""n_{\text{block}} = 4 D^2 + 2 D D_{\text{mlp}} + 9 D + D_{\text{mlp}}"""
     by_hand = [4 * D**2 + 2 * D * W + 9 * D + W for D, _, W in SIZES]
     return by_hand, [
         sum(array.size for array in mt.flatten(outline_block(D, W)).values()) for D, _, W in SIZES
@@ -346,20 +346,20 @@ def nb05_parameters() -> Pair:
 
 
 def nb05_product() -> Pair:
-    r"""F_{\text{product}} = 2 \, m \, k \, n"""
+    r"""\text{FLOPs}_{\text{product}} = 2 \, m \, k \, n"""
     # multiplications, additions
     by_hand = [2 * m * k * n for m, k, n in SIZES[:2]]
     return by_hand, [sum(k + k for _ in np.ndindex(m, n)) for m, k, n in SIZES[:2]]
 
 
 def nb05_block() -> Pair:
-    r"""F_{\text{block}} = 2 N (4 D^2 + 2 D W) + 4 N^2 D"""
+    r"""\text{FLOPs}_{\text{block}} = 2 N (4 D^2 + 2 D D_{\text{mlp}}) + 4 N^2 D"""
     by_hand = [2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D for D, N, W in SIZES]
     return by_hand, [sum(count_products(*sizes)) for sizes in SIZES]
 
 
 def nb05_embed() -> Pair:
-    r"""F_{\text{embed}} = 2 D (N_v P_v + N_a P_a)"""
+    r"""\text{FLOPs}_{\text{embed}} = 2 D (N_v V_v + N_a V_a)"""
     by_hand = 2 * CONFIG.hidden_size * (VIDEO_ROWS[0].size + AUDIO_ROWS[0].size)
     return by_hand, 2 * (
         len(E_VIDEO) * ENCODER.video_patches.weight.size + len(E_AUDIO) * ENCODER.audio_patches.weight.size
@@ -367,7 +367,7 @@ def nb05_embed() -> Pair:
 
 
 def nb05_equal() -> Pair:
-    r"""N_{\text{equal}} = 2 D + W"""
+    r"""N_{\text{equal}} = 2 D + D_{\text{mlp}}"""
     # there, linear maps and attention cost the same
     by_hand = [float(count_products(D, 2 * D + W, W)[0]) for D, _, W in SIZES]
     return by_hand, [float(count_products(D, 2 * D + W, W)[1]) for D, _, W in SIZES]
