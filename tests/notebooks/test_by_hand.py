@@ -78,7 +78,7 @@ BY_HAND: dict[tuple[str, str], Callable[[Callable], tuple[Any, Any]]] = {
     ),
     ("05", "fill_in"): fill_in,
 }
-ANSWERED = ("01", "02", "03", "05")  # notebooks whose folded answers hold code
+ANSWERED = ("00", "01", "02", "03", "05")  # notebooks whose folded answers hold code
 
 
 def list_cells(number: str, is_code: bool) -> list[str]:
