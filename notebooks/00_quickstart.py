@@ -217,8 +217,9 @@ for name, value in made["metrics"].items():
 #
 # <details><summary>Answer</summary>
 #
-# Audio 0 and video 4: a triangle and two crosses, both small, both starting at the same height. `labels`
-# holds the contents of the clips, for instance `labels["shape"][[0, 4]]`.
+# Audio 0 and video 4: a triangle and two crosses, which begin near the top and sink at the same speed. So the
+# pitch of their voices falls in the same way. `labels` holds the contents of the clips, for instance
+# `labels["shape"][[0, 4]]`.
 #
 # ```python
 # wrong = np.where(np.eye(16, dtype=bool), -np.inf, scores)

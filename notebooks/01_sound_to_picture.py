@@ -131,9 +131,11 @@ show(figure, "Left: a frame of the waveform, without and with window. Right: thr
 #
 # $$e^{-i \varphi} = \cos\varphi - i \sin\varphi$$
 #
-# holds both in one complex number. Frequency number $k$ has $k$ periods in a frame, which is $k R / M$
-# periods in a second (hertz); $k$ runs from 0 to $M / 2$. This is the **short-time Fourier transform
-# (STFT)**:
+# holds both in one complex number.
+
+# %% [markdown]
+# Frequency number $k$ has $k$ periods in a frame, which is $k R / M$ periods in a second (hertz); $k$ runs
+# from 0 to $M / 2$. This is the **short-time Fourier transform (STFT)**:
 #
 # $$X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}$$
 #

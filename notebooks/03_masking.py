@@ -130,16 +130,18 @@ print("restore, equal to the package's:", np.array_equal(restored, expected))
 # × 96 pixels and a spectrogram of 96 steps and 64 bands, both in patches of 16 × 16. Three quarters are
 # hidden, as in the paper; hidden patches are hatched.
 
-# %% tags=["thumbnail"]
-from helpers.diagrams import new_axes, plot_masked_clip, use_style
-from helpers.notebook import Slider, play, show, side_by_side
-
+# %%
 config = mt.Config.tiny(
     image_size=96, num_frames=4, image_patch_size=(16, 16), audio_patch_size=(16, 16), sample_rate=16000,
     window_length=1024, hop_length=256, spectrogram_length=96, frequency_length=64,
 )  # fmt: skip
 clip = mt.ShapesWorld(config).sample(np.random.default_rng(441), 1)
 video, audio = clip.video[0], clip.audio[0, 0]
+
+# %% tags=["thumbnail"]
+from helpers.diagrams import new_axes, plot_masked_clip, use_style
+from helpers.notebook import Slider, play, show, side_by_side
+
 video_noise, audio_noise = np.random.default_rng(1).random((1, 144)), np.random.default_rng(2).random((1, 24))
 hide = [random_masking(noise, 0.75)[2][0] for noise in (video_noise, audio_noise)]
 figure = plot_masked_clip(config, video, audio, *hide)

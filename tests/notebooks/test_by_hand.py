@@ -111,7 +111,7 @@ def test_what_the_reader_writes_agrees_with_the_package(number, name):
 @pytest.mark.parametrize("number", ANSWERED)
 def test_the_code_of_folded_answers_runs_after_the_cells(number, monkeypatch):
     monkeypatch.chdir(HERE)
-    monkeypatch.setattr(helpers.notebook, "show", lambda figure, alt: None)  # drawing takes long
+    monkeypatch.setattr(helpers.notebook, "show", lambda *_, **__: None)  # drawing takes long
     names: Names = {}
     for cell in list_cells(number, is_code=True):
         exec(cell, names)
