@@ -110,6 +110,7 @@ def restore_tokens(kept, mask_token, restore):
     return np.take_along_axis(both, restore[:, :, None], axis=1)  # (B, N, D), in the order of the clip
 
 
+# %%
 x = np.arange(8.0).reshape(1, 8, 1) * [1.0, 10.0]  # token n is (n, 10 n)
 kept = keep_tokens(x, keep)
 restored = restore_tokens(kept, np.array([-1.0, -1.0]), restore)
