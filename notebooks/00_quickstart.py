@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 00 · Quickstart
 #
-# A trained TVLT, five lines from a clip to its outputs, and three looks at what it has learnt.
+# This notebook loads a trained TVLT, computes its outputs for a few clips, and shows what the model can do:
+# decide which audio belongs to which video, and predict hidden parts of a clip.
 #
-# **You will be able to** load a model, hand it a clip, ask it which sound belongs to which video, and let it
-# fill in what it was not shown.
+# **You will be able to** load a model, give it clips, compute matching scores and retrieval, and
+# reconstruct hidden patches.
 #
-# **Time to run:** about ten seconds. **Before this:** Python and NumPy; everything else is explained on the
-# way.
+# **Time to run:** about ten seconds. **Before this:** Python and NumPy; all terms are explained in the
+# following notebooks.
 
 # %% [markdown]
 # The next cell imports the package. Where it is not installed, as on Colab, Binder or Codespaces, the cell
-# installs it from the repository that this notebook lies in; so keep the notebook in a copy of the whole
+# installs it from the repository that contains this notebook; so keep the notebook in a copy of the whole
 # repository.
 
 # %%
@@ -24,10 +25,11 @@ except ModuleNotFoundError:
 # %% [markdown]
 # ## Five lines
 #
-# TVLT, the Textless Vision-Language Transformer, learns from frames and from sound alone: nobody tells it in
-# words what is going on. The model that comes with this package, `"shapes-small"`, has learnt a small world
-# of moving shapes that sing. Here it meets sixteen clips of that world. None of them shows a combination of
-# shape, colour and motion that it has met before: they were held out of its training.
+# **TVLT**, the Textless Vision-Language Transformer ([Tang et al.,
+# 2022](https://arxiv.org/abs/2209.14156)), is a **transformer** that takes the frames and the audio of a
+# clip, and no text. The model that comes with this package, `"shapes-small"`, was trained on a small
+# artificial world of moving shapes, each with a voice. The clips here are **held out**: none of their
+# combinations of shape, colour and motion occurs in the training data.
 
 # %%
 import numpy as np
@@ -39,23 +41,22 @@ out = mt.forward(params, clips.video, clips.audio)
 out.cls.shape, out.video.shape, out.audio.shape
 
 # %% [markdown]
-# What came out are vectors of 64 numbers: one that sums each clip up (`cls`), and one for each patch of its
-# frames and of its sound. A patch is a small rectangle, the unit in which the model reads;
-# [02](02_patches.ipynb) cuts them.
+# The output is one vector of 64 numbers for each clip, called `cls`, and one for each **patch** of its
+# frames and of its audio. A patch is a small rectangle; [02](02_patches.ipynb) is about them.
 
 # %% [markdown]
-# ## What the model is given
+# ## The input
 #
-# A video is an array of the shape `(B, T, C, H, W)`: `B` clips, `T` frames, `C` colour channels, `H` rows and
-# `W` columns of pixels. A sound is a picture too, of the shape `(B, 1, S, F)`: `S` steps in time and `F`
-# frequencies, in one channel. All numbers lie between -1 and 1.
+# A video is an array of shape `(B, T, C, H, W)`: `B` clips, `T` frames, `C` colour channels, `H` rows and
+# `W` columns of pixels. Audio is given as a **log-mel spectrogram** of shape `(B, 1, S, F)`: one channel,
+# `S` time steps and `F` frequency bands. All values are between -1 and 1.
 
 # %%
 clips.video.shape, clips.audio.shape
 
 # %% [markdown]
-# Here are the three frames of the first clip. They are coarse, 24 pixels a side, so that a laptop can learn
-# them in minutes.
+# These are the three frames of the first clip. They have only 24 × 24 pixels, so that a laptop can train
+# the model in minutes.
 
 # %%
 from helpers.diagrams import plot_frames, plot_spectrogram
@@ -65,56 +66,64 @@ from minitvlt.views.figures import plot_matching, plot_reconstruction
 show(plot_frames(clips.video[0]), "Three frames of the first clip: a shape moves over a dark ground.")
 
 # %% [markdown]
-# And here is its sound as the model sees it. Time runs to the right and pitch upwards; the brighter a spot
-# is, the louder is this pitch at this moment. The scale at the right is in decibels. Below the picture is the
-# sound itself, three quarters of a second long.
+# And this is its spectrogram. Time runs to the right and frequency upwards; the brighter a point, the
+# louder this frequency is at this time. The scale at the right is in decibels. Below is the waveform from
+# which the spectrogram was computed, three quarters of a second long.
 
 # %%
 config = params.config
 figure = plot_spectrogram(clips.audio[0, 0], config)
-show(figure, "The spectrogram of the first clip: bands of pitch over time.")
+show(figure, "The spectrogram of the first clip: bright bands over time.")
 
 # %%
 _, waveforms, labels = world.draw_clips(np.random.default_rng(4), 16)
-play(waveforms[0], config.sample_rate, "The sound of the first clip")
+play(waveforms[0], config.sample_rate, "The audio of the first clip")
 
 # %% [markdown]
-# In this world what is seen is heard: the shape is the timbre of the voice, its height is the pitch, its size
-# the loudness, and when it bounces off a wall, there is a click. Colour is only seen, and whether the voice
-# trembles is only heard. So a sound tells much about its video, but not all.
+# In this world video and audio depend on each other: the shape determines the timbre of the voice, its
+# height the pitch, its size the loudness, and when it bounces off a wall, there is a click. The colour is
+# only in the video, and a tremolo of the voice only in the audio. So the audio says much about the video,
+# but not everything.
 
 # %% [markdown]
-# ## Which sound belongs to which video?
+# ## Which audio belongs to which video?
 #
-# Half of TVLT's training is this question. From `cls` the model computes one number $z$ for a sound and a
-# video, and reads it as the probability that the two belong together:
+# One of the two training objectives is **vision-audio matching**. From `cls` the model computes a number
+# $z$, a **logit**. The **sigmoid** function turns it into the probability that video and audio belong
+# together:
 #
 # $$\sigma(z) = \frac{1}{1 + e^{-z}}$$
 #
-# So $z = 0$ means "I cannot tell", and the larger $z$ is, the surer the model is of a match. We ask for every
-# sound with every video of the sixteen clips: 256 questions.
+# $z = 0$ is a probability of ½, large positive numbers are close to 1, large negative ones close to 0. We
+# compute the logit for every audio with every video of the 16 clips, 256 pairs.
+
 
 # %%
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
 batch = mt.make_batch(clips, config, np.random.default_rng(0))
 scores = mt.score_all_pairs(params, batch)
-scores.shape, scores.dtype
+print("scores:", scores.shape)
+print(f"smallest probability of a true pair: {sigmoid(np.diag(scores)).min():.1f}")
 
 # %% [markdown]
-# In the picture each row is a sound and each column a video; darker squares are higher scores. The true pairs
-# are the framed squares on the diagonal. An orange dot marks the video that a sound would choose, a blue dot
-# the sound that a video would choose. The title counts the right choices; one in sixteen, 0.06, would be
-# luck.
+# In the figure rows are audios and columns videos; dark squares are large logits. The true pairs are the
+# framed squares on the diagonal. To choose the video with the largest logit for a given audio is called
+# **retrieval** (orange dots; blue dots for the other direction). The share of right choices is
+# **recall@1**; random choice would give 1 / 16 = 0.06.
 
 # %% tags=["thumbnail"]
 figure = plot_matching(scores, frames=clips.video[:, 1], spectrograms=clips.audio[:, 0])
 show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal of true pairs.")
 
 # %% [markdown]
-# ## What was hidden?
+# ## Hidden patches
 #
-# The other half of the training is to fill in what was hidden. Half of the patches are taken away, at random;
-# the model sees and hears the rest. `reconstruct` lets it predict the hidden patches; the visible ones are
-# copied.
+# The other objective is **masked autoencoding**: half of the patches are hidden at random, and the model
+# predicts them from the others. `reconstruct` returns the predictions for hidden patches and copies the
+# visible ones.
 
 # %%
 from minitvlt.views.report import invert_spectrogram, reconstruct
@@ -124,29 +133,30 @@ video, audio = reconstruct(params, shown)
 video.shape, audio.shape
 
 # %% [markdown]
-# The picture has three rows: what happened, what the model was shown (hidden patches are hatched), and what
-# it made of it. Where the crosses were hidden the model paints a blur: their colour and their height are
-# right, but where they lie from left to right is half a guess, for that cannot be heard.
+# The rows of the figure: the original, the input of the model (hidden patches are hatched), and the
+# reconstruction. In the hidden patches of the video the colour and the height of the crosses are right, but
+# they are blurred: their horizontal position can be told from neighbouring patches only, because it has no
+# effect on the audio.
 
 # %%
 figure = plot_reconstruction(config, shown, video, audio)
 show(figure, "Frames and spectrogram of a clip: original, with hidden patches hatched, and reconstructed.")
 
 # %% [markdown]
-# A spectrogram can be turned back into a sound. Both of these went that way, so that they can be compared;
-# the second one has its hidden patches filled in by the model.
+# A waveform can be computed from a spectrogram. Both of these were, so that they can be compared; for the
+# second one the hidden patches were predicted.
 
 # %%
 before = play(invert_spectrogram(config, shown.audio[0, 0]), config.sample_rate, "The second clip")
-after = play(invert_spectrogram(config, audio[0, 0]), config.sample_rate, "With its hidden patches filled in")
+after = play(invert_spectrogram(config, audio[0, 0]), config.sample_rate, "With predicted patches")
 side_by_side(before, after)
 
 # %% [markdown]
-# ## How good is it?
+# ## Scores on the test set
 #
-# One picture proves little. These figures, of 512 held-out clips, stand beside the model in the package. The
-# two errors are squared errors of hidden patches, where 1 is what one gets by always answering with the
-# average.
+# A single example proves little. The scores of the model on 512 held-out clips are part of the package. The
+# two errors are mean squared errors of hidden patches, divided by the error of the model that always
+# predicts the mean; so 1 means "no better than the mean".
 
 # %%
 import json
@@ -160,68 +170,107 @@ for name, value in made["metrics"].items():
 # %% [markdown]
 # ## Try it
 #
-# **1. The sixteen clips came from `default_rng(4)`. Is the model as good on those of another seed?**
+# **1. Code. The 16 clips came from `default_rng(4)`. Compute recall@1 (audio to video) for ten other
+# seeds.**
 #
 # <details><summary>Answer</summary>
 #
-# Change the seed in the five lines and run the notebook again. Single groups of sixteen differ by a few hits;
-# the mean over 32 groups is `audio to video, recall@1 of 16` in the list above.
+# Groups of 16 differ; the mean of many groups is near `audio to video, recall@1 of 16` in the list above.
+#
+# ```python
+# def recall_at_1(model, seed):
+#     group = world.sample(np.random.default_rng(seed), 16)
+#     pairs = mt.score_all_pairs(model, mt.make_batch(group, config, np.random.default_rng(0)))
+#     return (pairs.argmax(axis=1) == np.arange(16)).mean()
+#
+#
+# assert 0.8 < np.mean([recall_at_1(params, seed) for seed in range(10)]) <= 1
+# assert np.mean([recall_at_1(mt.init(config), seed) for seed in range(10)]) < 0.2  # not trained
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. What does the model make of a video without sound?**
+# **2. Code. Change the model: the position embedding of audio has one vector for low and one for high
+# frequencies. Exchange them. Predict what happens to retrieval, then compute it for the 16 clips.**
 #
 # <details><summary>Answer</summary>
 #
-# `mt.forward(params, clips.video, None)` works, and so does `None` for the video: TVLT is one transformer for
-# both senses, and takes what is there. `out.audio` is then `None`, and `cls` sums up what was seen.
+# The model then takes low for high frequencies. The pitch tells how high the shape is, so it chooses videos
+# in which shapes are at the wrong height. Recall@1 falls from 1 nearly to that of random choice.
+#
+# ```python
+# from dataclasses import replace
+#
+# positions = params.encoder.audio_positions
+# exchanged = replace(positions, frequency=positions.frequency[::-1].copy())
+# model = replace(params, encoder=replace(params.encoder, audio_positions=exchanged))
+# pairs = mt.score_all_pairs(model, batch)
+# assert (scores.argmax(axis=1) == np.arange(16)).mean() == 1
+# assert (pairs.argmax(axis=1) == np.arange(16)).mean() < 0.4
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. Which pair that does not belong together comes nearest to fooling the model?**
+# **3. Code. Which wrong pair has the largest logit? What have its clips in common?**
 #
 # <details><summary>Answer</summary>
 #
-# The darkest square off the diagonal: the sound of clip 1 with the video of clip 5. `labels` says what
-# happens in them (`labels["shape"][[0, 4]]`, and so on for `colour`, `motion`, `count`): a triangle that
-# sinks, and two crosses that rise and bounce at the ceiling. Both begin small and high; the coarse picture of
-# the sound blurs the rest.
+# Audio 0 and video 4: a triangle and two crosses, which begin near the top and sink at the same speed. So the
+# pitch of their voices falls in the same way. `labels` holds the contents of the clips, for instance
+# `labels["shape"][[0, 4]]`.
+#
+# ```python
+# wrong = np.where(np.eye(16, dtype=bool), -np.inf, scores)
+# assert np.unravel_index(wrong.argmax(), wrong.shape) == (0, 4)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. What does an untrained model answer?**
+# **4. What is the output for a video without audio?**
 #
 # <details><summary>Answer</summary>
 #
-# Put `mt.init(config, seed=0)` in the place of `params`. The square of scores turns into stripes: it may
-# prefer some videos or sounds, but no pair, and the hits are those of luck.
+# `mt.forward(params, clips.video, None)` works, and so does `None` for the video: the same transformer
+# takes either modality or both. `out.audio` is then `None`, and `cls` depends on the video alone.
 #
 # </details>
 
 # %% [markdown]
-# **5. How many numbers has the model learnt?**
+# **5. Code. How many parameters does the model have?**
 #
 # <details><summary>Answer</summary>
 #
-# `sum(array.size for array in mt.flatten(params).values())`. The tree of parameters becomes a dictionary of
-# named arrays; `05` counts them piece by piece.
+# `mt.flatten` turns the tree of parameters into a dictionary of named arrays; [05](05_tvlt.ipynb) counts
+# them part by part.
+#
+# ```python
+# assert sum(array.size for array in mt.flatten(params).values()) == 275_569
+# ```
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# A clip is two arrays of numbers between -1 and 1: frames, and a spectrogram, which is a picture of a sound.
-# `mt.forward` turns both into vectors with one transformer. From the vector that sums a clip up, the model
-# tells whether a sound belongs to a video; from the vectors of the patches it sees, it fills in the others.
-# Both were learnt without a single word.
+# A clip is two arrays with values between -1 and 1: frames and a log-mel spectrogram. `mt.forward` turns
+# both into vectors with one transformer. From the vector `cls` the model computes whether audio and video
+# belong together; from the vectors of visible patches it predicts hidden ones. Both were learnt without
+# text or labels.
+
+# %% [markdown]
+# ## References
+#
+# - Z. Tang, J. Cho, Y. Nie and M. Bansal, *TVLT: textless vision-language transformer*, 2022,
+#   [arXiv:2209.14156](https://arxiv.org/abs/2209.14156).
+# - A. Vaswani et al., *Attention is all you need*, 2017,
+#   [arXiv:1706.03762](https://arxiv.org/abs/1706.03762): the transformer.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [01](01_sound_to_picture.ipynb) makes the picture of a sound, [02](02_patches.ipynb) cuts pictures into
-# patches, [03](03_masking.ipynb) hides them, and [04](04_attention.ipynb) opens the transformer. The whole
-# path, up to the published model, is in the [overview](README.md).
+# [01](01_sound_to_picture.ipynb) computes a log-mel spectrogram, [02](02_patches.ipynb) cuts frames and
+# spectrograms into patches, [03](03_masking.ipynb) hides patches, and [04](04_attention.ipynb) is about the
+# transformer. All notebooks are in the [overview](README.md).

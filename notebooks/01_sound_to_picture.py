@@ -1,18 +1,19 @@
 # %% [markdown]
-# # 01 · From a sound to a picture
+# # 01 · From a waveform to a log-mel spectrogram
 #
-# A microphone gives a long row of numbers. TVLT looks at a picture instead: time from left to right, pitch
-# from low to high, brightness for loudness. This notebook makes that picture step by step, and turns it back
-# into a sound.
+# A microphone gives one number for each sample. The input of TVLT is a **log-mel spectrogram**: an array
+# over time and frequency that says how loud each frequency band is at each time. This notebook computes it
+# step by step from the waveform, compares each step with the package, and then computes a waveform from a
+# spectrogram.
 #
-# **You will be able to** cut a wave into windows, find the frequencies in each, sort them as an ear does,
-# write loudness in decibels, say what is lost on the way, and say why TVLT needs no speech recogniser.
+# **You will be able to** write the short-time Fourier transform, a mel filter bank and the conversion to
+# decibels yourself, say what a spectrogram does not contain, and say why TVLT needs no speech recognition.
 #
-# **Time to run:** about fifteen seconds. **Before this:** sums, sines and cosines; [00](00_quickstart.ipynb)
-# for the clips.
+# **Time to run:** about fifteen seconds. **Before this:** sums, sine and cosine, the logarithm; complex
+# numbers, of which only $i^2 = -1$ is needed; [00](00_quickstart.ipynb) for the clips.
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -22,28 +23,28 @@ except ModuleNotFoundError:
     import minitvlt as mt
 
 # %% [markdown]
-# ## A wave
+# ## The waveform
 #
-# We take a clip of the singing shapes, filmed with a better microphone than the small model has. `x` holds
-# one number for each sample: how far the air was pushed at that moment, where 1 is as far as the file can
-# say. There are `R` samples in a second.
+# We take a clip of the small world, recorded at a higher sample rate than that of the packaged model. Its
+# **waveform** $a$ holds one number for each sample, the amplitude; ±1 is full scale. There are $R$ samples
+# in a second, the **sample rate**.
 
 # %%
 import numpy as np
 
-from helpers.notebook import play, show, show_source, side_by_side
+from helpers.notebook import play, show, side_by_side
 
 config = mt.Config.tiny(
     sample_rate=16000, window_length=1024, hop_length=256, spectrogram_length=96, frequency_length=64
 )
 _, waveforms, labels = mt.ShapesWorld(config).draw_clips(np.random.default_rng(441), 1)
-x, R = waveforms[0], config.sample_rate
-play(x, R, f"A clip of {len(x) / R:.2f} seconds: {len(x)} samples")
+a, R = waveforms[0], config.sample_rate
+play(a, R, f"A clip of {len(a) / R:.2f} seconds: {len(a)} samples")
 
 # %% [markdown]
-# The left picture shows all of `x`; one sees where it is loud, and little else. The right picture shows a
-# fiftieth of a second of it. The wave repeats itself, and how often it does so in a second is the pitch that
-# we hear.
+# The left panel shows the whole waveform: how loud it is over time can be seen, the pitch cannot. The right
+# panel shows 20 milliseconds. The waveform is periodic there, and the number of periods in a second is the
+# pitch that we hear.
 
 # %%
 from helpers.diagrams import new_axes, plot_spectrogram, use_style
@@ -51,331 +52,433 @@ from minitvlt.views.figures import AUDIO_COLOUR, NEUTRAL_COLOUR
 
 use_style()
 figure, (left, right) = new_axes(1, 2, titles=("the whole clip", "20 milliseconds"), y="amplitude")
-left.plot(np.arange(len(x)) / R, x, color=AUDIO_COLOUR, linewidth=0.3)
+left.plot(np.arange(len(a)) / R, a, color=AUDIO_COLOUR, linewidth=0.3)
 left.set_xlabel("time (s)")
 part = np.arange(3200, 3520)
-right.plot((part - part[0]) / R * 1000, x[part], color=AUDIO_COLOUR)
+right.plot((part - part[0]) / R * 1000, a[part], color=AUDIO_COLOUR)
 right.set_xlabel("time (ms)")
-show(
-    figure,
-    "Left: the whole wave swells and fades again and again. Right: 20 milliseconds, a repeating shape.",
-)
+show(figure, "Left: the whole waveform, whose amplitude rises and falls. Right: a periodic curve.")
 
 # %% [markdown]
-# ## Windows
+# ## Frames
 #
-# Pitch changes over time, so we ask for it again and again, each time in a short stretch. Every `h` samples
-# (the hop) we take `M` of them (the window length), so that neighbouring stretches overlap. Stretch number
-# $t$ is centred on the sample $t h$. Its samples are $x[t h + m - M/2]$, where $m$ runs from 0 to $M - 1$.
-# Beyond its ends the wave goes on as in a mirror.
+# The pitch changes over time. So the spectrum is computed of short, overlapping stretches of the waveform,
+# called **frames** (those of the audio, not of the video). A frame has $M$ samples, the **window length**,
+# and from one frame to the next are $\text{hop}$ samples, the **hop length**. Frame $t$ is centred on
+# sample $t \, \text{hop}$: its samples are $a[t \, \text{hop} + m - M/2]$ for $m = 0, \dots, M - 1$. At
+# both ends the waveform is extended by reflection.
+
 
 # %%
-from minitvlt.signals.spectrogram import frame_waveform, make_window
+def cut_frames(a, M, hop):
+    extended = np.pad(a, M // 2, mode="reflect")
+    starts = np.arange(0, len(a) + 1, hop)  # of the frames, in the extended waveform
+    return extended[starts[:, None] + np.arange(M)]  # (steps, M)
 
-M, h = config.window_length, config.hop_length
-stretches = frame_waveform(x, M, h)
+
+# %% [markdown]
+# In the notebooks each function that you write is compared with the package in one line.
+
+# %%
+from minitvlt.signals import spectrogram
+
+M, hop = config.window_length, config.hop_length
+frames = cut_frames(a, M, hop)
+print("frames:", frames.shape)
+print("equal to the package's:", np.array_equal(frames, spectrogram.frame_waveform(a, M, hop)))
+
+# %% [markdown]
+# A frame begins and ends abruptly. These jumps are no part of the sound, but they have a spectrum, which
+# covers all frequencies: this is called **spectral leakage**. To reduce it, each frame is multiplied by a
+# **window** that is 0 at its ends. TVLT uses the **Hann window**:
+#
+# $$\text{hann}[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}$$
+
+
+# %%
+def hann_window(M):
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(M) / M)
+
+
+window = hann_window(M)
+print("equal to the package's:", np.allclose(window, spectrogram.make_window(M)))
+
+# %% [markdown]
+# The left panel shows frame 50 before (grey) and after (orange) multiplication by the window. The right
+# panel shows three neighbouring windows. They overlap, so that each sample has a large weight in some
+# frame.
+
+# %%
 t = 50
-print("stretches:", stretches.shape, "  number 50 is cut where the formula says:")
-print(np.array_equal(stretches[t], x[t * h - M // 2 : t * h + M // 2]))
-
-# %% [markdown]
-# A stretch begins and ends in the middle of the wave, and such a cut sounds like a click. So each stretch is
-# faded in and out, by multiplying it with a window, here that of Hann:
-#
-# $$w[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}$$
-#
-# This is how the package says it.
-
-# %%
-show_source(make_window)
-
-# %% [markdown]
-# The left picture shows one stretch, as it is cut (grey) and faded (orange). The right one shows three
-# neighbouring windows: where one fades out, the next have faded in, so that no moment is lost.
-
-# %%
-w = make_window(M)
-figure, (left, right) = new_axes(1, 2, titles=("one stretch, cut and faded", "three windows"), x="time (ms)")
+figure, (left, right) = new_axes(1, 2, titles=("one frame", "three windows"), x="time (ms)")
 time = np.arange(M) / R * 1000  # in milliseconds
-left.plot(time, stretches[t], color=NEUTRAL_COLOUR, linewidth=0.7, label="cut")
-left.plot(time, stretches[t] * w, color=AUDIO_COLOUR, linewidth=1.2, label="faded")
-left.set_ylabel("amplitude")
-left.set_ylim(-0.35, 0.5)
+left.plot(time, frames[t], color=NEUTRAL_COLOUR, linewidth=0.7, label="without window")
+left.plot(time, frames[t] * window, color=AUDIO_COLOUR, linewidth=1.2, label="with window")
+left.set(ylabel="amplitude", ylim=(-0.35, 0.5))
 left.legend(loc="upper right")
 for shift in range(3):
-    right.plot(time + shift * h / R * 1000, w, color=AUDIO_COLOUR, alpha=1 - 0.3 * shift)
+    right.plot(time + shift * hop / R * 1000, window, color=AUDIO_COLOUR, alpha=1 - 0.3 * shift)
 right.set_ylabel("weight")
-show(figure, "Left: a stretch of the wave, cut and faded. Right: three bell-shaped windows that overlap.")
+show(figure, "Left: a frame of the waveform, without and with window. Right: three windows that overlap.")
 
 # %% [markdown]
 # ## Frequencies
 #
-# Which pitches sound in a stretch? The Fourier transform compares it with waves of every frequency. Frequency
-# number $k$ makes $k$ turns in a window, which is $k R / M$ turns a second (hertz), and $k$ runs from 0 to
-# $M / 2$:
+# How much of a frequency is in a frame? Multiply the frame by a cosine of this frequency and add up: the
+# sum is large if the frame oscillates in the same way. If the oscillation is shifted by a quarter of a
+# period, the sum with the cosine is 0, but that with the sine is large. So both are needed. The complex
+# exponential
 #
-# $$X[t, k] = \sum_{m=0}^{M-1} w[m] \; x[t h + m - M/2] \; e^{-2\pi i k m / M}$$
+# $$e^{-i \varphi} = \cos\varphi - i \sin\varphi$$
 #
-# $X[t, k]$ is a complex number. Its magnitude says how much there is of frequency $k$, its angle where in its
-# turn that wave stands. All stretches together are the short-time Fourier transform, STFT.
-
-# %%
-from minitvlt.signals.spectrogram import compute_stft
-
-X = compute_stft(x, M, h)
-k, m = 51, np.arange(M)
-by_hand = np.sum(w * x[t * h + m - M // 2] * np.exp(-2j * np.pi * k * m / M))
-print("shape:", X.shape, "  frequency 51 is", k * R / M, "Hz")
-print("the sum, and the package:", np.round(by_hand, 2), np.round(X[t, k], 2))
+# holds both in one complex number.
 
 # %% [markdown]
-# The next picture shows what fading is good for. The grey line is the spectrum of the stretch as it was cut:
-# the click at its ends spreads over all frequencies. The orange line is that of the faded stretch: a few
-# clear peaks, the harmonics of the voice. The vertical scale is in decibels; 20 decibels less is a tenth of
-# the amplitude.
+# Frequency number $k$ has $k$ periods in a frame, which is $k R / M$ periods in a second (hertz); $k$ runs
+# from 0 to $M / 2$. This is the **short-time Fourier transform (STFT)**:
+#
+# $$X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}$$
+#
+# The absolute value of $X[t, k]$ says how strong frequency $k$ is (**magnitude**), its angle how the
+# oscillation is shifted (**phase**).
+
+
+# %%
+def stft(a, M, hop):
+    m, k = np.arange(M), np.arange(M // 2 + 1)
+    exponentials = np.exp(-2j * np.pi * np.outer(m, k) / M)  # (M, M/2 + 1)
+    return (hann_window(M) * cut_frames(a, M, hop)) @ exponentials  # (steps, M/2 + 1)
+
+
+# %% [markdown]
+# This is a matrix product: $M \, (M / 2 + 1)$ multiplications for each frame. The **fast Fourier
+# transform** (`np.fft.rfft`), which the package calls, gives the same in about $M \log_2 M$.
+
+# %%
+X = stft(a, M, hop)
+print("STFT:", X.shape, "  frequency 51 is", 51 * R / M, "Hz")
+print("equal to the package's:", np.allclose(X, spectrogram.compute_stft(a, M, hop), atol=1e-3))
+
+# %% [markdown]
+# The figure shows the effect of the window on the spectrum of frame 50. Grey: without window; leakage fills
+# the space between the peaks. Orange: with the Hann window; the peaks are the harmonics of the voice. The
+# vertical axis is in decibels: 20 dB less is a tenth of the magnitude.
 
 # %%
 figure, (axes,) = new_axes(x="frequency (kHz)", y="level (dB)")
 hertz = np.arange(M // 2 + 1) * R / M
-cut = np.fft.rfft(stretches[t])
-axes.plot(hertz / 1000, 20 * np.log10(np.abs(cut) + 1e-6), color=NEUTRAL_COLOUR, linewidth=1, label="cut")
-axes.plot(hertz / 1000, 20 * np.log10(np.abs(X[t]) + 1e-6), color=AUDIO_COLOUR, linewidth=2, label="faded")
+for spectrum, colour, label in (
+    (np.fft.rfft(frames[t]), NEUTRAL_COLOUR, "without window"),
+    (X[t], AUDIO_COLOUR, "with window"),
+):
+    axes.plot(hertz / 1000, 20 * np.log10(np.abs(spectrum) + 1e-6), color=colour, label=label)
 axes.set(xlim=(0, 4), ylim=(-80, 50))
 axes.legend()
-show(figure, "Two spectra of a stretch: the cut one is blurred, the faded one has a few sharp peaks.")
+show(figure, "Two spectra of a frame: without window blurred, with window a few narrow peaks.")
 
 # %% [markdown]
 # ## Power
 #
-# The ear hardly hears the angle, so we keep the squared magnitude, the power:
+# A spectrogram holds the squared magnitude, the **power**. The phase is dropped:
 #
 # $$P[t, k] = |X[t, k]|^2$$
 #
-# Below, time runs to the right and frequency upwards. On the left brightness is the power itself: only the
-# loudest spots show. On the right it is the logarithm of the power, and the quiet harmonics appear. An ear
-# hears in this way, too: ten times the power sounds about twice as loud, not ten times.
+# Below, time runs to the right and frequency upwards. On the left the brightness is the power: only the
+# largest values are visible. On the right it is the logarithm of the power, which also shows weak
+# harmonics. Loudness as we perceive it is closer to the logarithm: ten times the power sounds about twice
+# as loud.
 
 # %%
-from minitvlt.signals.spectrogram import compute_power
-
-P = compute_power(X)
+P = np.abs(X) ** 2
 figure, axes = new_axes(1, 2, titles=("power", "logarithm of power"), x="time (s)", y="frequency (kHz)")
-for one, picture, darkest in zip(axes, (P, 10 * np.log10(P + 1e-10)), (0, -40), strict=True):
-    one.imshow(picture.T, origin="lower", aspect="auto", vmin=darkest, extent=(0, len(x) / R, 0, R / 2000))
-show(figure, "The same sound twice: as power, nearly black; as its logarithm, with all its harmonics.")
+for one, values, darkest in zip(axes, (P, 10 * np.log10(P + 1e-10)), (0, -40), strict=True):
+    one.imshow(values.T, origin="lower", aspect="auto", vmin=darkest, extent=(0, len(a) / R, 0, R / 2000))
+show(figure, "The same spectrogram twice: as power nearly black; as its logarithm with all harmonics.")
 
 # %% [markdown]
-# ## Pitch as we hear it
+# ## The mel scale
 #
-# From 100 to 200 Hz is an octave, and from 4000 to 8000 Hz is one as well. The ear gives both about the same
-# room, the Fourier transform gives the second one forty times as much. The mel scale is a ruler made for
-# ears. Slaney's version is straight up to 1000 Hz and logarithmic above; with $f$ in hertz,
+# From 100 to 200 Hz is an octave, and so is from 4000 to 8000 Hz. We hear both as the same interval, but
+# the second one takes up forty times as many frequencies of the STFT. The **mel scale** follows our
+# perception. Slaney's version is linear up to 1000 Hz and logarithmic above; with $f$ in hertz,
 #
 # $$\operatorname{mel}(f) = \begin{cases}
 # 3 f / 200 & f < 1000 \\ 15 + 27 \ln(f / 1000) / \ln 6.4 & f \ge 1000
 # \end{cases}$$
 
+
 # %%
-from minitvlt.signals.spectrogram import hertz_to_mel, mel_to_hertz
+def to_mel(f):
+    return np.where(f < 1000, 3 * f / 200, 15 + 27 * np.log(np.maximum(f, 1000) / 1000) / np.log(6.4))
+
+
+def to_hertz(mel):
+    return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))
+
 
 for f in (200.0, 1000.0, 6400.0):
-    mel = hertz_to_mel(np.array(f))
-    print(f"{f:6.0f} Hz is {mel:5.2f} mel, and back {mel_to_hertz(mel):6.0f} Hz")
+    print(f"{f:6.0f} Hz is {to_mel(f):5.2f} mel, and back {to_hertz(to_mel(f)):6.0f} Hz")
+print("equal to the package's:", np.allclose(to_mel(hertz), spectrogram.hertz_to_mel(hertz)))
 
 # %% [markdown]
-# The scale is cut into `F` overlapping pieces of equal width in mel. Each piece $j$ has a left end $l$, a
-# centre $c$ and a right end $r$, in hertz, and weighs a frequency $f$ by a triangle over it, of area one:
+# A **mel filter bank** sums the power of the STFT in $F$ overlapping bands of equal width in mel. Its edges
+# are $F + 2$ points at equal distances in mel, from 0 to half the sample rate. Band $j$ uses three
+# neighbouring edges: it begins at the left one $l$, has its centre at $c$ and ends at the right one $r$. It
+# weights a frequency $f$ by a triangle of area 1:
 #
-# $$B[j, f] = \frac{2}{r - l} \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)$$
-#
-# The power in a filter is the sum of the powers of all frequencies, weighted so:
-#
-# $$E[t, j] = \sum_k B[j, k R / M] \, P[t, k]$$
+# $$\operatorname{filter}_j(f) =
+# \frac{2}{r - l} \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)$$
+
 
 # %%
-from minitvlt.signals.spectrogram import make_mel_filters
+def mel_filters(R, F, M):
+    edges = to_hertz(np.linspace(0, to_mel(R / 2), F + 2))
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]  # each (F, 1)
+    f = np.arange(M // 2 + 1) * R / M  # the frequencies of the STFT
+    triangles = np.minimum((f - left) / (centre - left), (right - f) / (right - centre))
+    return 2 / (right - left) * np.maximum(0, triangles)  # (F, M/2 + 1)
+
 
 F = config.frequency_length
-B = make_mel_filters(R, F, M)
-E = P @ B.T
-print("filters:", B.shape, "  power in them:", E.shape)
-print("largest difference from the sum:", f"{np.max(np.abs(E - P @ B.T)):.0e}")
+filters = mel_filters(R, F, M)
+print("equal to the package's:", np.allclose(filters, spectrogram.make_mel_filters(R, F, M)))
 
 # %% [markdown]
-# On the left, the ruler: equal steps upwards are equal steps for an ear. On the right, every eighth of the 64
-# filters: narrow and high where the ear tells pitches well apart, wide and low where it does not.
+# The left panel shows the mel scale. The right panel shows every eighth of the 64 filters: narrow at low
+# frequencies, wide at high ones, all with the same area.
 
 # %%
 figure, (left, right) = new_axes(1, 2, titles=("the mel scale", "every eighth filter"), x="frequency (kHz)")
-left.plot(hertz / 1000, hertz_to_mel(hertz), color=AUDIO_COLOUR)
+left.plot(hertz / 1000, to_mel(hertz), color=AUDIO_COLOUR)
 left.set_ylabel("mel")
-right.plot(hertz / 1000, B[::8].T, color=AUDIO_COLOUR, linewidth=1.5)
+right.plot(hertz / 1000, filters[::8].T, color=AUDIO_COLOUR, linewidth=1.5)
 right.set_ylabel("weight (1/Hz)")
-show(figure, "Left: a curve that rises straight, then ever slower. Right: triangles that widen and sink.")
+show(figure, "Left: a curve that rises linearly, then more slowly. Right: triangles that widen and sink.")
 
 # %% [markdown]
-# ## Decibels, and numbers between -1 and 1
+# The power in band $j$ is the sum over all frequencies with these weights, a matrix product:
 #
-# Power is written in decibels. What is weaker than $10^{-10}$ counts as that, and then what lies more than 80
-# dB below the clip's loudest spot is raised to there, since nobody hears it beside the loud:
-#
-# $$D[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})$$
-#
-# $$L[t, j] = \max(D[t, j], \; \max_{t', j'} D[t', j'] - 80)$$
-#
-# The model likes numbers between -1 and 1. So -60 dB and all below become -1, which is silence, and 20 dB and
-# all above become 1:
-#
-# $$y[t, j] = \operatorname{clip}\Bigl(\frac{L[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1$$
+# $$E[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]$$
 
 # %%
-from minitvlt.signals.spectrogram import normalise_decibel, power_to_decibel
-
-D = 10 * np.log10(np.maximum(E, 1e-10))
-L = np.maximum(D, D.max() - 80)
-y = np.clip((L - 20) / 40, -2, 0) + 1
-print("as the package says:", np.allclose(y, normalise_decibel(power_to_decibel(E)), atol=1e-5))
-for level in (-80.0, -60.0, -20.0, 20.0):
-    print(f"{level:4.0f} dB becomes {normalise_decibel(np.array(level)):4.1f}")
+E = P @ filters.T
+print("power in mel bands:", E.shape)
 
 # %% [markdown]
-# ## The whole way in one call
+# ## Decibels
 #
-# `log_mel_spectrogram` does all of this. It drops the last step, as the published model's processor does, so
-# that a clip of 96 hops has 96 steps.
+# The **decibel** is ten times the decimal logarithm of power. Powers below $10^{-10}$ are replaced by
+# $10^{-10}$. Then values more than 80 dB below the maximum of the clip are raised to peak − 80 dB:
+#
+# $$\text{dB}[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})$$
+#
+# $$\text{level}[t, j] = \max(\text{dB}[t, j], \; \max_{t', j'} \text{dB}[t', j'] - 80)$$
+#
+# Finally the levels are mapped to the interval from -1 to 1: -60 dB and less become -1, 20 dB and more
+# become 1.
+#
+# $$y[t, j] = \operatorname{clip}\Bigl(\frac{\text{level}[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1$$
+
+
+# %%
+def to_decibel(E):
+    decibel = 10 * np.log10(np.maximum(E, 1e-10))
+    return np.maximum(decibel, decibel.max() - 80)
+
+
+def normalise(level):
+    return np.clip((level - 20) / 40, -2, 0) + 1
+
+
+print("equal to the package's:", np.allclose(to_decibel(E), spectrogram.power_to_decibel(E), atol=1e-3))
+for level in (-80.0, -60.0, -20.0, 20.0):
+    print(f"{level:4.0f} dB becomes {normalise(level):4.1f}")
+
+# %% [markdown]
+# ## All steps in one function
+#
+# `mt.log_mel_spectrogram` does all of this. The last step is dropped, as by the processor of the published
+# model, so that a clip of 96 hops has 96 steps.
+
 
 # %% tags=["thumbnail"]
-picture = mt.log_mel_spectrogram(x, R, F, M, h)
-print("shape:", picture.shape, "  the steps above give the same:", np.allclose(picture, y[:-1], atol=1e-5))
-figure = plot_spectrogram(picture, config)
+def log_mel(a, R, F, M, hop):
+    power = np.abs(stft(a, M, hop)) ** 2
+    return normalise(to_decibel(power @ mel_filters(R, F, M).T))[:-1]
+
+
+y = log_mel(a, R, F, M, hop)
+print("shape:", y.shape)
+print("equal to the package's:", np.allclose(y, mt.log_mel_spectrogram(a, R, F, M, hop), atol=1e-4))
+figure = plot_spectrogram(y, config)
 show(figure, "The log-mel spectrogram: harmonics as bright bands that rise and fall together over time.")
 
 # %% [markdown]
-# This is what TVLT sees of a sound: 96 steps in time, 64 bands of pitch, one number for each. The published
-# model sees more of it: at 44,100 samples a second, with windows of 2048 samples, a hop of 512 and 128 bands.
+# This is the input of TVLT: here 96 time steps with 64 mel bands each. The published model has a sample
+# rate of 44,100 Hz, a window length of 2048, a hop length of 512 and 128 bands.
 
 # %% [markdown]
-# ## The way back
+# ## From a spectrogram to a waveform
 #
-# Can the picture be heard? Two things were lost. Each mel filter added up its frequencies, so we only know
-# their sum: the package looks for powers that fill the filters as asked. And all angles are gone: the package
-# guesses them at random, makes a wave of them, takes the angles of that wave's own STFT, and repeats this 32
-# times (Griffin and Lim, 1984). Neighbouring windows overlap, so their angles must fit each other; that is
-# what makes the guesses better.
+# Two things are lost in a spectrogram. Each mel band holds a sum over frequencies: the package looks for
+# powers $P$ that give the required sums. And the phase is missing: the **Griffin-Lim algorithm** begins
+# with random phases, computes a waveform, replaces the phases by those of the STFT of this waveform, and
+# repeats this 32 times. The frames overlap, so their phases must be consistent; each repetition makes them
+# more so.
 
 # %%
-again = mt.reconstruct_waveform(picture, R, M, h)
-side_by_side(play(x, R, "The original"), play(again, R, "From the picture alone"))
+again = mt.reconstruct_waveform(y, R, M, hop)
+side_by_side(play(a, R, "The original"), play(again, R, "Computed from the spectrogram"))
 
 # %% [markdown]
-# Pitch, loudness and rhythm are back; a slight roughness is what the guessed angles leave. The wave itself is
-# another one, as the left picture shows: the two do not even swing in step. Their spectrograms agree, as the
-# right picture shows by the difference of the two in decibels, step by step.
+# Pitch, loudness and rhythm are the same; a slight roughness comes from errors of the phases. The left
+# panel shows that the two waveforms are not in phase. The right panel shows the mean difference of their
+# spectrograms in each step.
 
 # %%
-figure, (left, right) = new_axes(1, 2, titles=("20 milliseconds of both", "difference of the pictures"))
-left.plot((part - part[0]) / R * 1000, x[part], color=AUDIO_COLOUR, label="original")
-left.plot(
-    (part - part[0]) / R * 1000, again[part], color=NEUTRAL_COLOUR, linestyle="--", label="from the picture"
-)
+figure, (left, right) = new_axes(1, 2, titles=("20 milliseconds of both", "difference of the spectrograms"))
+milliseconds = (part - part[0]) / R * 1000
+left.plot(milliseconds, a[part], color=AUDIO_COLOUR, label="original")
+left.plot(milliseconds, again[part], "--", color=NEUTRAL_COLOUR, label="from the spectrogram")
 left.set(xlabel="time (ms)", ylabel="amplitude", ylim=(-0.35, 0.65))
 left.legend(loc="upper right")
-difference = 40 * np.abs(mt.log_mel_spectrogram(again, R, F, M, h) - picture).mean(axis=1)
-right.plot(np.arange(len(difference)) * h / R, difference, color=AUDIO_COLOUR)
+difference = 40 * np.abs(log_mel(again, R, F, M, hop) - y).mean(axis=1)  # 1 is 40 dB
+right.plot(np.arange(len(difference)) * hop / R, difference, color=AUDIO_COLOUR)
 right.set(xlabel="time (s)", ylabel="mean difference (dB)", ylim=(0, 12))
-show(figure, "Left: two waves that do not swing in step. Right: their spectrograms differ by a few decibels.")
+show(figure, "Left: two waveforms that are not in phase. Right: a curve of a few decibels over time.")
 
 # %% [markdown]
-# ## Why TVLT needs no recogniser
+# ## Why TVLT needs no speech recognition
 #
-# Other models of video and speech read text, so somebody has to write down what is said, usually a speech
-# recogniser. The paper measured both ways on clips of 8 frames and 20 seconds of sound. With a recogniser:
-# 2890 ms for recognition and 26 ms for the model. TVLT: 60 ms for the spectrogram and 43 ms for the model.
+# Many models of video and speech take text, so the speech must be transcribed first, usually by **automatic
+# speech recognition (ASR)**. The TVLT paper measured both ways on clips of 8 frames and 20 seconds of
+# audio: 2890 ms for ASR and 26 ms for the model that takes its text, against 60 ms for the spectrogram and
+# 43 ms for TVLT.
 
 # %%
-with_text, with_sound = (2890, 26), (60, 43)
+with_text, without = (2890, 26), (60, 43)
 figure, (axes,) = new_axes(size=(11, 2.4), x="time for a clip of 20 s (ms)")
-for row, (first, second) in enumerate((with_sound, with_text)):
-    axes.barh(row, first, color=AUDIO_COLOUR, label="sound to picture, or to text" if row else None)
-    axes.barh(row, second, left=first, color=NEUTRAL_COLOUR, label="the model itself" if row else None)
-axes.set_yticks((0, 1), ("TVLT", "with recogniser"))
+for row, (first, second) in enumerate((without, with_text)):
+    axes.barh(row, first, color=AUDIO_COLOUR, label="spectrogram or ASR" if row else None)
+    axes.barh(row, second, left=first, color=NEUTRAL_COLOUR, label="model" if row else None)
+axes.set_yticks((0, 1), ("TVLT", "with ASR"))
 axes.legend()
-print(
-    f"{sum(with_text)} ms against {sum(with_sound)} ms: {sum(with_text) / sum(with_sound):.1f} times as fast"
-)
-show(figure, "Two bars: with a recogniser 2916 ms, nearly all of it recognition; TVLT 103 ms.")
+print(f"{sum(with_text)} ms against {sum(without)} ms: {sum(with_text) / sum(without):.1f} times as fast")
+show(figure, "Two bars: with speech recognition 2916 ms, nearly all of it recognition; TVLT 103 ms.")
 
 # %% [markdown]
-# It is smaller, too: 88 million parameters instead of 283 million, 0.31 times as many. And a recogniser
-# throws away what it has no letters for: who speaks, how, and every sound that is no speech. In this little
-# world, that would be everything.
+# The parameters are 88 million instead of 283 million. And a transcript does not contain who speaks, in
+# which tone, or any sound other than speech; the spectrogram does. In our small world there is no speech at
+# all.
 
 # %% [markdown]
 # ## Try it
 #
-# **1. What changes in the picture if the window is four times as long?**
+# **1. Code. How many steps does a click of a single sample fill, and how does this depend on the window
+# length? Predict it for windows of 1024 and 4096 samples with a hop of 256, then run it.**
 #
 # <details><summary>Answer</summary>
 #
-# Set `window_length=4096` in the first cell of code. Pitches get sharper and moments blurrier: the click
-# smears out over the length of a window. With 256 samples it is the other way round: the harmonics run into
-# each other, and the click becomes a thin line.
+# A frame contains the click if its centre is less than $M / 2$ samples away, so $M / \text{hop}$ frames do:
+# 4 and 16. A long window separates frequencies well and times badly; a short one does the opposite.
+#
+# ```python
+# click = np.zeros(16000)
+# click[8000 + 64] = 1.0  # not at the centre of a frame
+# filled = [np.count_nonzero(np.abs(stft(click, size, 256)).max(axis=1) > 1e-6) for size in (1024, 4096)]
+# assert filled == [4, 16]
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. Why does the picture of a sound at half its amplitude look so similar?**
+# **2. Code. By how much do the values of the spectrogram change if the amplitude is halved? Predict, then
+# compute it.**
 #
 # <details><summary>Answer</summary>
 #
-# Half the amplitude is a quarter of the power, $10 \log_{10} 4 \approx 6$ dB less: every number shrinks by
-# $6 / 40 = 0.15$, except where it was silent already. Try `mt.log_mel_spectrogram(x / 2, R, F, M, h)`.
+# Half the amplitude is a quarter of the power, $10 \log_{10} 4 \approx 6.02$ dB less. The maximum of the
+# clip also decreases by this, and so does the limit 80 dB below it. So every value decreases by $6.02 / 40
+# = 0.15$, except where -1 is reached.
+#
+# ```python
+# quieter = log_mel(a / 2, R, F, M, hop)
+# assert np.allclose((y - quieter)[quieter > -1], 10 * np.log10(4) / 40, atol=1e-3)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. Which frequencies can a sound at 16,000 samples a second hold at all?**
+# **3. Code. Change the processing: put the edges of the filters at equal distances in hertz instead of mel.
+# How many of the 64 bands are then centred below 1000 Hz, and how many are with mel? Predict, then count.**
 #
 # <details><summary>Answer</summary>
 #
-# Up to half the rate, 8000 Hz: a faster wave would turn more than halfway between two samples, and look like
-# a slower one. So the last mel filter ends there.
+# The edges are $8000 / 65 \approx 123$ Hz apart, so the first 8 centres are below 1000 Hz. In mel the
+# distance is $45.25 / 65 \approx 0.70$, and 1000 Hz is 15 mel: 21 centres. Speech and music have most of
+# their power at these low frequencies, so with equal distances in hertz most bands would be spent on
+# little.
+#
+# ```python
+# equal = np.linspace(0, R / 2, F + 2)[1:-1]
+# mel = to_hertz(np.linspace(0, to_mel(R / 2), F + 2))[1:-1]
+# assert (equal < 1000).sum() == 8 and (mel < 1000).sum() == 21
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. What happens to a picture that goes to sound and back to a picture, twice?**
+# **4. Code. Sample a cosine of 9000 Hz at 16,000 Hz. Where is the peak of its spectrum?**
 #
 # <details><summary>Answer</summary>
 #
-# The second round changes it less than the first, 0.7 dB on average instead of 2.0: most of what the way back
-# cannot keep is gone after one turn. Compute `mt.log_mel_spectrogram(mt.reconstruct_waveform(...))` in a loop
-# and look at the differences.
+# At 7000 Hz. Only frequencies up to half the sample rate, the **Nyquist frequency**, can be represented.
+# Between two samples the phase of 9000 Hz advances by $9/16$ of a period, which cannot be told from
+# $-7/16$. This is called **aliasing**. Therefore the last mel band ends at half the sample rate.
+#
+# ```python
+# n = np.arange(16000)
+# tones = [np.cos(2 * np.pi * f * n / R) for f in (9000, 7000)]
+# assert np.allclose(*tones, atol=1e-6)
+# assert np.abs(stft(tones[0], M, hop))[10].argmax() * R / M == 7000
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **5. A pure tone has one frequency. Why does its picture show several bands?**
+# **5. A pure tone has one frequency. Why does its log-mel spectrogram show several bands?**
 #
 # <details><summary>Answer</summary>
 #
-# The window blurs it over a few Fourier frequencies, each mel filter overlaps its neighbours, and decibels
-# show what is a thousand times weaker.
-# `mt.log_mel_spectrogram(np.sin(2 * np.pi * 440 * np.arange(R) / R), R, F, M, h)` makes one to look at.
+# The window spreads it over a few frequencies of the STFT, each of these lies in two overlapping mel bands,
+# and decibels also show what is a thousand times weaker. `plot_spectrogram(log_mel(np.sin(2 * np.pi * 440 *
+# np.arange(24576) / R), R, F, M, hop), config)` draws it.
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# A wave is cut into overlapping windows and faded; the Fourier transform says how much of each frequency is
-# in a window; the power of these is collected by filters that are spaced as an ear hears; the logarithm makes
-# quiet things visible; and a shift and a scale bring all of it to numbers between -1 and 1. What comes out is
-# a picture, and everything that can read pictures can now listen.
+# The waveform is cut into overlapping frames, which are multiplied by a window. The Fourier transform gives
+# the power at each frequency, the mel filter bank sums it in bands of equal width for our perception, and
+# the logarithm compresses the range. The result, scaled to the interval from -1 to 1, is the log-mel
+# spectrogram, an array of shape `(S, F)`. The phase is not in it.
+
+# %% [markdown]
+# ## References
+#
+# - J. B. Allen and L. R. Rabiner, *A unified approach to short-time Fourier analysis and synthesis*, 1977,
+#   [doi:10.1109/PROC.1977.10770](https://doi.org/10.1109/PROC.1977.10770).
+# - S. S. Stevens, J. Volkmann and E. B. Newman, *A scale for the measurement of the psychological magnitude
+#   pitch*, 1937, [doi:10.1121/1.1915893](https://doi.org/10.1121/1.1915893): the mel scale.
+# - D. W. Griffin and J. S. Lim, *Signal estimation from modified short-time Fourier transform*, 1984,
+#   [doi:10.1109/TASSP.1984.1164317](https://doi.org/10.1109/TASSP.1984.1164317).
+# - B. McFee et al., *librosa: audio and music signal analysis in Python*, 2015,
+#   [doi:10.25080/Majora-7b98e3ed-003](https://doi.org/10.25080/Majora-7b98e3ed-003): the same filters.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [02](02_patches.ipynb) cuts this picture, and the frames, into the patches that the transformer reads. The
-# functions of this notebook are in [spectrogram.py](../minitvlt/signals/spectrogram.py) and, for the way
-# back, in [inversion.py](../minitvlt/signals/inversion.py). All notebooks are in the [overview](README.md).
+# [02](02_patches.ipynb) cuts spectrograms and frames into the patches that the transformer takes. The code
+# is in [spectrogram.py](../minitvlt/signals/spectrogram.py) and, for the inverse, in
+# [inversion.py](../minitvlt/signals/inversion.py). All notebooks are in the [overview](README.md).

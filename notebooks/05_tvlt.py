@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 05 · TVLT
 #
-# Patches, positions and a transformer are at hand; this notebook joins them to the whole model. Two senses
-# become one sequence, one encoder reads it, and two small heads make something of it. Then we count: how many
-# numbers are there to learn, and how many multiplications does a clip cost?
+# This notebook builds the whole model from patches, position embeddings and transformer blocks: one
+# sequence of video and audio tokens, one encoder, and two heads. Then it counts the parameters and the
+# arithmetic operations.
 #
-# **You will be able to** run TVLT step by step, say what each part is for, count the parameters and the
-# arithmetic of any size on the back of an envelope, and read the configuration of the published model.
+# **You will be able to** run TVLT step by step, say what each part is for, count parameters and operations
+# of any size, and read the configuration of the published model.
 #
 # **Time to run:** about five seconds. **Before this:** patches ([02](02_patches.ipynb)), masking
 # ([03](03_masking.ipynb)) and the transformer block ([04](04_attention.ipynb)).
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -22,165 +22,240 @@ except ModuleNotFoundError:
     import minitvlt as mt
 
 # %% [markdown]
-# ## Two senses in one sequence
+# ## The architecture
 #
-# A clip has `Nv` tokens of video and `Na` tokens of sound, all of width `D`. TVLT lays them end to end behind
-# one more, `cls`, which belongs to neither. We write $z^{\text{video}}$ and $z^{\text{sound}}$ for the tokens
-# of notebook 02, in which each patch already knows its place, its moment and its sense:
-#
-# $$x^{(0)} = \bigl[\, \text{cls}; \; z^{\text{video}}; \; z^{\text{sound}} \,\bigr]$$
-#
-# So $x^{(0)}$ has the shape `(B, N, D)` for `B` clips, with $N = 1 + N_v + N_a$ rows for each. Here it is by
-# hand, for four clips of the small world.
+# **TVLT**, the Textless Vision-Language Transformer (Tang et al., 2022), is pre-trained with two
+# objectives. **Vision-audio matching** decides whether a video and an audio belong together; **masked
+# autoencoding** predicts hidden patches. Both use the same encoder. The figure shows all parts with the
+# shapes of our small model for 4 clips; in training half of the tokens are kept. Blue is video, orange is
+# audio, grey is both.
 
 # %%
 import numpy as np
 
-from helpers.notebook import show, show_source
-from minitvlt.model.tvlt import embed_audio, embed_video, match
+from helpers.schematics import draw_tvlt
 
 params = mt.load("shapes-small")
-config, encoder = params.config, params.encoder
-clips = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(4), 4)
-z_video = embed_video(encoder, config, clips.video)
-z_sound = embed_audio(encoder, config, clips.audio)
-cls = np.broadcast_to(encoder.cls, (4, 1, config.hidden_size))
-x = np.concatenate([cls, z_video, z_sound], axis=1)
-print("cls", cls.shape, "+ video", z_video.shape, "+ sound", z_sound.shape, "=", x.shape)
+config, encoder, decoder = params.config, params.encoder, params.decoder
+draw_tvlt(config, 4).show(
+    "Video and audio are patchified and embedded, joined behind cls, and encoded, once for matching and "
+    "once for autoencoding, where a decoder predicts the patches of each modality."
+)
 
 # %% [markdown]
-# The encoder applies its blocks one after the other, and a last norm. Every block is the one of notebook 04:
+# The following sections write these steps one by one for four clips.
+
+# %%
+clips = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(4), 4)
+print("video:", clips.video.shape, "  audio:", clips.audio.shape)
+
+# %% [markdown]
+# ## From clips to tokens
+#
+# Notebook 02 added the vectors of position and modality one token at a time. With broadcasting this takes
+# two lines: the table of frames gets an additional axis, so that the sum has an entry for each pair of
+# frame and place. The same for time step and frequency.
+
+
+# %%
+def linear(x, layer):
+    return x @ layer.weight.T + layer.bias
+
+
+def video_positions(table, T):
+    both = table.time[:T, None] + table.space + table.modality  # (T, h*w, D)
+    return both.reshape(-1, both.shape[-1])  # (T*h*w, D)
+
+
+def audio_positions(table, steps):
+    both = table.time[:steps, None] + table.frequency + table.modality  # (steps, f, D)
+    return both.reshape(-1, both.shape[-1])  # (steps*f, D)
+
+
+# %%
+from minitvlt.model.tvlt import embed_audio, embed_video
+
+rows_video = mt.patchify_video(clips.video, config.image_patch_size)
+rows_audio = mt.patchify_audio(clips.audio, config.audio_patch_size)
+x_video = linear(rows_video, encoder.video_patches) + video_positions(encoder.video_positions, 3)
+x_audio = linear(rows_audio, encoder.audio_patches) + audio_positions(encoder.audio_positions, 3)
+same = np.allclose(x_video, embed_video(encoder, config, clips.video), atol=1e-4)
+print("video, equal to the package's:", same)
+same = np.allclose(x_audio, embed_audio(encoder, config, clips.audio), atol=1e-4)
+print("audio, equal to the package's:", same)
+
+# %% [markdown]
+# ## One sequence
+#
+# The $N_v$ video tokens and the $N_a$ audio tokens become one sequence. Before them stands `cls`, a learnt
+# vector that is the same for all clips; its output is used as the summary of a clip:
+#
+# $$x^{(0)} = \bigl[\, \text{cls}; \; x^{\text{video}}; \; x^{\text{audio}} \,\bigr]$$
+#
+# Its shape is `(B, N, D)` with $N = 1 + N_v + N_a$.
+
+
+# %%
+def join(cls, x_video, x_audio):
+    cls = np.broadcast_to(cls, (len(x_video), 1, len(cls)))  # (B, 1, D)
+    return np.concatenate([cls, x_video, x_audio], axis=1)  # (B, 1 + Nv + Na, D)
+
+
+x = join(encoder.cls, x_video, x_audio)
+print("video", x_video.shape, " audio", x_audio.shape, " with cls", x.shape)
+
+# %% [markdown]
+# The encoder applies its blocks one after the other. Block $l$ is the block of notebook 04:
 #
 # $$x^{(l + 1)} = \operatorname{block}_l\bigl(x^{(l)}\bigr)$$
 #
-# and after the last of $L$ blocks
+# After the last block comes a LayerNorm. The output $y$ has the shape of the input:
 #
-# $$h = \operatorname{norm}\bigl(x^{(L)}\bigr)$$
+# $$y = \operatorname{norm}\bigl(x^{(\text{layers})}\bigr)$$
 
 # %%
 from minitvlt.model.transformer import run_block, run_norm
 
-for block in encoder.blocks:
-    x = run_block(x, block, config.num_attention_heads, config.layer_norm_eps)
-h = run_norm(x, encoder.norm, config.layer_norm_eps)
+
+def run_encoder(x, blocks, norm, heads, eps):
+    for block in blocks:
+        x = run_block(x, block, heads, eps)
+    return run_norm(x, norm, eps)
+
+
+heads, eps = config.num_attention_heads, config.layer_norm_eps
+y = run_encoder(x, encoder.blocks, encoder.norm, heads, eps)
 out = mt.forward(params, clips.video, clips.audio)
-print("as mt.forward says:", np.allclose(h, out.sequence, atol=1e-4))
-print("cls", out.cls.shape, " video", out.video.shape, " sound", out.audio.shape)
+print("equal to the output of mt.forward:", np.allclose(y, out.sequence, atol=1e-4))
+print("cls", out.cls.shape, " video", out.video.shape, " audio", out.audio.shape)
 
 # %% [markdown]
-# That is all of the encoder. There is no part for video and no part for sound beyond the two linear maps of
-# the patches and the tables of positions. Nobody tells it in which order to bring the senses together,
-# either: any token may look at any other, in every block.
+# This is a **joint encoder**: apart from patch embeddings and position tables, no parameter belongs to one
+# modality. Each token can attend to each other one in every block (**early fusion**). The alternative is
+# one encoder for each modality, whose outputs are combined at the end (late fusion); the paper found it
+# worse.
 
 # %% [markdown]
-# ## Do the senses meet?
+# ## Do the modalities attend to each other?
 #
-# They may look at each other; do they? Row $i$ of an attention map says how token $i$ shares its attention
-# among all tokens. We add up what falls on the other sense, and take the mean over clips, heads and the rows
-# of one sense.
+# Row $i$ of an attention map holds the weights of all tokens for the output of token $i$. We add up the
+# weights of the tokens of the other modality, and take the mean over clips, heads and rows.
 
 # %%
 maps = mt.forward(params, clips.video, clips.audio, return_attention=True).attention
-video, sound = slice(1, 13), slice(13, 19)  # which tokens are which
-to_sound = [each[:, :, video, sound].sum(axis=-1).mean() for each in maps]
-to_video = [each[:, :, sound, video].sum(axis=-1).mean() for each in maps]
-print("attention of sound to video in the first block:", f"{to_video[0]:.1f}")
+video, audio = slice(1, 13), slice(13, 19)  # the tokens of each modality
+to_audio = [each[:, :, video, audio].sum(axis=-1).mean() for each in maps]
+to_video = [each[:, :, audio, video].sum(axis=-1).mean() for each in maps]
+for number, (one, other) in enumerate(zip(to_video, to_audio, strict=True), 1):
+    print(f"block {number}: audio attends to video {one:.1f}, video attends to audio {other:.1f}")
 
 # %% [markdown]
-# The picture shows both shares for every block. The dotted lines are what they would be if every token looked
-# at all 19 alike: 12 of these are video, 6 are sound. In each block, much of what a sense gathers comes from
-# the other. Being one sequence, the two never need a place where they are joined: they are joined all along.
+# The figure shows both shares. The dotted lines show what they would be if each token attended equally to
+# all 19 tokens: 12 / 19 for video and 6 / 19 for audio.
 
 # %%
-from helpers.diagrams import draw_flow, new_axes, use_style
+from helpers.diagrams import new_axes, use_style
+from helpers.notebook import show
 from minitvlt.views.figures import AUDIO_COLOUR, NEUTRAL_COLOUR, VIDEO_COLOUR
 
 use_style()
 numbers = np.arange(1, len(maps) + 1)
 figure, (axes,) = new_axes(size=(8, 3.4), x="block", y="share of attention")
-axes.plot(numbers, to_video, "o-", color=AUDIO_COLOUR, label="sound looks at video")
-axes.plot(numbers, to_sound, "s-", color=VIDEO_COLOUR, label="video looks at sound")
+axes.plot(numbers, to_video, "o-", color=AUDIO_COLOUR, label="audio attends to video")
+axes.plot(numbers, to_audio, "s-", color=VIDEO_COLOUR, label="video attends to audio")
 axes.axhline(12 / 19, color=AUDIO_COLOUR, linestyle=":", linewidth=1.5)
 axes.axhline(6 / 19, color=VIDEO_COLOUR, linestyle=":", linewidth=1.5)
 axes.set(ylim=(0, 1), xticks=numbers)
 axes.legend(ncols=2, loc="upper center")
-show(figure, "Two curves over the blocks: the share of attention that each sense gives to the other.")
+show(figure, "Two curves over the blocks: the share of attention that each modality gives to the other.")
 
 # %% [markdown]
-# ## Two heads
+# ## The matching head
 #
-# **Does this sound belong to this video?** A head reads `cls` alone, by a linear map with weights $P$ and
-# $\beta$, a tanh and a second linear map with one row $w$ and the number $b$. The tanh keeps each number
-# between -1 and 1:
+# Matching is a binary classification of `cls`: a linear map with matrix $A$ and bias $b$, the non-linearity
+# tanh, and a second linear map to one number, with weights $a$ and bias $c$. The result is a **logit** $z$:
 #
-# $$z = w \cdot \tanh(P \, h_{\text{cls}} + \beta) + b$$
+# $$z = a \cdot \tanh(A \, y_{\text{cls}} + b) + c$$
 #
-# The larger $z$ is, the surer the model is of a match ([00](00_quickstart.ipynb)).
+# The probability of a match is $\sigma(z)$, as in [00](00_quickstart.ipynb): $z > 0$ means a match.
+
 
 # %%
-pooler, score = params.matching.pooler, params.matching.score
-by_hand = np.tanh(out.cls @ pooler.weight.T + pooler.bias) @ score.weight[0] + score.bias[0]
-print("as the package says:", np.allclose(by_hand, match(params.matching, out.cls), atol=1e-4))
-print("all four are matches:", bool((by_hand > 0).all()))
+def matching_head(head, y_cls):
+    return linear(np.tanh(linear(y_cls, head.pooler)), head.score)[:, 0]  # (B,)
+
+
+z = matching_head(params.matching, y[:, 0])
+expected = mt.score_matches(params, clips.video, clips.audio)
+print("equal to the package's:", np.allclose(z, expected, atol=1e-4))
+print("each video with its own audio:    ", z > 0)
+print("each video with the audio of the next clip:")
+print(mt.score_matches(params, clips.video, np.roll(clips.audio, -1, axis=0)) > 0)
 
 # %% [markdown]
-# **What was hidden?** Here the encoder is shown only the kept tokens. A smaller transformer, the decoder,
-# gets its answers back in their places, a mask token in all others, and positions of its own. It runs on each
-# sense alone: whatever it needs to know of the other sense must have been gathered by the encoder. The source
-# takes these steps one after the other, for video and for sound.
+# ## The decoder
+#
+# For autoencoding the encoder gets only `cls` and the kept tokens. A smaller transformer, the **decoder**,
+# predicts all patches from its output. Kept tokens are mapped to the width of the decoder and restored
+# among mask tokens (notebook 03); position embeddings of the decoder are added; after its blocks and a
+# LayerNorm, a linear map gives the values of each patch. The decoder processes each modality separately. So
+# what it needs to know of the other modality must be in the output of the encoder.
 
 # %%
-from minitvlt.model.pretraining import predict_patches
+from minitvlt.model.pretraining import keep_tokens, restore_tokens
 
-show_source(predict_patches)
 
-# %% [markdown]
-# The picture shows both ways through the model, with the shapes for our four clips. A patch has 432 numbers
-# of video or 64 of sound. Of 12 + 6 tokens half are kept, which makes 10 with `cls`. Blue boxes hold video
-# only, orange ones sound only, and what belongs to both is grey.
+def fill_in(y_kept, masking, mask_token, positions, head):
+    x = restore_tokens(linear(y_kept, decoder.entry), mask_token, masking) + positions
+    x = run_encoder(x, decoder.blocks, decoder.norm, config.decoder_num_attention_heads, eps)
+    return linear(x, head)  # (B, N, values of a patch)
+
+
+batch = mt.make_batch(clips, config, np.random.default_rng(0))
+masks = batch.video_masking, batch.audio_masking
+kept = [keep_tokens(x, mask) for x, mask in zip((x_video, x_audio), masks, strict=True)]
+y_kept = run_encoder(join(encoder.cls, *kept), encoder.blocks, encoder.norm, heads, eps)
+print("input of the encoder:", y_kept.shape, "= cls, 6 of 12 video tokens, 3 of 6 audio tokens")
 
 # %%
-matching = "embed: 4 19 64 | 4 blocks: 4 19 64 | norm: 4 19 64 | take cls: 4 64 | tanh: 4 64 | score z: 4"
-filling = "embed: 4 19 64 | keep half: 4 10 64 | 4 blocks: 4 10 64 | restore: 4 12 64"
-filling += " | decode: 4 12 64 | patches: 4 12 432"
-figure, axes = new_axes(3, 1, (11, 5.2), titles=("matching", "filling in, video", "filling in, sound"))
-sound_too = filling.replace("4 12", "4 6").replace("432", "64")
-rows = ((matching, [NEUTRAL_COLOUR] * 6), (filling, VIDEO_COLOUR), (sound_too, AUDIO_COLOUR))
-for one, (steps, colour) in zip(axes, rows, strict=True):
-    colours = [NEUTRAL_COLOUR] * 3 + [colour] * 3 if isinstance(colour, str) else colour
-    draw_flow(one, [tuple(step.split(": ")) for step in steps.split(" | ")], colours)
-show(figure, "Three rows of boxes with arrows: from tokens to a score, to patches of video, and of sound.")
+places = video_positions(decoder.video_positions, 3)
+filled_video = fill_in(y_kept[:, 1:7], masks[0], decoder.video_mask_token, places, decoder.video_head)
+places = audio_positions(decoder.audio_positions, 3)
+filled_audio = fill_in(y_kept[:, 7:], masks[1], decoder.audio_mask_token, places, decoder.audio_head)
+expected = mt.autoencode(params, batch)
+print("video, equal to the package's:", np.allclose(filled_video, expected[0], atol=1e-4))
+print("audio, equal to the package's:", np.allclose(filled_audio, expected[1], atol=1e-4))
 
 # %% [markdown]
-# The first three boxes of the lower two rows are the same ones, drawn twice: there is a single pass of the
-# encoder over the kept tokens of both senses, and only then do the ways part.
+# The encoder is large and processes few tokens, the decoder is small and processes all: He et al. call this
+# an **asymmetric** encoder-decoder. After pre-training the decoder is not needed any more: tasks use the
+# encoder.
 
 # %% [markdown]
 # ## Counting parameters
 #
-# A linear map from $n$ numbers to $m$ has $m n$ weights and $m$ biases. A block has four maps from $D$ to $D$
-# (queries, keys, values, and the output of attention), one from $D$ to the width $W$ of the MLP and one back,
-# and two norms with $2 D$ numbers each. Added up:
+# A linear map from $n$ numbers to $m$ has $m n$ weights and $m$ biases. A block has four maps from $D$ to
+# $D$ (queries, keys, values, and the output of attention), one from $D$ to the width $D_{\text{mlp}}$ of
+# the MLP and one back, and two LayerNorms with $2 D$ numbers each. The sum is
 #
-# $$P_{\text{block}} = 4 D^2 + 2 D W + 9 D + W$$
+# $$n_{\text{block}} = 4 D^2 + 2 D D_{\text{mlp}} + 9 D + D_{\text{mlp}}$$
 
 # %%
 from minitvlt.backends import walk
 
 
 def count(tree):
-    return sum(array.size for _, array in walk(tree))  # every array of the tree, however deep
+    return sum(array.size for _, array in walk(tree))  # of every array in the tree
 
 
-D, W = config.hidden_size, config.intermediate_size
-print(
-    "one block by the formula:", 4 * D**2 + 2 * D * W + 9 * D + W, " by counting:", count(encoder.blocks[0])
-)
+D, D_mlp = config.hidden_size, config.intermediate_size
+print("one block by the formula:", 4 * D**2 + 2 * D * D_mlp + 9 * D + D_mlp)
+print("one block by counting:   ", count(encoder.blocks[0]))
 print("the whole model:", count(params))
 
 # %% [markdown]
-# The published model has the very same parts, only larger. `outline` lays out the tree of a configuration
-# without filling it, so it can be counted in no time.
+# The published model has the same parts in larger sizes. `outline` makes the tree of a configuration
+# without filling the arrays, so they can be counted at once.
 
 # %%
 from minitvlt.model.parameters import outline
@@ -188,12 +263,13 @@ from minitvlt.model.parameters import outline
 published = outline(mt.Config.original(), ("decoder", "matching", "classifier"))
 for name in ("encoder", "decoder", "matching", "classifier"):
     print(f"{name:<11}{count(getattr(published, name)) / 1e6:7.2f} million")
+pieces = [count(getattr(published, name)) for name in ("encoder", "classifier", "decoder")]
+print(f"encoder and classifier: {sum(pieces[:2]) / 1e6:.0f} million", end=", ")
+print(f"with decoder: {sum(pieces) / 1e6:.0f} million")
 
 # %% [markdown]
-# The paper speaks of about 88 million for the encoder with a classifier, and of 114 million with the decoder:
-# that is what we find. The bars show where they are, on the left in the published model and on the right in
-# our small one. In a large model nearly everything is blocks; in a small one, the maps to and from patches
-# weigh more.
+# The paper says 88 million with a classifier. The bars show where the parameters are, on the left in the
+# published model, on the right in ours.
 
 
 # %%
@@ -202,7 +278,7 @@ def list_pieces(p):
     return {
         "encoder blocks": e.blocks,
         "decoder blocks": d.blocks,
-        "maps of patches": (e.video_patches, e.audio_patches, d.video_head, d.audio_head),
+        "patch embedding, heads": (e.video_patches, e.audio_patches, d.video_head, d.audio_head),
         "positions": (e.video_positions, e.audio_positions, d.video_positions, d.audio_positions),
         "matching head": p.matching,
     }
@@ -224,78 +300,79 @@ axes[1].set_yticklabels([])
 show(figure, "Bars of where the parameters are: nearly all in blocks, in the small model fewer.")
 
 # %% [markdown]
-# ## Counting arithmetic
+# ## Counting operations
 #
-# To multiply a matrix of the shape $(m, k)$ by one of the shape $(k, n)$, each of the $m n$ results takes $k$
-# multiplications and $k$ additions. That makes
+# The product of matrices of the shapes $(m, k)$ and $(k, n)$ has $m n$ elements, each a sum of $k$
+# products. With a multiplication and an addition for each, it takes
 #
-# $$F_{\text{product}} = 2 \, m \, k \, n$$
+# $$\text{FLOPs}_{\text{product}} = 2 \, m \, k \, n$$
 #
-# floating-point operations, FLOPs.
+# floating-point operations (**FLOPs**).
 
 # %% [markdown]
-# In a block, $N$ tokens pass through linear maps with $4 D^2 + 2 D W$ weights. Attention multiplies queries
-# by keys, $(N, D)$ by $(D, N)$ over all heads together, and weights by values, $(N, N)$ by $(N, D)$. All else
-# is small beside these products. So
+# In a block, $N$ tokens pass through linear maps with $4 D^2 + 2 D D_{\text{mlp}}$ weights. Attention
+# multiplies queries by keys, $(N, D)$ by $(D, N)$ over all heads together, and weights by values, $(N, N)$
+# by $(N, D)$. All else is small beside these products:
 #
-# $$F_{\text{block}} = 2 N (4 D^2 + 2 D W) + 4 N^2 D$$
+# $$\text{FLOPs}_{\text{block}} = 2 N (4 D^2 + 2 D D_{\text{mlp}}) + 4 N^2 D$$
 #
-# and to embed the patches, of $P_v$ and $P_a$ numbers, takes
+# The patch embeddings, with $V_v$ and $V_a$ values in a patch of video and audio, take
 #
-# $$F_{\text{embed}} = 2 D (N_v P_v + N_a P_a)$$
+# $$\text{FLOPs}_{\text{embed}} = 2 D (N_v V_v + N_a V_a)$$
 
 
 # %%
 def count_work(config, Nv, Na):
-    D, W, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    Pv = config.num_image_channels * np.prod(config.image_patch_size)
-    Pa = config.num_audio_channels * np.prod(config.audio_patch_size)
+    D, D_mlp, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    Vv = config.num_image_channels * np.prod(config.image_patch_size)
+    Va = config.num_audio_channels * np.prod(config.audio_patch_size)
     N = 1 + Nv + Na
-    maps, attention, embed = L * 2 * N * (4 * D**2 + 2 * D * W), L * 4 * N**2 * D, 2 * D * (Nv * Pv + Na * Pa)
-    return {"linear maps": maps, "attention": attention, "embedding": embed}
+    return {
+        "linear maps": layers * 2 * N * (4 * D**2 + 2 * D * D_mlp),
+        "attention": layers * 4 * N**2 * D,
+        "embedding": 2 * D * (Nv * Vv + Na * Va),
+    }
 
 
 # %%
 from helpers.flops import count_flops
 
 base = mt.Config()
-work = count_work(base, 8 * 196, 1024 // 16 * 8)  # 8 frames of 196 patches; 1024 steps of sound, 8 bands
+work = count_work(base, 8 * 196, 1024 // 16 * 8)  # 8 frames of 196 patches; 1024 steps of audio
 for name, operations in work.items():
     print(f"{name:<12}{operations / 1e9:7.1f} billion, {operations / sum(work.values()):4.0%}")
 print(f"together    {sum(work.values()) / 1e9:7.1f} billion for a clip of {1024 * 512 / 44100:.0f} s")
 counted = count_flops(base, "inference", batch=1, frames=8, steps=1024)
-print("as helpers/flops.py counts:", sum(work.values()) == counted)
-print(f"our small model needs {count_flops(config) / 1e6:.0f} million for a clip")
+print("equal to helpers/flops.py:", sum(work.values()) == counted)
+print(f"our small model: {count_flops(config) / 1e6:.0f} million for a clip")
 
 # %% [markdown]
-# How many of these a machine computes in a second, and how near the model comes to that, is measured in
-# [10](10_faster.ipynb).
+# How long a machine needs for them is measured in [10](10_faster.ipynb).
 
 # %% [markdown]
-# The two parts of a block grow differently: linear maps with $N$, attention with $N^2$. They cost the same
-# where $4 N^2 D = 2 N (4 D^2 + 2 D W)$, that is at
+# The two terms of a block grow differently: linear maps with $N$, attention with $N^2$. They are equal if
+# $4 N^2 D = 2 N (4 D^2 + 2 D D_{\text{mlp}})$, which gives
 #
-# $$N_{\text{equal}} = 2 D + W$$
+# $$N_{\text{equal}} = 2 D + D_{\text{mlp}}$$
 #
-# For $D = 768$ and $W = 3072$ this is 4608 tokens: longer sequences spend most of their time on attention.
-# The picture shows both curves; the dotted line marks the 2081 tokens that we just counted, and the dashed
-# one marks 4608. Both axes are logarithmic.
+# For $D = 768$ and $D_{\text{mlp}} = 3072$ this is 4608 tokens. The figure shows both curves on logarithmic
+# axes; the dotted line marks the 2081 tokens that we just counted, the dashed line 4608.
 
 # %%
-N, D, W = np.logspace(2, 5, 50), base.hidden_size, base.intermediate_size
+N, D, D_mlp = np.logspace(2, 5, 50), base.hidden_size, base.intermediate_size
 figure, (axes,) = new_axes(size=(8, 3.4), x="tokens", y="billions of operations")
-axes.loglog(N, 12 * 2 * N * (4 * D**2 + 2 * D * W) / 1e9, color="black", label="linear maps")
+axes.loglog(N, 12 * 2 * N * (4 * D**2 + 2 * D * D_mlp) / 1e9, color="black", label="linear maps")
 axes.loglog(N, 12 * 4 * N**2 * D / 1e9, "-.", color="gray", label="attention")
 axes.axvline(2081, color="black", linestyle=":", linewidth=1.5)
-axes.axvline(2 * D + W, color="black", linestyle="--", linewidth=1.5)
+axes.axvline(2 * D + D_mlp, color="black", linestyle="--", linewidth=1.5)
 axes.legend()
 show(figure, "Two rising lines; attention is below the linear maps up to 4608 tokens, and above them beyond.")
 
 # %% [markdown]
 # ## The published model
 #
-# `mt.Config()` is the published base model. Most of its values you know by now; here are those that give it
-# its size, beside those of the small one.
+# `mt.Config()` is the published base model. These are the values that determine its size, beside those of
+# the small model.
 
 
 # %%
@@ -311,9 +388,9 @@ list_values("num_hidden_layers", "num_attention_heads", "intermediate_size", "de
 list_values("decoder_num_hidden_layers", "pixel_mask_ratio", "audio_mask_ratio", "audio_mask_type")
 
 # %% [markdown]
-# There are three readings of "published", which differ in how they were trained and in details. `Config()` is
-# the implementation in the library transformers; `Config.paper()` has the recipe of the paper;
-# `Config.original()` does as the code does that the authors released. Weights of one fit into the others.
+# The published model exists in three versions, which differ in training and in details: `Config()` is the
+# implementation in the library transformers, `Config.paper()` the recipe of the paper, `Config.original()`
+# the code that the authors released.
 
 # %%
 values = {name: getattr(mt.Config, name)().to_dict() for name in ("huggingface", "paper", "original")}
@@ -326,22 +403,21 @@ for key in values["huggingface"]:
 # %% [markdown]
 # ## Why without text?
 #
-# The usual way from a film to an answer has a recogniser first, which writes down what is said, and then a
-# model of pictures and text. The paper measured both ways for 8 frames and 20 seconds of sound: 2890 ms for
-# the recogniser and 26 ms for the model that follows, against 60 ms for the spectrogram and 43 ms for TVLT.
-# And the recogniser has to be stored: 283 million parameters against 88. The bars compare them.
+# A model of video and text needs automatic speech recognition (ASR) first. The paper measured both ways for
+# 8 frames and 20 seconds of audio: 2890 ms for ASR and 26 ms for the model after it, against 60 ms for the
+# spectrogram and 43 ms for TVLT. Both models together have 283 million parameters, TVLT has 88 million.
 
 # %% tags=["thumbnail"]
 figure, (time, size) = new_axes(1, 2, (11, 2.8), titles=("time for a clip (ms)", "parameters (millions)"))
-ways, quiet = ["with recogniser", "TVLT"], "#b4b8bd"
-time.barh(ways, [2890, 60], color=quiet, label="before the model")
+ways, quiet = ["with ASR", "TVLT"], "#b4b8bd"
+time.barh(ways, [2890, 60], color=quiet, label="ASR or spectrogram")
 time.barh(ways, [26, 43], left=[2890, 60], color="black", label="the model")
 time.legend(loc="lower right")
 size.barh(ways, [283, 88], color=NEUTRAL_COLOUR)
 size.set_yticks([])
 for one in (time, size):
     one.invert_yaxis()
-show(figure, "Bars: with a recogniser 2916 ms and 283 million parameters, TVLT 103 ms and 88 million.")
+show(figure, "Bars: with speech recognition 2916 ms and 283 million parameters, TVLT 103 ms and 88 million.")
 
 # %%
 print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the parameters")
@@ -349,75 +425,112 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # %% [markdown]
 # ## Try it
 #
-# **1. Does `cls` have to stand first?**
+# **1. Code. Must `cls` be the first token? Put it at the end of the sequence and compare its output.**
 #
 # <details><summary>Answer</summary>
 #
-# No: attention treats its tokens as a set. The released code has sound before video (`token_order` in the
-# list above), and the numbers that come out are the same, up to rounding, in another order. The order only
-# has to be known to those who read `out.sequence`; `out.cls`, `out.video` and `out.audio` are cut right
-# anyway.
+# No: the encoder is permutation-equivariant (notebook 02). The released code has audio before video
+# (`token_order` in the table above); outputs are the same, in another order.
+#
+# ```python
+# last = np.concatenate([x[:, 1:], x[:, :1]], axis=1)
+# assert np.allclose(run_encoder(last, encoder.blocks, encoder.norm, heads, eps)[:, -1], out.cls, atol=1e-3)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. What does `mt.forward(params, clips.video, None).cls` tell?**
+# **2. Code. Change the model: remove one of the four blocks of the encoder. Predict what happens to the
+# accuracy of matching, and which block matters most. Then compute it for each block.**
 #
 # <details><summary>Answer</summary>
 #
-# The sequence is then 13 tokens long, and `cls` sums up what is seen. Nothing else changes, since nothing in
-# the blocks knows how many tokens there are. Notebook 08 of the overview uses it.
+# Because of the residual connections the rest still runs, but the following blocks get an input that they
+# were not trained with. The accuracy falls, here towards the 0.5 of a model that always gives the same
+# answer. `print(accuracy)` tells which block matters most.
+#
+# ```python
+# from dataclasses import replace
+#
+# many = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(1), 256)
+# pairs = mt.make_batch(many, config, np.random.default_rng(2))  # half of the videos are of other clips
+# blocks, accuracy = encoder.blocks, []
+# for left_out in (None, 0, 1, 2, 3):
+#     rest = tuple(block for number, block in enumerate(blocks) if number != left_out)
+#     model = replace(params, encoder=replace(encoder, blocks=rest))
+#     logits = mt.score_matches(model, pairs.mixed_video, pairs.audio)
+#     accuracy.append(((logits > 0) == pairs.is_match).mean())
+# assert accuracy[0] > 0.8 and max(accuracy[1:]) < accuracy[0]
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. How many parameters does the model gain if it gets sixteen frames instead of eight?**
+# **3. Code. How many parameters are added if the published model gets 16 frames instead of 8?**
 #
 # <details><summary>Answer</summary>
 #
-# Eight more rows in two tables, of the encoder and of the decoder: $8 \cdot (768 + 512) = 10240$.
-# `count(outline(base.replace(num_frames=16))) - count(outline(base))` agrees. The work nearly doubles,
-# though.
+# Eight rows in two tables, of the encoder and of the decoder: $8 \cdot (768 + 512) = 10240$. The number of
+# operations, however, nearly doubles.
+#
+# ```python
+# assert count(outline(base.replace(num_frames=16))) - count(outline(base)) == 10240
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. Halve the side of the video patches, to 8 by 8. What happens to parameters and work?**
+# **4. Code. Halve the side of the video patches to 8 × 8 pixels. What happens to parameters and
+# operations?**
 #
 # <details><summary>Answer</summary>
 #
-# The maps of patches shrink, since a patch has a quarter of its numbers, and the tables of places grow. Both
-# hardly matter. But there are four times as many tokens of video, 6272, and
-# `sum(count_work(base.replace(image_patch_size=8), 8 * 784, 512).values())` says that the work is more than
-# five times as large: with 6785 tokens, attention has become the larger part.
+# There are four times as many video tokens, 6272 instead of 1568. Patch embedding and tables change by
+# little. The operations are more than five times as many: with 6785 tokens attention is the larger term.
+#
+# ```python
+# finer = count_work(base.replace(image_patch_size=8), 8 * 784, 512)
+# assert sum(finer.values()) > 5 * sum(work.values()) and finer["attention"] > finer["linear maps"]
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **5. What is the work of one training step, compared with that of looking once?**
+# **5. How many operations has a training step, compared with one forward pass?**
 #
 # <details><summary>Answer</summary>
 #
-# On the way back each product $Y = X W$ needs two more, one for the gradient of $X$ and one for that of $W$
-# (notebook 06). So a step takes about three times the forward pass. Here that is a pass over all tokens for
-# matching, one over the kept ones for filling in, and the decoder's over both senses.
+# In the backward pass each matrix product needs two more, one for the gradient with respect to each factor
+# (notebook 06). So forward and backward pass together take three times the forward pass. In pre-training
+# this is a pass of the encoder over all tokens for matching, one over the kept tokens for autoencoding, and
+# the decoder for both modalities.
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# TVLT lays `cls`, the tokens of the video and those of the sound into one sequence and lets one transformer
-# read it. From `cls` a small head tells whether the two belong together; from the kept tokens a smaller
-# decoder fills in the others, each sense by itself. Nearly all parameters are in blocks, $4 D^2 + 2 D W$ in
-# each, and each of these is multiplied once for every token; attention adds $4 N^2 D$. The published model
-# has 12 blocks of width 768.
+# TVLT puts `cls`, video tokens and audio tokens into one sequence for one encoder. A small head classifies
+# the output of `cls`: do video and audio belong together? A smaller decoder predicts the hidden patches of
+# each modality. Nearly all parameters are in blocks, $4 D^2 + 2 D D_{\text{mlp}}$ in each; each takes part
+# in one multiplication for each token, and attention adds $4 N^2 D$ operations.
+
+# %% [markdown]
+# ## References
+#
+# - Z. Tang, J. Cho, Y. Nie and M. Bansal, *TVLT: textless vision-language transformer*, 2022,
+#   [arXiv:2209.14156](https://arxiv.org/abs/2209.14156).
+# - K. He et al., *Masked autoencoders are scalable vision learners*, 2021,
+#   [arXiv:2111.06377](https://arxiv.org/abs/2111.06377): the asymmetric encoder and decoder.
+# - W. Kim, B. Son and I. Kim, *ViLT: vision-and-language transformer without convolution or region
+#   supervision*, 2021, [arXiv:2102.03334](https://arxiv.org/abs/2102.03334): one encoder for pictures and
+#   text.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [06](06_backpropagation.ipynb) finds out how each of these numbers should change,
-# [07](07_pretraining.ipynb) changes them, and [10](10_faster.ipynb) asks how fast all this arithmetic can be
-# done; all notebooks are in the [overview](README.md). The code is in
-# [tvlt.py](../minitvlt/model/tvlt.py), [pretraining.py](../minitvlt/model/pretraining.py) and
-# [parameters.py](../minitvlt/model/parameters.py), the configuration in [config.py](../minitvlt/config.py).
+# [06](06_backpropagation.ipynb) computes the derivative of the loss with respect to each parameter,
+# [07](07_pretraining.ipynb) trains the model, and [10](10_faster.ipynb) is about speed; all notebooks are
+# in the [overview](README.md). The code is in [tvlt.py](../minitvlt/model/tvlt.py),
+# [pretraining.py](../minitvlt/model/pretraining.py) and [parameters.py](../minitvlt/model/parameters.py),
+# the configuration in [config.py](../minitvlt/config.py).

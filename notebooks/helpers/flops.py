@@ -53,8 +53,8 @@ def count_flops(
 def count_autoencoding(config: Config, Nv: int, Na: int) -> int:
     """The encoder on the kept tokens, and the decoder on all."""
     whole = config.audio_grid[1] if config.audio_mask_type == "frame-level" else 1  # tokens masked at once
-    kept = int(Nv * (1 - config.pixel_mask_ratio))
-    kept += int(Na // whole * (1 - config.audio_mask_ratio)) * whole
+    kept = math.floor(Nv * (1 - config.pixel_mask_ratio) + 1e-9)
+    kept += math.floor(Na // whole * (1 - config.audio_mask_ratio) + 1e-9) * whole
     D, (video_values, audio_values) = config.decoder_hidden_size, count_values(config)
     sequences = [Nv + Na] if config.joint_decoder else [Nv, Na]
     block = sum(count_block(N, D, config.decoder_intermediate_size) for N in sequences)

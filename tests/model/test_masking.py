@@ -1,5 +1,8 @@
 """Masking: which tokens are kept and which are hidden, computed a second time with sorted lists."""
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +14,11 @@ from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.sources import Source
 
 
+def count_kept(N: int, ratio: float) -> int:
+    """⌊N (1 - ratio)⌋ in fractions, of the ratio as it is written."""
+    return int(N * (1 - Fraction(str(ratio))))
+
+
 def mask_by_sorting(
     noise: np.ndarray, ratio: float, mask: np.ndarray | None
 ) -> list[tuple[list[int], list[int]]]:
@@ -19,7 +27,7 @@ def mask_by_sorting(
     for b in range(len(noise)):
         real = [n for n in range(noise.shape[1]) if mask is None or mask[b, n]]
         order = sorted(real, key=lambda n, b=b: noise[b, n])  # stable: ties stay in order
-        kept = int(len(real) * (1 - ratio))
+        kept = count_kept(len(real), ratio)
         rows.append((order[:kept], order[kept:]))
     return rows
 
@@ -54,12 +62,17 @@ def test_masking_is_that_of_sorted_lists(data):
         assert masking.restore[b, masking.keep[b]].tolist() == list(range(K))
 
 
-@pytest.mark.parametrize(("N", "ratio"), [(10, 0.9), (7, 0.75), (20, 0.05), (3, 1 / 3), (1, 0.5)])
-def test_the_count_is_pythons_own_to_the_last_bit(N, ratio):
-    """10 · (1 - 0.9) is 0.9999999999999998, so nothing is kept; with padding beside it, too."""
-    noise, mask = np.random.default_rng(0).random((2, N + 3)), np.arange(N + 3) < np.full((2, 1), N)
-    for masking in (random_masking(noise[:, :N], ratio), random_masking(noise, ratio, mask)):
-        assert masking.keep.shape == (2, int(N * (1 - ratio)))
+def test_the_count_is_exact_where_that_of_transformers_is_one_less():
+    """10 · (1 - 0.9) is 0.9999999999999998: `int` of it keeps nothing. With padding beside it, too."""
+    rng, differ = np.random.default_rng(0), set()
+    for ratio, N in itertools.product([tenth / 10 for tenth in range(1, 10)], range(1, 101)):
+        noise, mask = rng.random((1, N + 3)), np.arange(N + 3)[None] < N
+        for masking in (random_masking(noise[:, :N], ratio), random_masking(noise, ratio, mask)):
+            assert masking.keep.shape[1] == count_kept(N, ratio)
+        if int(N * (1 - ratio)) != count_kept(N, ratio):  # as in transformers' generate_pixel_mask_noise
+            differ.add((ratio, N))
+    expected = {(0.8, N) for N in range(5, 101, 5)} | {(0.9, N) for N in range(10, 101, 10)} | {(0.3, 90)}
+    assert differ == expected
 
 
 def test_padding_is_last_whatever_the_noise_is():

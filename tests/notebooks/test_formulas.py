@@ -88,12 +88,17 @@ def nb00_sigma() -> Pair:
 
 
 def nb01_window() -> Pair:
-    r"""w[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}"""
+    r"""\text{hann}[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}"""
     return [1 / 2 - 1 / 2 * math.cos(2 * math.pi * m / M) for m in range(M)], WINDOW
 
 
+def nb01_complex() -> Pair:
+    r"""e^{-i \varphi} = \cos\varphi - i \sin\varphi"""
+    return [math.cos(phi) - 1j * math.sin(phi) for phi in WAVE], np.exp(-1j * WAVE)
+
+
 def nb01_stft() -> Pair:
-    r"""X[t, k] = \sum_{m=0}^{M-1} w[m] \; x[t h + m - M/2] \; e^{-2\pi i k m / M}"""
+    r"""X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}"""
     by_hand = [
         [
             sum(WINDOW[m] * WAVE[t * HOP + m - M // 2] * np.exp(-2j * np.pi * k * m / M) for m in range(M))
@@ -117,13 +122,13 @@ def nb01_mel() -> Pair:
 
 
 def nb01_filters() -> Pair:
-    r"""B[j, f] = \frac{2}{r - l}
+    r"""\operatorname{filter}_j(f) = \frac{2}{r - l}
     \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)"""
     return [[triangle(*ENDS[j : j + 3], f) for f in np.arange(18) * RATE / M] for j in range(BINS)], FILTERS
 
 
 def nb01_mel_energy() -> Pair:
-    r"""E[t, j] = \sum_k B[j, k R / M] \, P[t, k]"""
+    r"""E[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]"""
     by_hand = [[sum(FILTERS[j, k] * P[k] for k in range(18)) for j in range(BINS)] for P in POWER]
     return by_hand, POWER @ FILTERS.T
 
@@ -132,13 +137,13 @@ QUIET, QUIET_AND_LOUD = np.array([[1e-14, 1e-9]]), np.array([[1e-14, 1e-3], [5.0
 
 
 def nb01_decibel() -> Pair:
-    r"""D[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})"""
+    r"""\text{dB}[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})"""
     # nothing is 80 dB below the loudest
     return [[10 * math.log10(max(E, 1e-10)) for E in QUIET[0]]], spectrogram.power_to_decibel(QUIET)
 
 
 def nb01_floor() -> Pair:
-    r"""L[t, j] = \max(D[t, j], \; \max_{t', j'} D[t', j'] - 80)"""
+    r"""\text{level}[t, j] = \max(\text{dB}[t, j], \; \max_{t', j'} \text{dB}[t', j'] - 80)"""
     by_hand = np.maximum(10 * np.log10(np.maximum(QUIET_AND_LOUD, 1e-10)), 20 - 80)
     return by_hand, spectrogram.power_to_decibel(QUIET_AND_LOUD)
 
@@ -147,7 +152,7 @@ LEVELS = np.array([[-100.0, -60.0, -13.0, 20.0, 31.0]])
 
 
 def nb01_normalised() -> Pair:
-    r"""y[t, j] = \operatorname{clip}\Bigl(\frac{L[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1"""
+    r"""y[t, j] = \operatorname{clip}\Bigl(\frac{\text{level}[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1"""
     return np.clip((LEVELS - 20) / 40, -2, 0) + 1, spectrogram.normalise_decibel(LEVELS)
 
 
@@ -164,7 +169,7 @@ def nb02_token() -> Pair:
 
 
 def nb02_value() -> Pair:
-    r"""v = (a \, q + b) \, C + k"""
+    r"""m = (i \, q + j) \, C + k"""
     by_hand = [[row[(a * q + b) * C + k] for a, b, k in np.ndindex(p, q, C)] for row in ROWS]
     return by_hand, mt.patchify_video(VIDEO, (p, q))[0]
 
@@ -173,7 +178,7 @@ PICTURE = RNG.normal(size=(1, 1, 4, 9))
 
 
 def nb02_audio_token() -> Pair:
-    r"""n = s \, f + b"""
+    r"""n = t \, f + j"""
     by_hand = [mt.patchify_audio(PICTURE, (p, q))[0, s * 3 + b] for s, b in np.ndindex(2, 3)]
     return by_hand, [PICTURE[0, 0, s * p :, b * q :][:p, :q].ravel() for s, b in np.ndindex(2, 3)]
 
@@ -188,7 +193,7 @@ E, F = ENCODER.video_positions, ENCODER.audio_positions
 
 
 def nb02_embedding() -> Pair:
-    r"""e_n = A \, x_n + \beta"""
+    r"""e_n = A \, u_n + b"""
     return E_VIDEO, embed_patches(VIDEO_ROWS, ENCODER.video_patches)[0]
 
 
@@ -196,7 +201,7 @@ Z_VIDEO, Z_AUDIO = embed_video(ENCODER, CONFIG, CLIP.video)[0], embed_audio(ENCO
 
 
 def nb02_video_token() -> Pair:
-    r"""z_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{time}}_{t} + E^{\text{video}}"""
+    r"""x_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{frame}}_{t} + E^{\text{video}}"""
     by_hand = [
         E_VIDEO[(t * 2 + r) * w + c] + E.space[r * w + c] + E.time[t] + E.modality
         for t, r, c in np.ndindex(2, 2, w)
@@ -205,7 +210,7 @@ def nb02_video_token() -> Pair:
 
 
 def nb02_audio_tokens_position() -> Pair:
-    r"""z_n = e_n + E^{\text{time}'}_{s} + E^{\text{pitch}}_{b} + E^{\text{sound}}"""
+    r"""x_n = e_n + E^{\text{step}}_{t} + E^{\text{frequency}}_{j} + E^{\text{audio}}"""
     by_hand = [E_AUDIO[s * 3 + b] + F.time[s] + F.frequency[b] + F.modality for s, b in np.ndindex(2, 3)]
     return by_hand, Z_AUDIO
 
@@ -293,7 +298,7 @@ HEAD, HEADS, EPS = PARAMS.matching, CONFIG.num_attention_heads, CONFIG.layer_nor
 
 
 def nb05_sequence() -> Pair:
-    r"""x^{(0)} = \bigl[\, \text{cls}; \; z^{\text{video}}; \; z^{\text{sound}} \,\bigr]"""
+    r"""x^{(0)} = \bigl[\, \text{cls}; \; x^{\text{video}}; \; x^{\text{audio}} \,\bigr]"""
     return [ENCODER.cls, *Z_VIDEO, *Z_AUDIO], WHOLE.hidden[0][0]
 
 
@@ -306,12 +311,12 @@ def nb05_blocks() -> Pair:
 
 
 def nb05_final() -> Pair:
-    r"""h = \operatorname{norm}\bigl(x^{(L)}\bigr)"""
+    r"""y = \operatorname{norm}\bigl(x^{(\text{layers})}\bigr)"""
     return run_norm(WHOLE.hidden[CONFIG.num_hidden_layers], ENCODER.norm, EPS), WHOLE.sequence
 
 
 def nb05_match_logit() -> Pair:
-    r"""z = w \cdot \tanh(P \, h_{\text{cls}} + \beta) + b"""
+    r"""z = a \cdot \tanh(A \, y_{\text{cls}} + b) + c"""
     by_hand = (
         HEAD.score.weight @ np.tanh(HEAD.pooler.weight @ WHOLE.cls[0] + HEAD.pooler.bias) + HEAD.score.bias
     )
@@ -333,7 +338,7 @@ def count_products(D: int, N: int, W: int) -> tuple[int, int]:
 
 
 def nb05_parameters() -> Pair:
-    r"""P_{\text{block}} = 4 D^2 + 2 D W + 9 D + W"""
+    r"""n_{\text{block}} = 4 D^2 + 2 D D_{\text{mlp}} + 9 D + D_{\text{mlp}}"""
     by_hand = [4 * D**2 + 2 * D * W + 9 * D + W for D, _, W in SIZES]
     return by_hand, [
         sum(array.size for array in mt.flatten(outline_block(D, W)).values()) for D, _, W in SIZES
@@ -341,20 +346,20 @@ def nb05_parameters() -> Pair:
 
 
 def nb05_product() -> Pair:
-    r"""F_{\text{product}} = 2 \, m \, k \, n"""
+    r"""\text{FLOPs}_{\text{product}} = 2 \, m \, k \, n"""
     # multiplications, additions
     by_hand = [2 * m * k * n for m, k, n in SIZES[:2]]
     return by_hand, [sum(k + k for _ in np.ndindex(m, n)) for m, k, n in SIZES[:2]]
 
 
 def nb05_block() -> Pair:
-    r"""F_{\text{block}} = 2 N (4 D^2 + 2 D W) + 4 N^2 D"""
+    r"""\text{FLOPs}_{\text{block}} = 2 N (4 D^2 + 2 D D_{\text{mlp}}) + 4 N^2 D"""
     by_hand = [2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D for D, N, W in SIZES]
     return by_hand, [sum(count_products(*sizes)) for sizes in SIZES]
 
 
 def nb05_embed() -> Pair:
-    r"""F_{\text{embed}} = 2 D (N_v P_v + N_a P_a)"""
+    r"""\text{FLOPs}_{\text{embed}} = 2 D (N_v V_v + N_a V_a)"""
     by_hand = 2 * CONFIG.hidden_size * (VIDEO_ROWS[0].size + AUDIO_ROWS[0].size)
     return by_hand, 2 * (
         len(E_VIDEO) * ENCODER.video_patches.weight.size + len(E_AUDIO) * ENCODER.audio_patches.weight.size
@@ -362,7 +367,7 @@ def nb05_embed() -> Pair:
 
 
 def nb05_equal() -> Pair:
-    r"""N_{\text{equal}} = 2 D + W"""
+    r"""N_{\text{equal}} = 2 D + D_{\text{mlp}}"""
     # there, linear maps and attention cost the same
     by_hand = [float(count_products(D, 2 * D + W, W)[0]) for D, _, W in SIZES]
     return by_hand, [float(count_products(D, 2 * D + W, W)[1]) for D, _, W in SIZES]
