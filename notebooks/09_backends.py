@@ -9,7 +9,7 @@
 # a backend in forty lines, find its errors with property tests, and say how many digits a format keeps.
 #
 # **Time to run:** about fifteen seconds. **Before this:** the parts of a block
-# ([04](04_attention.ipynb)), gradients ([06](06_backpropagation.ipynb)), and classes in Python.
+# ([04](04_attention.ipynb)), gradients ([06](06_backpropagation.ipynb)), and classes and modules in Python.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
@@ -235,12 +235,12 @@ def count_multiplications(name, arrays):
 
 
 # %% [markdown]
-# `make_counting` makes a function that counts and then calls the plain kernel. A backend is an object with
-# all functions of the interface and a name; a `SimpleNamespace` of the standard library is an object with
-# given attributes. One function is different: `to_numpy` has to return the array inside.
+# `make_counting` makes a function that counts and then calls the plain kernel. A backend is a module with all
+# functions of the interface and a name. A module need not be a file: `ModuleType` makes an empty one, which
+# is filled here. One function is different: `to_numpy` has to return the array inside.
 
 # %%
-from types import SimpleNamespace
+from types import ModuleType
 
 
 # %%
@@ -255,8 +255,11 @@ def make_counting(name):
 
 
 def make_backend():
-    functions = {name: make_counting(name) for name in numpy_backend.FUNCTIONS}
-    return SimpleNamespace(**functions | {"name": "counting", "to_numpy": unwrap})
+    backend = ModuleType("counting")
+    for name in numpy_backend.FUNCTIONS:
+        setattr(backend, name, make_counting(name))
+    backend.name, backend.to_numpy = "counting", unwrap
+    return backend
 
 
 # %% [markdown]
