@@ -53,14 +53,12 @@ print("tokens:", x.shape, "  blocks:", len(params.encoder.blocks), "  heads:", h
 # after the other.
 
 # %%
-from helpers.block_figure import plot_block
+from helpers.block_figure import draw_block
 
-show(
-    plot_block(),
+draw_block().show(
     "Left: a block from bottom to top, LayerNorm, multi-head self-attention, a sum with x, LayerNorm, MLP, a "
     "second sum. Right: the steps of attention with their shapes, from a linear map by scores, mask and "
-    "softmax to the product with v, merged heads and a linear map.",
-    is_vector=True,
+    "softmax to the product with v, merged heads and a linear map."
 )
 
 # %% [markdown]

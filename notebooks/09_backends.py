@@ -254,6 +254,7 @@ def make_counting(name):
     return function
 
 
+# %%
 def make_backend():
     backend = ModuleType("counting")
     for name in numpy_backend.FUNCTIONS:

@@ -52,7 +52,7 @@ METADATA = {
 LONGEST_RUN = 600  # seconds: a reader waits 180 at most, but a slow and loaded machine takes longer
 THUMBNAIL = (360, 200)  # pixels
 PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
-DATA = re.compile(r"data:[a-z]+/[a-z+]+;base64,[A-Za-z0-9+/=]*")
+DATA = re.compile(r"data:[a-z]+/[a-z]+;base64,[A-Za-z0-9+/=]*")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -90,13 +89,8 @@ class Slider:
         return ipywidgets.VBox([slider, picture])
 
 
-def show(figure: Figure, alt: str, is_vector: bool = False) -> Exhibit:
+def show(figure: Figure, alt: str) -> Exhibit:
     """Show a figure, as the last line of a cell, with a text that says what is seen to those who cannot.
-
-    Args:
-        figure: of a size in inches that fits the page.
-        alt: what is seen.
-        is_vector: whether to show it as SVG, for drawings of boxes and words; else as PNG.
 
     Raises:
         ValueError: a text that is too short to describe a picture.
@@ -105,18 +99,9 @@ def show(figure: Figure, alt: str, is_vector: bool = False) -> Exhibit:
         raise ValueError(f"alt must say what the picture shows, in {SHORTEST_TEXT} letters or more: {alt!r}.")
     across, down = figure.get_size_inches()
     width = round(across * min(WIDTH, HIGHEST / down))
-    kind, encoded = ("svg+xml", encode_svg(figure)) if is_vector else ("png", encode_png(figure))
-    picture = base64.b64encode(encoded).decode("ascii")
+    picture = base64.b64encode(encode_png(figure)).decode("ascii")
     attributes = f'alt="{escape(alt)}" width="{width}" style="max-width: 100%; height: auto"'
-    return Exhibit(f'<img {attributes} src="data:image/{kind};base64,{picture}">', alt)
-
-
-def encode_svg(figure: Figure) -> bytes:
-    """The figure as an SVG file in memory; the same figure gives the same bytes."""
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "minitvlt"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()
+    return Exhibit(f'<img {attributes} src="data:image/png;base64,{picture}">', alt)
 
 
 def play(waveform: Float[np.ndarray, " samples"], sample_rate: int, label: str) -> Exhibit:
