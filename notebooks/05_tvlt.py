@@ -172,10 +172,11 @@ show(figure, "Two curves over the blocks: the share of attention that each modal
 # %% [markdown]
 # ## The matching head
 #
-# Matching is a binary classification of `cls`: a linear map with matrix $A$ and bias $b$, the non-linearity
-# tanh, and a second linear map to one number, with weights $a$ and bias $c$. The result is a **logit** $z$:
+# Matching is a binary classification of `cls`: a linear map with matrix $A_1$ and bias $b_1$, the
+# non-linearity tanh, and a second linear map to one number, with $A_2$ and $b_2$. The result is a **logit**
+# $z$:
 #
-# $$z = a \cdot \tanh(A \, y_{\text{cls}} + b) + c$$
+# $$z = A_2 \tanh(A_1 \, y_{\text{cls}} + b_1) + b_2$$
 #
 # The probability of a match is $\sigma(z)$, as in [00](00_quickstart.ipynb): $z > 0$ means a match.
 

@@ -51,6 +51,18 @@ def test_every_formula_is_evaluated_and_every_check_has_its_formula():
     assert {*WRITTEN} == {*list_checks()}
 
 
+LETTER = r"\\(?:varphi|rho|sigma)|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])"
+
+
+def test_the_symbols_of_formulas_are_in_the_table_of_the_overview():
+    table = (NOTEBOOKS[0].parent / "README.md").read_text("utf-8").partition("| symbol |")[2]
+    known = {*re.findall(LETTER, " ".join(re.findall(r"^\|([^|]*)\|", table, flags=re.M)))} | {"N", "D"}
+    for name, formula in WRITTEN:
+        if name[:2] in ("00", "01", "02", "03", "05"):
+            symbols = re.sub(r"\\(text|operatorname)\{\w*\}|\\(begin|end)\{\w*\}", " ", formula)
+            assert {*re.findall(LETTER, symbols)} <= known, formula
+
+
 @pytest.mark.parametrize("key", WRITTEN, ids=[f"{name}: {formula}"[:40] for name, formula in WRITTEN])
 def test_the_package_computes_what_is_written(key):
     ours, theirs = list_checks()[key]()
@@ -128,7 +140,7 @@ def nb01_filters() -> Pair:
 
 
 def nb01_mel_energy() -> Pair:
-    r"""E[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]"""
+    r"""\text{band}[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]"""
     by_hand = [[sum(FILTERS[j, k] * P[k] for k in range(18)) for j in range(BINS)] for P in POWER]
     return by_hand, POWER @ FILTERS.T
 
@@ -137,7 +149,7 @@ QUIET, QUIET_AND_LOUD = np.array([[1e-14, 1e-9]]), np.array([[1e-14, 1e-3], [5.0
 
 
 def nb01_decibel() -> Pair:
-    r"""\text{dB}[t, j] = 10 \log_{10} \max(E[t, j], 10^{-10})"""
+    r"""\text{dB}[t, j] = 10 \log_{10} \max(\text{band}[t, j], 10^{-10})"""
     # nothing is 80 dB below the loudest
     return [[10 * math.log10(max(E, 1e-10)) for E in QUIET[0]]], spectrogram.power_to_decibel(QUIET)
 
@@ -316,7 +328,7 @@ def nb05_final() -> Pair:
 
 
 def nb05_match_logit() -> Pair:
-    r"""z = a \cdot \tanh(A \, y_{\text{cls}} + b) + c"""
+    r"""z = A_2 \tanh(A_1 \, y_{\text{cls}} + b_1) + b_2"""
     by_hand = (
         HEAD.score.weight @ np.tanh(HEAD.pooler.weight @ WHOLE.cls[0] + HEAD.pooler.bias) + HEAD.score.bias
     )
