@@ -204,7 +204,7 @@ print(
 # %% [markdown]
 # ## The MLP
 #
-# The MLP is a linear map to `width` features, the non-linearity GELU, and a linear map back to `D`:
+# The MLP is a linear map to $D_{\text{mlp}}$ features, the non-linearity GELU, and a linear map back to $D$:
 #
 # $$\operatorname{GELU}(x) = x \, \Phi(x)$$
 #

@@ -170,29 +170,29 @@ show(figure, "A chain of boxes from x by layer_norm, linear, reshape and attenti
 # %% [markdown]
 # ## Linear
 #
-# Now the VJPs that a transformer needs. A linear map turns a matrix $x$ of $n$ rows into $y = x w^\top + b$,
-# that is $y_{ij} = \sum_k x_{ik} w_{jk} + b_j$. Let $g$ be the cotangent of $y$. The derivative of $y_{ij}$
-# with respect to $w_{jk}$ is $x_{ik}$, for every row $i$. So $\partial L / \partial w_{jk} = \sum_i g_{ij}
+# Now the VJPs that a transformer needs. A linear map turns a matrix $x$ of $n$ rows into $y = x A^\top + b$,
+# that is $y_{ij} = \sum_k x_{ik} A_{jk} + b_j$. Let $g$ be the cotangent of $y$. The derivative of $y_{ij}$
+# with respect to $A_{jk}$ is $x_{ik}$, for every row $i$. So $\partial L / \partial A_{jk} = \sum_i g_{ij}
 # x_{ik}$, which is a matrix product:
 #
-# $$\frac{\partial L}{\partial w} = g^\top x$$
+# $$\frac{\partial L}{\partial A} = g^\top x$$
 #
 # In the same way $x_{ik}$ contributes to every $y_{ij}$ of its row, and $b_j$ is added to every row:
 #
-# $$\frac{\partial L}{\partial x} = g \, w$$
+# $$\frac{\partial L}{\partial x} = g \, A$$
 #
 # $$\frac{\partial L}{\partial b_j} = \sum_i g_{ij}$$
 
 
 # %%
-def linear_vjp(g, x, w):
-    return g @ w, g.T @ x, g.sum(axis=0)
+def linear_vjp(g, x, A):
+    return g @ A, g.T @ x, g.sum(axis=0)
 
 
 # %%
-x, w, b, g = (rng.normal(size=size) for size in ((5, 3), (2, 3), (2,), (5, 2)))
-theirs = tape_backend.linear_vjp(g, x, w)
-print("as the package's:", all(map(np.allclose, linear_vjp(g, x, w), theirs)))
+x, A, b, g = (rng.normal(size=size) for size in ((5, 3), (2, 3), (2,), (5, 2)))
+theirs = tape_backend.linear_vjp(g, x, A)
+print("as the package's:", all(map(np.allclose, linear_vjp(g, x, A), theirs)))
 
 # %% [markdown]
 # So one product in the forward pass needs two products in the backward pass, which is why a training step
@@ -247,16 +247,16 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 #
 # LayerNorm computes $z = (x - \mu) / \sigma$ for a row $x$ of $D$ features, with its mean $\mu$ and standard
 # deviation $\sigma$, and returns $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of
-# $z$ is $h = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
-# $h / \sigma$.
+# $z$ is $g_z = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
+# $g_z / \sigma$.
 
 # %% [markdown]
 # But two kinds of change of $x$ leave $z$ as it is: adding a constant to the whole row, which $\mu$ removes,
-# and adding a multiple of $z$, which $\sigma$ removes. So the components of $h$ in these two directions are
+# and adding a multiple of $z$, which $\sigma$ removes. So the components of $g_z$ in these two directions are
 # subtracted. With $\langle a \rangle$ for the mean of a row:
 #
 # $$\frac{\partial L}{\partial x} = \frac{1}{\sigma}
-# \bigl(h - \langle h \rangle - z \, \langle h z \rangle \bigr)$$
+# \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z \rangle \bigr)$$
 #
 # and, over all rows of a batch,
 #
@@ -269,9 +269,9 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 def layer_norm_vjp(g, x, gamma, eps):
     sigma = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
     z = (x - x.mean(axis=-1, keepdims=True)) / sigma
-    h = gamma * g
-    h_mean, hz_mean = h.mean(axis=-1, keepdims=True), (h * z).mean(axis=-1, keepdims=True)
-    return (h - h_mean - z * hz_mean) / sigma, (g * z).sum(axis=0), g.sum(axis=0)
+    g_z = gamma * g
+    mean, mean_z = g_z.mean(axis=-1, keepdims=True), (g_z * z).mean(axis=-1, keepdims=True)
+    return (g_z - mean - z * mean_z) / sigma, (g * z).sum(axis=0), g.sum(axis=0)
 
 
 # %% [markdown]
@@ -303,16 +303,16 @@ print("the rows of the cotangent of x have mean 0:", np.allclose(mine[0].sum(axi
 # $$\frac{\partial L}{\partial v} = a^\top g$$
 
 # %% [markdown]
-# and $\partial L / \partial a = g v^\top$. The VJP of the softmax turns this into the cotangent $r$ of $s$,
+# and $\partial L / \partial a = g v^\top$. The VJP of the softmax turns this into the cotangent $g_s$ of $s$,
 # where $\odot$ is the elementwise product, and $c_i = \sum_j (g v^\top)_{ij} a_{ij}$ belongs to row $i$:
 #
-# $$r = a \odot \bigl(g v^\top - c\bigr)$$
+# $$g_s = a \odot \bigl(g v^\top - c\bigr)$$
 #
 # The first product gives the rest:
 #
-# $$\frac{\partial L}{\partial q} = \frac{r \, k}{\sqrt d}$$
+# $$\frac{\partial L}{\partial q} = \frac{g_s \, k}{\sqrt d}$$
 #
-# $$\frac{\partial L}{\partial k} = \frac{r^\top q}{\sqrt d}$$
+# $$\frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}$$
 
 
 # %%
@@ -320,8 +320,8 @@ def attention_vjp(g, q, k, v):
     root = np.sqrt(q.shape[-1])
     scores = q @ k.T / root
     a = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    r = softmax_vjp(g @ v.T, a)
-    return r @ k / root, r.T @ q / root, a.T @ g
+    g_s = softmax_vjp(g @ v.T, a)
+    return g_s @ k / root, g_s.T @ q / root, a.T @ g
 
 
 # %% [markdown]
@@ -348,9 +348,9 @@ show_source(tape_backend.attention_vjp)
 
 
 # %%
-def linear(x, w, b):
-    value = x.value @ w.value.T + b.value
-    return Recorded(value, (x, w, b), lambda g: linear_vjp(g, x.value, w.value))
+def linear(x, A, b):
+    value = x.value @ A.value.T + b.value
+    return Recorded(value, (x, A, b), lambda g: linear_vjp(g, x.value, A.value))
 
 
 def layer_norm(x, gamma, beta, eps=1e-6):
@@ -409,11 +409,11 @@ print("gradients that agree with the package's:", sum(same), "of", len(same))
 # losses by $2 \epsilon$,
 #
 # $$\frac{\partial L}{\partial x_i} \approx
-# \frac{L(x + \epsilon \, u_i) - L(x - \epsilon \, u_i)}{2 \epsilon}$$
+# \frac{L(x + \epsilon \, \delta_i) - L(x - \epsilon \, \delta_i)}{2 \epsilon}$$
 #
-# where $u_i$ is 1 at position $i$ and else 0. This is a **central difference**. If $\epsilon$ is large, the
-# higher derivatives of $L$ cause an error that grows with $\epsilon^2$. If it is very small, rounding causes
-# an error that grows with $1 / \epsilon$.
+# where $\delta_i$ is 1 at position $i$ and else 0. This is a **central difference**. If $\epsilon$ is large,
+# the higher derivatives of $L$ cause an error that grows with $\epsilon^2$. If it is very small, rounding
+# causes an error that grows with $1 / \epsilon$.
 
 
 # %%
@@ -588,8 +588,8 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # <details><summary>Answer</summary>
 #
 # Halving all matrices halves $q$, $k$, $v$ and the cotangent $g$ of $o$. The weights $a$ stay nearly uniform.
-# So $a^\top g$ is halved, and the gradient of the value weights too: factor 2. In $r$ both $g$ and $v$ are
-# halved, and $r k$ has one factor more: the gradient of the query weights shrinks by 8. With small initial
+# So $a^\top g$ is halved, and the gradient of the value weights too: factor 2. In $g_s$ both $g$ and $v$ are
+# halved, and $g_s k$ has one factor more: the gradient of the query weights shrinks by 8. With small initial
 # values, a model learns late to attend.
 #
 # ```python

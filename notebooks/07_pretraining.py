@@ -82,10 +82,10 @@ def binary_cross_entropy(z, y):
 # ## Masked autoencoding
 #
 # A **masked autoencoder** predicts the hidden patches from the visible ones. Let $H$ be the set of hidden
-# patches of one modality in the batch, $x_n$ the $P$ numbers of patch $n$, and $\hat x_n$ the prediction. The
+# patches of one modality in the batch, $u_n$ the $V$ values of patch $n$, and $\hat u_n$ the prediction. The
 # loss is the mean squared error (MSE) over the hidden patches,
 #
-# $$L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_i (\hat x_{ni} - x_{ni})^2$$
+# $$L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2$$
 #
 # once for video and once for audio. Visible patches do not count: copying is trivial.
 

@@ -99,8 +99,8 @@ figure = draw_search((0, 3, 6), best_videos, probabilities, True)
 show(figure, "Three spectrograms, each with the four best videos beside it.")
 
 # %% [markdown]
-# And videos that search for audio. The second result is often the same shape at another height, or another
-# shape at the same height.
+# And videos that search for audio. Look at second results with a high probability: what do they have in
+# common with the query, and in what do they differ from it?
 
 # %%
 figure = draw_search((0, 3, 6), best_audio, probabilities.T, False)

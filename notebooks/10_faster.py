@@ -165,7 +165,7 @@ show(figure, "Pairs of bars for eight layers, one for the plain and one for the 
 # layer is $4 D$ wide), together $12 D^2$; and attention has two products of $2 N^2 D$ FLOPs. So one block
 # takes
 #
-# $$F = 24 N D^2 + 4 N^2 D$$
+# $$\text{FLOPs}_{\text{block}} = 24 N D^2 + 4 N^2 D$$
 
 
 # %%
@@ -185,7 +185,7 @@ for name, flops in {"linear maps": linear_maps, "attention": attention, "embeddi
 print("as helpers/flops.py counts:", total == count_flops(config))
 
 # %% [markdown]
-# The first term of $F$ grows with $N$, the second with its square. They are equal for $N = 6 D$. The figure
+# The first term grows with $N$, the second with its square. They are equal for $N = 6 D$. The figure
 # shows both for the width of the published model over the number of tokens, on logarithmic axes. The dotted
 # line marks its 2593 tokens.
 
@@ -409,7 +409,7 @@ for kernels in ("plain", "fast"):
 # ## Less work
 #
 # The largest saving is not to compute. In pre-training the encoder processes only the patches that are kept.
-# The formula for $F$ gives what that saves for the published model, with more and more tokens hidden.
+# The formula gives what that saves for the published model, with more and more tokens hidden.
 
 # %%
 for ratio in (0.0, 0.15, 0.5, 0.75):
@@ -546,8 +546,8 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 #
 # Write your answer before you unfold ours. The code of the answers runs after the cells above.
 #
-# **1. Change the model: half the width $D$, twice as many blocks, as many tokens. Predict from $F$ how the
-# FLOPs of the linear maps and of attention change. Check the sum with `count_flops`.**
+# **1. Change the model: half the width $D$, twice as many blocks, as many tokens. Predict from the formula
+# how the FLOPs of the linear maps and of attention change. Check the sum with `count_flops`.**
 #
 # <details><summary>Answer</summary>
 #

@@ -28,20 +28,28 @@ def plot_tape(output: TapeArray, names: Mapping[Node, str], size: tuple[float, f
     places = place_nodes(nodes)
     (left, low), (_, high) = (tuple(map(choose, zip(*places.values(), strict=True))) for choose in (min, max))
     top = high + 0.8  # where arrows that skip a column run, above all boxes
+    boxes = {}
     for node in nodes:
-        for parent in find_parents(node):
-            is_long = places[node][0] - places[parent][0] > 1
-            start, stop = places[parent], places[node]
-            if is_long:
-                axes.plot([start[0], start[0], stop[0]], [start[1], top, top], color=NEUTRAL_COLOUR, lw=1.5)
-                start = (stop[0], top)
-            arrow = {"arrowstyle": "->", "color": NEUTRAL_COLOUR, "linewidth": 1.5}
-            axes.annotate(
-                "", stop, start, arrowprops=arrow | {"shrinkA": 0 if is_long else 22, "shrinkB": 26}
-            )
         label = f"{name_node(node, names)}\n{' × '.join(map(str, node.shape)) or '1'}"
         box = {"boxstyle": "round" if node.edges else "square", "facecolor": "white"}
-        axes.text(*places[node], label, ha="center", va="center", fontsize=11, bbox=box)
+        text = axes.text(*places[node], label, ha="center", va="center", fontsize=11, bbox=box)
+        boxes[node] = text.get_bbox_patch()
+    for node in nodes:
+        for parent in find_parents(node):
+            start, stop = places[parent], places[node]
+            arrow = {
+                "arrowstyle": "->",
+                "color": NEUTRAL_COLOUR,
+                "linewidth": 1.5,
+                "shrinkA": 0,
+                "shrinkB": 2,
+            }
+            arrow |= {"patchA": boxes[parent], "patchB": boxes[node]}
+            if stop[0] - start[0] > 1:
+                line = {"color": NEUTRAL_COLOUR, "linewidth": 1.5, "zorder": 0}  # behind the box of its start
+                axes.plot([start[0], start[0], stop[0]], [start[1], top, top], **line)
+                start, arrow["patchA"] = (stop[0], top), None
+            axes.annotate("", stop, start, arrowprops=arrow)
     axes.set(xlim=(left - 0.5, 0.5), ylim=(low - 0.5, top + 0.1))
     axes.axis("off")
     return figure

@@ -434,12 +434,12 @@ def nb06_cotangent() -> Pair:
 
 
 def nb06_weight_slope() -> Pair:
-    r"""\frac{\partial L}{\partial w} = g^\top x"""
+    r"""\frac{\partial L}{\partial A} = g^\top x"""
     return LG.T @ LX, FOR_W
 
 
 def nb06_input_slope() -> Pair:
-    r"""\frac{\partial L}{\partial x} = g \, w"""
+    r"""\frac{\partial L}{\partial x} = g \, A"""
     return LG @ LW, FOR_X
 
 
@@ -461,7 +461,7 @@ def nb06_softmax_vjp() -> Pair:
 
 
 def nb06_norm_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(h - \langle h \rangle - z \, \langle h z
+    r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z
     \rangle \bigr)"""
     by_hand = [1 / s * (h - np.mean(h) - z * np.mean(h * z)) for h, z, s in zip(H, Z, SIGMA, strict=True)]
     return by_hand, NORM_BACK[0]
@@ -483,23 +483,23 @@ def nb06_value_vjp() -> Pair:
 
 
 def nb06_score_vjp() -> Pair:
-    r"""r = a \odot \bigl(g v^\top - c\bigr)"""
+    r"""g_s = a \odot \bigl(g v^\top - c\bigr)"""
     return R, pull_back(lambda s: tape_backend.matmul(tape_backend.softmax(s), V[0, 0]), O_BACK[0, 0], S)[0]
 
 
 def nb06_query_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial q} = \frac{r \, k}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial q} = \frac{g_s \, k}{\sqrt d}"""
     return R @ KEY[0, 0] / math.sqrt(d), ATTENTION_BACK[0]
 
 
 def nb06_key_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial k} = \frac{r^\top q}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}"""
     return R.T @ Q[0, 0] / math.sqrt(d), ATTENTION_BACK[1]
 
 
 def nb06_difference() -> Pair:
-    r"""\frac{\partial L}{\partial x_i} \approx \frac{L(x + \epsilon \, u_i) - L(x - \epsilon \, u_i)}{2
-    \epsilon}"""
+    r"""\frac{\partial L}{\partial x_i} \approx \frac{L(x + \epsilon \, \delta_i) - L(x - \epsilon \,
+    \delta_i)}{2 \epsilon}"""
     return SLOPES, [(cubes(ROW + STEP * u) - cubes(ROW - STEP * u)) / (2 * STEP) for u in np.eye(5)]
 
 
@@ -533,7 +533,7 @@ def nb07_match_loss() -> Pair:
 
 
 def nb07_fill_loss() -> Pair:
-    r"""L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_i (\hat x_{ni} - x_{ni})^2"""
+    r"""L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2"""
     by_hand = fill_by_hand(
         mt.patchify_video(BATCH.video, (12, 12)), OUT.video_prediction, BATCH.video_masking.is_hidden
     )
@@ -649,7 +649,7 @@ def nb09_rounding() -> Pair:
 
 
 def nb10_flops() -> Pair:
-    r"""F = 24 N D^2 + 4 N^2 D"""
+    r"""\text{FLOPs}_{\text{block}} = 24 N D^2 + 4 N^2 D"""
     by_hand = [24 * N * D**2 + 4 * N**2 * D for D, N, _ in SIZES]
     return by_hand, [sum(count_products(D, N, 4 * D)) for D, N, _ in SIZES]
 
