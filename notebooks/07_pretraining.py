@@ -265,19 +265,22 @@ print("as the package's:", np.allclose(mine, theirs, rtol=1e-2))
 # Now your loop trains a model. The figure below is updated every 100 steps while the cell runs. Its panels
 # show the loss, the matching loss, both reconstruction losses, the matching accuracy, the learning rate and
 # the norm of the gradient. Thin lines are single steps, thick ones running means, dashed ones chance levels.
-# Copies of the parameters are kept for later.
+# Copies of the parameters are kept for later. So small a model is trained on one core: dividing its matrix
+# products between threads would cost more than it gains.
 
 # %% tags=["volatile"]
+from minitvlt.backends.fast.threads import on_one_core
 from minitvlt.views.figures import plot_curves
 
 log, kept = [], {0: mt.map_tree(np.copy, params)}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
-for line in train(params, recipe, draw_batch):
-    log.append({**line, "match_accuracy": line.pop("right")})
-    if line["step"] in (50, 200, recipe.steps):
-        kept[line["step"]] = mt.map_tree(np.copy, params)
-    if line["step"] % 100 == 0:
-        handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
+with on_one_core():
+    for line in train(params, recipe, draw_batch):
+        log.append({**line, "match_accuracy": line.pop("right")})
+        if line["step"] in (50, 200, recipe.steps):
+            kept[line["step"]] = mt.map_tree(np.copy, params)
+        if line["step"] % 100 == 0:
+            handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
 
 # %% [markdown]
 # The next cell prints means over a twentieth of the steps: at the beginning, a little later, at half and at
