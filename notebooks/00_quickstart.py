@@ -135,8 +135,8 @@ video.shape, audio.shape
 # %% [markdown]
 # The rows of the figure: the original, the input of the model (hidden patches are hatched), and the
 # reconstruction. In the hidden patches of the video the colour and the height of the crosses are right, but
-# they are blurred: their horizontal position can be told from neighbouring patches only, because it has no
-# effect on the audio.
+# they are blurred: their horizontal position can be predicted from neighbouring patches only, because it
+# has no effect on the audio.
 
 # %%
 figure = plot_reconstruction(config, shown, video, audio)
@@ -170,8 +170,8 @@ for name, value in made["metrics"].items():
 # %% [markdown]
 # ## Try it
 #
-# **1. Code. The 16 clips came from `default_rng(4)`. Compute recall@1 (audio to video) for five
-# other seeds, and for a model that was not trained.**
+# **1. Code. The 16 clips came from `default_rng(4)`. Compute recall@1 (audio to video) for five other
+# seeds, and for a model that was not trained.**
 #
 # <details><summary>Answer</summary>
 #

@@ -44,7 +44,7 @@ def patchify_video(video, p, q):
 
 
 # %% [markdown]
-# The **Vision Transformer (ViT)** cuts pictures in this way; TVLT cuts each frame. To see what happens, we
+# The **Vision Transformer (ViT)** cuts images in this way; TVLT cuts each frame. To see what happens, we
 # take one clip of two frames with 4 × 6 pixels, in which each pixel holds its own number.
 
 # %%
@@ -218,8 +218,8 @@ for name, pattern in patterns.items():
     print(f"{name}: {kept[0]:.0%} by the mean over columns, {kept[1]:.0%} by the mean over rows")
 
 # %% [markdown]
-# So the model looks at the height in a frame and at the frequency in a spectrogram. In this world the two
-# belong together: the height of a shape is the pitch of its voice.
+# So the patch embedding mostly extracts height in a frame and frequency in a spectrogram. In this world the
+# two belong together: the height of a shape is the pitch of its voice.
 
 # %% [markdown]
 # ## Position and modality embeddings

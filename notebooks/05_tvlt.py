@@ -447,8 +447,8 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # <details><summary>Answer</summary>
 #
 # Because of the residual connections the rest still runs, but the following blocks get an input that they
-# were not trained with. The accuracy falls, here towards the 0.5 of a model that always gives the same
-# answer. `print(accuracy)` tells which block matters most.
+# were not trained with. The accuracy is 0.98 with all blocks, 0.63 without the first one, and between 0.89
+# and 0.95 without one of the others: the first block matters most.
 #
 # ```python
 # from dataclasses import replace
@@ -461,7 +461,7 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 #     model = replace(params, encoder=replace(encoder, blocks=rest))
 #     logits = mt.score_matches(model, pairs.mixed_video, pairs.audio)
 #     accuracy.append(((logits > 0) == pairs.is_match).mean())
-# assert accuracy[0] > 0.8 and max(accuracy[1:]) < accuracy[0]
+# assert accuracy[0] > 0.97 > 0.96 > max(accuracy[2:]) and min(accuracy[2:]) > 0.88 > 0.7 > accuracy[1]
 # ```
 #
 # </details>
@@ -524,7 +524,7 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # - K. He et al., *Masked autoencoders are scalable vision learners*, 2021,
 #   [arXiv:2111.06377](https://arxiv.org/abs/2111.06377): the asymmetric encoder and decoder.
 # - W. Kim, B. Son and I. Kim, *ViLT: vision-and-language transformer without convolution or region
-#   supervision*, 2021, [arXiv:2102.03334](https://arxiv.org/abs/2102.03334): one encoder for pictures and
+#   supervision*, 2021, [arXiv:2102.03334](https://arxiv.org/abs/2102.03334): one encoder for images and
 #   text.
 
 # %% [markdown]

@@ -11,13 +11,15 @@ time of day is kept.
 
 - `helpers.notebook` shows pictures, sounds, source code and sliders: `show(figure, alt)` as the last line of
   a cell, and so on. Figures are made by `views.figures` and `helpers.diagrams`, or by `new_axes` of the
-  latter and some lines of matplotlib. Video is VIDEO_COLOUR, sound is AUDIO_COLOUR, always.
+  latter and some lines of matplotlib; `helpers.schematics` draws boxes and arrows as SVG. Video is
+  VIDEO_COLOUR, audio is AUDIO_COLOUR, always.
 - `# %% tags=["volatile"]` marks a cell whose output differs from run to run (times): it is not compared. With
   `tags=["needs-torch"]` a cell is compared only where torch is installed; so for any other module.
 - `tags=["thumbnail"]` marks the cell whose picture stands in small in README.md.
 - Random numbers come from a seed, and numbers are printed with as few digits as every machine agrees on.
 - A notebook runs without torch, av and ipywidgets: it says what is missing and goes on.
-- What else holds for every notebook is in `rules.py`; formulas are evaluated by tests/notebooks.
+- What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks, and so
+  is the code of folded answers; what the reader writes is compared with the package (test_by_hand.py).
 """
 
 import argparse
