@@ -120,7 +120,8 @@ def compute_loss(params, batch):
     audio = masked_mse(audio, rows, batch.audio_masking.is_hidden)
     loss = config.matching_weight * match + config.mae_weight * (video + audio)
     accuracy = namespace(z).to_numpy(z > 0) == batch.is_match
-    return loss, {"match_loss": match, "video_loss": video, "audio_loss": audio, "right": accuracy.mean()}
+    losses = {"match_loss": match, "video_loss": video, "audio_loss": audio}
+    return loss, {**losses, "match_accuracy": accuracy.mean()}
 
 
 # %%
@@ -276,7 +277,7 @@ log, kept = [], {0: mt.map_tree(np.copy, params)}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
 with on_one_core():
     for line in train(params, recipe, draw_batch):
-        log.append({**line, "match_accuracy": line.pop("right")})
+        log.append(line)
         if line["step"] in (50, 200, recipe.steps):
             kept[line["step"]] = mt.map_tree(np.copy, params)
         if line["step"] % 100 == 0:
@@ -336,8 +337,8 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 # %% [markdown]
 # Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
 # predictions are close to an average of all clips. Bands in the spectrogram come next; hidden parts of the
-# shape are the last to appear, and at the end of our short training they are at most blurred. The errors
-# below say the same in numbers.
+# shape are the last to appear. At the end of our short training they are hardly more than a brighter spot,
+# and even in the last column they are blurred. The errors below say the same in numbers.
 
 # %% [markdown]
 # ## Matching
