@@ -1,15 +1,16 @@
 # %% [markdown]
 # # 04 · Attention
 #
-# A transformer block has two sublayers: attention, by which tokens exchange information, and an MLP, which is
-# applied to each token on its own. This notebook computes one block by hand, plots the attention of a trained
-# model, and shows how attention is computed without storing its largest array.
+# The **transformer** is a stack of equal blocks. A block has two sublayers: **multi-head self-attention**, by
+# which tokens exchange information, and an **MLP** (multi-layer perceptron), which is applied to each token
+# on its own. In this notebook you write a block in NumPy, function by function, and compare each with the
+# package. Then we plot the attention of a trained model, and compute it without storing its largest array.
 #
-# **You will be able to** name the shape of every array in a block, compute attention in three lines, read an
-# attention map over frames and spectrogram, and explain online softmax and the memory that it saves.
+# **You will be able to** write a transformer block, name the shape of every array in it, read an attention
+# map over frames and spectrogram, and explain online softmax and the memory that it saves.
 #
-# **Time to run:** about ten seconds. **Before this:** tokens, in [02](02_patches.ipynb); matrix products and
-# the exponential function.
+# **Time to run:** about ten seconds. **Before this:** tokens, in [02](02_patches.ipynb); matrix products, the
+# exponential function, mean and variance.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
@@ -38,106 +39,122 @@ config = params.config
 clips = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(4), 4)
 out = mt.forward(params, clips.video, clips.audio, return_hidden=True, return_attention=True)
 x = out.hidden[0]  # the input of the first block
-print("tokens:", x.shape, "  blocks:", len(params.encoder.blocks), "  heads:", config.num_attention_heads)
+B, N, D = x.shape
+block, heads, eps = params.encoder.blocks[0], config.num_attention_heads, config.layer_norm_eps
+print("tokens:", x.shape, "  blocks:", len(params.encoder.blocks), "  heads:", heads)
 
 # %% [markdown]
 # ## A block
 #
-# This is the whole block. `run_attention` and `run_mlp` are the two sublayers. The input of each is
-# normalised, and its output is *added* to the tokens: this is the **residual connection**. Because of it a
-# block computes a change of the tokens, and gradients also pass through the sum directly.
+# The figure shows a block on the left; all blocks of the model are alike. The input of each sublayer is
+# normalised first (**pre-LN**), and its output is *added* to the tokens: this is the **residual connection**.
+# Because of it a block computes a change of the tokens, and gradients also pass through the sum directly. The
+# right half shows the steps of attention with the shape of each result. The sections below are about one box
+# after the other.
 
 # %%
-from minitvlt.model.transformer import run_attention, run_block, run_mlp
+from helpers.block_figure import draw_block
 
-show_source(run_block, run_attention, run_mlp)
-
-# %% [markdown]
-# The figure shows the steps of both sublayers with the shape of each result; all blocks are alike. Attention
-# has several heads, each with `d` of the `D` features, and with queries, keys and values (q, k, v). The MLP
-# has one hidden layer of `width` features, with the non-linearity GELU. The sections below explain each step.
-
-# %%
-from helpers.diagrams import draw_flow, new_axes, use_style
-
-use_style()
-attention_steps = "x: B N D | norm: B N D | q, k, v: 3 × B heads N d | weights: B heads N N"
-attention_steps += " | × v: B heads N d | linear, + x: B N D"
-mlp_steps = "x: B N D | norm: B N D | linear: B N width | GELU: B N width | linear: B N D | + x: B N D"
-figure, axes = new_axes(2, 1, (11, 3.6), titles=("attention", "MLP"))
-for one, steps in zip(axes, (attention_steps, mlp_steps), strict=True):
-    draw_flow(one, [tuple(step.split(": ")) for step in steps.split(" | ")])
-show(figure, "Two rows of boxes with arrows: the steps of attention and of the MLP, with their shapes.")
+draw_block().show(
+    "Left: a block from bottom to top, LayerNorm, multi-head self-attention, a sum with x, LayerNorm, MLP, a "
+    "second sum. Right: the steps of attention with their shapes, from a linear map by scores, mask and "
+    "softmax to the product with v, merged heads and a linear map."
+)
 
 # %% [markdown]
 # ## LayerNorm
 #
-# LayerNorm normalises each token to mean 0 and variance 1 over its `D` features, then scales and shifts each
-# feature by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $\sigma^2$ of the token $x$,
-# and a small $\varepsilon$ that avoids a division by zero:
+# **Layer normalisation** gives each token mean 0 and variance 1 over its `D` features, then scales and shifts
+# each feature by learnt $\gamma$ and $\beta$. With the mean $\mu$ and the variance $\sigma^2$ of the token
+# $x$, and a small $\varepsilon$ that avoids a division by zero:
 #
 # $$\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
+
+
+# %%
+def layer_norm(x, norm, eps):
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return norm.weight * (x - mean) / np.sqrt(variance + eps) + norm.bias
+
+
+# %% [markdown]
+# The package calls $\gamma$ and $\beta$ `weight` and `bias`; its own function is `run_norm`.
 
 # %%
 from minitvlt.model.transformer import run_norm
 
-block, eps = params.encoder.blocks[0], config.layer_norm_eps
-gamma, beta = block.attention_norm.weight, block.attention_norm.bias
-mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-by_hand = gamma * (x - mean) / np.sqrt(variance + eps) + beta
-normed = run_norm(x, block.attention_norm, eps)
-print("equal to the package's result:", np.allclose(by_hand, normed, atol=1e-5))
+normed = layer_norm(x, block.attention_norm, eps)
+print("as the package's:", np.allclose(normed, run_norm(x, block.attention_norm, eps), atol=1e-5))
 
 # %% [markdown]
 # ## Queries, keys, values
 #
-# Each token has a query $q$, which is compared with the keys $k$ of all tokens, and a value $v$, of which the
-# output is a weighted mean. One linear map of the normalised token gives all three. They are split into
-# heads of $d = D / \text{heads}$ features, and each head computes attention on its own.
+# Each token has a **query** $q$, which is compared with the **keys** $k$ of all tokens, and a **value** $v$,
+# of which the output is a weighted mean. One linear map of the normalised token gives all three: `3 D`
+# numbers. They are split into **heads** of $d = D / \text{heads}$ features, and each head computes attention
+# on its own. The last axis becomes three axes (which of the three, head, feature); then the axes are
+# permuted, so that tokens and features are the last two, as a matrix product needs them.
+
 
 # %%
-from minitvlt.model.transformer import split_heads
+def linear(x, layer):
+    return x @ layer.weight.T + layer.bias
 
-query, key, value = split_heads(normed, block.attention, config.num_attention_heads)
-print("query, key and value:", query.shape, "each: clips, heads, tokens, features")
+
+def split_heads(qkv, heads):
+    B, N, three_D = qkv.shape
+    qkv = qkv.reshape(B, N, 3, heads, three_D // 3 // heads)
+    return qkv.transpose(2, 0, 3, 1, 4)  # (3, B, heads, N, d)
+
+
+def merge_heads(x):
+    B, heads, N, d = x.shape
+    return x.transpose(0, 2, 1, 3).reshape(B, N, heads * d)
+
+
+# %%
+from minitvlt.model import transformer
+
+qkv = linear(normed, block.attention.qkv)  # (B, N, 3 * D)
+q, k, v = split_heads(qkv, heads)
+theirs = transformer.split_heads(normed, block.attention, heads)
+print("q, k and v:", q.shape, "each: clips, heads, tokens, features")
+print("as the package's:", np.allclose([q, k, v], theirs, atol=1e-5))
+print("merging undoes splitting:", np.array_equal(merge_heads(q), qkv[..., :D]))
 
 # %% [markdown]
-# The score of query $i$ and key $j$ is their scalar product, divided by $\sqrt d$. The softmax over the keys
-# turns the scores into weights, which are positive and sum to 1. The output is the mean of the values with
-# these weights:
+# ## Scaled dot-product attention
+#
+# The score of query $i$ and key $j$ is their scalar product, divided by $\sqrt d$. The **softmax** over the
+# keys turns the scores into weights, which are positive and sum to 1. The output is the mean of the values
+# with these weights:
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}$$
 #
 # $$a_{ij} = \frac{e^{s_{ij}}}{\sum_{l} e^{s_{il}}}$$
 #
 # $$o_i = \sum_j a_{ij} v_j$$
+#
+# `softmax` subtracts the largest score of each row first. This changes no weight, because numerator and
+# denominator are multiplied by the same factor, and the exponential cannot overflow.
+
 
 # %%
-d = query.shape[-1]
-scores = query @ key.swapaxes(-1, -2) / np.sqrt(d)
-weights = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
-answer = weights @ value
-print("scores:", scores.shape, "  output:", answer.shape)
+def softmax(s):
+    e = np.exp(s - s.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
 
-# %% [markdown]
-# The package's NumPy backend computes the same, with two additions: `softmax` first subtracts the largest
-# score of a row, so that the exponential cannot overflow, and `is_real` excludes padding (see below).
+
+def attend(q, k, v):
+    scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])  # (B, heads, N, N)
+    return softmax(scores) @ v  # (B, heads, N, d)
+
 
 # %%
 from minitvlt.backends import numpy_backend
 
-show_source(numpy_backend.softmax, numpy_backend.attention_weights, numpy_backend.attention)
-
-# %%
-print(
-    "equal to the package's output:",
-    np.allclose(answer, numpy_backend.attention(query, key, value), atol=1e-5),
-)
-print("equal to the weights that forward returned:", np.allclose(weights, out.attention[0], atol=1e-5))
-
-# %% [markdown]
-# These functions are the reference. By default the package runs faster versions that give the same results;
-# [10](10_faster.ipynb) is about them, and `mt.use_kernels("plain")` selects the reference.
+print("output:", attend(q, k, v).shape)
+print("as the package's:", np.allclose(attend(q, k, v), numpy_backend.attention(q, k, v), atol=1e-5))
 
 # %% [markdown]
 # Why $\sqrt d$? If the features of $q$ and $k$ are independent with mean 0 and variance 1, their scalar
@@ -149,34 +166,107 @@ print("equal to the weights that forward returned:", np.allclose(weights, out.at
 rng = np.random.default_rng(0)
 for size in (4, 16, 64, 256):
     s = rng.normal(size=(200, size)) @ rng.normal(size=(100, size)).T  # 200 queries, 100 keys
-    without, divided = (numpy_backend.softmax(t).max(axis=1).mean() for t in (s, s / np.sqrt(size)))
+    without, divided = (softmax(t).max(axis=1).mean() for t in (s, s / np.sqrt(size)))
     print(f"d = {size:3}: without {without:.2f}, with {divided:.2f}")
 
 # %% [markdown]
-# ## The rest of the block
+# ## The padding mask
 #
-# The outputs of the heads are concatenated, a linear map is applied, and the result is added to `x`. The MLP
-# is a linear map to `width` features, GELU, and a linear map back to `D`. With $\Phi(x)$, the probability
-# that a standard normal variable is less than $x$:
+# In a batch, shorter clips are filled up with padding, which must not influence the output. The **mask** says
+# where a query is allowed to attend. Scores that are not allowed are replaced by a very negative number,
+# whose exponential is 0. Where nothing at all is allowed in a row, the softmax would be $1/N$ everywhere; so
+# the weights are set to 0 as well.
+
+
+# %%
+def attend_masked(q, k, v, allowed):
+    """allowed is boolean, of a shape that broadcasts to (B, heads, N, N): True where i may attend to j."""
+    scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+    weights = softmax(np.where(allowed, scores, -1e30))
+    return np.where(allowed, weights, 0) @ v
+
+
+# %% [markdown]
+# Padding concerns the keys: no query may attend to them. So an array `is_real` of shape `(B, N)` gets two
+# axes of length 1, for heads and queries. Here the last three tokens of the second clip are padding.
+# Whatever values they have, no output changes.
+
+# %%
+is_real = np.ones((B, N), bool)
+is_real[1, -3:] = False
+masked = attend_masked(q, k, v, is_real[:, None, None, :])
+print("as the package's:", np.allclose(masked, numpy_backend.attention(q, k, v, is_real), atol=1e-5))
+changed = np.where(is_real[:, None, :, None], v, 1000)
+print(
+    "padding has no influence:", np.array_equal(masked, attend_masked(q, k, changed, is_real[:, None, None]))
+)
+
+# %% [markdown]
+# ## The MLP
+#
+# The MLP is a linear map to $D_{\text{mlp}}$ features, the non-linearity GELU, and a linear map back to $D$:
 #
 # $$\operatorname{GELU}(x) = x \, \Phi(x)$$
 #
-# For large $x$ this is nearly $x$, for very negative $x$ nearly 0, and the transition is smooth. The next
-# cell checks the whole block. The left panel shows GELU, the right one how far attention and the MLP change
-# each token.
+# $\Phi(x) = \frac12 \bigl(1 + \operatorname{erf}(x / \sqrt2)\bigr)$ rises smoothly from 0 to 1. (It is the
+# distribution function of the normal distribution; `erf` is in SciPy.) For large $x$, GELU is nearly $x$, for
+# very negative $x$ nearly 0, and the transition is smooth.
+
 
 # %%
-after_attention = x + run_attention(normed, block.attention, config.num_attention_heads)
-after = after_attention + run_mlp(run_norm(after_attention, block.mlp_norm, eps), block.mlp)
-print("equal to the output of the first block:", np.allclose(after, out.hidden[1], atol=1e-4))
+from scipy.special import erf
 
-# %%
+
+def gelu(x):
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+
+
 line = np.linspace(-4, 4, 161)
+print("as the package's:", np.allclose(gelu(line), numpy_backend.gelu(line)))
+
+# %% [markdown]
+# ## The whole block
+#
+# Now all of it: x + Attention(LayerNorm(x)), then x + MLP(LayerNorm(x)). The outputs of the heads are
+# concatenated by `merge_heads`, and one more linear map is applied. Without a mask everything is allowed.
+
+
+# %%
+def transformer_block(x, block, heads, eps, allowed=True):
+    q, k, v = split_heads(linear(layer_norm(x, block.attention_norm, eps), block.attention.qkv), heads)
+    x = x + linear(merge_heads(attend_masked(q, k, v, allowed)), block.attention.output)
+    y = gelu(linear(layer_norm(x, block.mlp_norm, eps), block.mlp.expand))
+    return x + linear(y, block.mlp.contract)
+
+
+# %%
+y = x
+for number, each in enumerate(params.encoder.blocks):
+    y = transformer_block(y, each, heads, eps)
+    print(f"block {number + 1}: as the package's:", np.allclose(y, out.hidden[number + 1], atol=1e-3))
+
+# %% [markdown]
+# This is the package's block. It says the same in the same order; `namespace` chooses the array library,
+# which [09](09_backends.ipynb) is about, and `maps` collects attention maps.
+
+# %%
+show_source(transformer.run_block, transformer.run_attention, transformer.run_mlp)
+
+# %% [markdown]
+# How much does each sublayer change the tokens? The left panel shows GELU, the right one the length of the
+# change of each token of one clip, by attention and by the MLP.
+
+# %%
+from helpers.diagrams import draw_heat, mark_senses, new_axes, plot_weights, use_style
+
+use_style()
+from_attention = linear(merge_heads(attend(q, k, v)), block.attention.output)
+from_mlp = out.hidden[1] - x - from_attention
 figure, (left, right) = new_axes(1, 2, (11, 3), titles=("GELU", "change of the tokens of one clip"))
-left.plot(line, numpy_backend.gelu(line), color="black")
+left.plot(line, gelu(line), color="black")
 left.set(xlabel="x", ylabel="GELU(x)")
-right.plot(np.linalg.norm(after_attention - x, axis=-1)[0], "o-", color="black", label="attention")
-right.plot(np.linalg.norm(after - after_attention, axis=-1)[0], "s--", color="gray", label="MLP")
+right.plot(np.linalg.norm(from_attention, axis=-1)[0], "o-", color="black", label="attention")
+right.plot(np.linalg.norm(from_mlp, axis=-1)[0], "s--", color="gray", label="MLP")
 right.set(xlabel="token", ylabel="length of the change", ylim=(0, 34), xticks=range(0, 19, 3))
 right.legend(ncols=2, loc="upper center")
 show(
@@ -186,12 +276,11 @@ show(
 # %% [markdown]
 # ## Attention maps
 #
-# Row $i$ of the weights says how much each token contributes to the output of token $i$. Here are the four
-# heads of the last block for the first clip: rows are queries, columns are keys, large weights are bright.
+# The weights of a head form an **attention map**: row $i$ says how much each token contributes to the output
+# of token $i$. Here are the four heads of the last block for the first clip: rows are queries, columns are
+# keys, large weights are bright.
 
 # %%
-from helpers.diagrams import draw_heat, mark_senses
-
 maps = out.attention[-1][0]  # (heads, N, N)
 figure, axes = new_axes(1, 4, (11, 3), titles=[f"head {head + 1}" for head in range(4)])
 for number, one in enumerate(axes):
@@ -206,8 +295,6 @@ show(figure, "Four square maps of 19 by 19 weights, each with its own pattern of
 # frequencies.
 
 # %% tags=["thumbnail"]
-from helpers.diagrams import plot_weights
-
 mean_map = maps.mean(axis=0)  # (N, N)
 video, audio = clips.video[0], clips.audio[0, 0]
 figure = plot_weights(config, video, audio, mean_map[0, 1:13], mean_map[0, 13:])
@@ -225,33 +312,14 @@ show(figure, "The same clip; the patches to which a patch of the last time step 
 # Such a map shows how one block mixes its inputs. It is not an explanation of the model's output: the values
 # also matter, and so do all other heads and blocks.
 
-# %% [markdown]
-# ## Padding
-#
-# Padding must not influence the output. Its scores are replaced by a very negative number and its weights set
-# to 0, and the weights of the real tokens sum to 1. Here the last three tokens of the second clip are marked
-# as padding.
-
-# %%
-is_real = np.ones((4, 19), bool)
-is_real[1, -3:] = False
-masked = numpy_backend.attention_weights(query, key, is_real)
-print(
-    "weight of padding:",
-    masked[1, :, :, -3:].sum(),
-    "  sums of rows:",
-    np.unique(masked.sum(axis=-1).round(5)),
-)
-
-# %% [markdown]
 # ## Attention in blocks
 #
-# The weights are $B \cdot \text{heads} \cdot N^2$ numbers. For 19 tokens this is negligible, but the
-# published model has 2593:
+# The weights are $B \cdot \text{heads} \cdot N^2$ numbers, which the functions above store. For 19 tokens
+# this is negligible, but the published model has 2593:
 
 # %%
-for N in (19, 649, 2593):
-    print(f"N = {N:4}: 12 heads need {12 * N * N * 4 / 2**20:6.1f} MiB in each block, for one clip")
+for many in (19, 649, 2593):
+    print(f"N = {many:4}: 12 heads need {12 * many * many * 4 / 2**20:6.1f} MiB in each block, for one clip")
 
 # %% [markdown]
 # Each row of the output is a sum over keys, divided by another sum over keys, and a sum can be computed block
@@ -271,30 +339,31 @@ for N in (19, 649, 2593):
 
 
 # %%
-def attend_in_blocks(query, key, value, size):
-    m = np.full((*query.shape[:-1], 1), -np.inf)  # the largest score so far, for every query
+def attend_in_blocks(q, k, v, size):
+    m = np.full((*q.shape[:-1], 1), -np.inf)  # the largest score so far, for every query
     ell, u = 0.0, 0.0
-    for start in range(0, key.shape[-2], size):
-        k, v = key[..., start : start + size, :], value[..., start : start + size, :]
-        s = query @ k.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
+    for start in range(0, k.shape[-2], size):
+        some = np.s_[..., start : start + size, :]
+        s = q @ k[some].swapaxes(-1, -2) / np.sqrt(q.shape[-1])
         larger = np.maximum(m, s.max(axis=-1, keepdims=True))
         shrink, e = np.exp(m - larger), np.exp(s - larger)
         ell = shrink * ell + e.sum(axis=-1, keepdims=True)
-        u = shrink * u + e @ v
+        u = shrink * u + e @ v[some]
         m = larger
     return u / ell
 
 
 # %%
-expected = numpy_backend.attention(query, key, value)
 for size in (1, 5, 19):
-    in_blocks = attend_in_blocks(query, key, value, size)
-    print(f"blocks of {size:2} keys give the same output:", np.allclose(in_blocks, expected, atol=1e-5))
+    in_blocks = attend_in_blocks(q, k, v, size)
+    print(
+        f"blocks of {size:2} keys give the same output:", np.allclose(in_blocks, attend(q, k, v), atol=1e-5)
+    )
 
 # %% [markdown]
-# At most `N × size` scores exist at a time. FlashAttention (Dao et al., 2022) does this on graphics cards,
-# with blocks that fit into the fast memory of the chip. PyTorch's attention, which the torch backend calls,
-# uses it where it can.
+# At most `N × size` scores exist at a time. **FlashAttention** (Dao et al., 2022) does this on graphics
+# cards, with blocks that fit into the fast memory of the chip. PyTorch's attention, which the torch backend
+# calls, uses it where it can.
 #
 # The curves show the memory for the scores of one clip with 12 heads: all scores at once (dashed), and blocks
 # of 128 keys (solid). The first grows with the square of the number of tokens, the second in proportion to
@@ -312,44 +381,89 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 # %% [markdown]
 # ## Try it
 #
-# **1. What does attention return if all queries are 0?**
+# Write your answer before you unfold ours. The code of the answers runs after the cells above.
+#
+# **1. Does the order of the 12 video tokens matter to a block? Show it.**
 #
 # <details><summary>Answer</summary>
 #
-# All scores are 0, all weights $1 / N$, and the output of every token is the mean of all values.
-# `numpy_backend.attention_weights(0 * query, key, None)` shows it. Attention starts near this when its
-# parameters are small.
+# No. If the tokens are permuted, the outputs are permuted in the same way: a block is *equivariant*. The
+# order is known only from the position embeddings in `x`.
+#
+# ```python
+# order = np.random.default_rng(1).permutation(N)
+# permuted = transformer_block(x[:, order], block, heads, eps)
+# assert np.allclose(permuted, transformer_block(x, block, heads, eps)[:, order], atol=1e-4)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. What if all keys are padding?**
+# **2. Language models use a *causal* mask: token $i$ attends only to the tokens $j \le i$. Write it, and
+# check that a change of the last token changes no other output.**
 #
 # <details><summary>Answer</summary>
 #
-# By the formula the weights would be $0 / 0$. The package defines them as 0, on every backend, and the
-# gradient too. `numpy_backend.attention_weights(query, key, np.zeros((4, 19), bool)).sum()` is 0.
+# `np.tri(N)` has ones on and below the diagonal.
+#
+# ```python
+# causal = np.tri(N, dtype=bool)
+# changed = x.copy()
+# changed[:, -1] += 5
+# before, after = (transformer_block(t, block, heads, eps, causal) for t in (x, changed))
+# assert np.array_equal(before[:, :-1], after[:, :-1]) and not np.allclose(before[:, -1], after[:, -1])
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. Does the order of the 12 video tokens matter?**
+# **3. Change the model: let video tokens attend only to video, and audio tokens only to audio, in all blocks,
+# while `cls` attends to all tokens. Then let `cls` attend to nothing but itself. Predict the accuracy of
+# matching in both cases, then compute it.**
 #
 # <details><summary>Answer</summary>
 #
-# Not to the block. Permute the tokens of `x`, run a block, and undo the permutation: the result is the same,
-# up to rounding. The order is known only from the position embeddings in `x`.
+# With separate modalities only `cls` can compare them, and it sees summaries that were made without the other
+# modality: the accuracy falls, but not to chance. If `cls` sees nothing, its output is the same for all
+# clips, and so is the predicted answer: of 128 pairs, half of which match, half are classified correctly.
+#
+# ```python
+# from minitvlt.model.tvlt import match
+#
+# some = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(5), 128)
+# pairs = mt.make_batch(some, config, np.random.default_rng(0))
+# tokens = mt.forward(params, pairs.mixed_video, pairs.audio, return_hidden=True).hidden[0]
+#
+# def compute_accuracy(allowed):
+#     y = tokens
+#     for each in params.encoder.blocks:
+#         y = transformer_block(y, each, heads, eps, allowed)
+#     logits = match(params.matching, layer_norm(y, params.encoder.norm, eps)[:, 0])
+#     return np.mean((logits > 0) == pairs.is_match)
+#
+# kind = np.repeat([0, 1, 2], [1, 12, 6])  # cls, video, audio
+# separate = (kind[:, None] == kind) | (kind[:, None] == 0)
+# blind = (kind[:, None] != 0) | (kind == 0)
+# print([round(float(compute_accuracy(allowed)), 2) for allowed in (True, separate, blind)])
+# assert compute_accuracy(True) > 0.9 > compute_accuracy(separate) > 0.6 > compute_accuracy(blind)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. How many parameters has a block?**
+# **4. What does attention return if all queries are 0? And if all keys are padding?**
 #
 # <details><summary>Answer</summary>
 #
-# With $D = 64$ and a width of 128: queries, keys and values $3 D^2 + 3 D$, the output projection $D^2 + D$,
-# the MLP $2 \cdot 128 \, D + 128 + D$, and two LayerNorms of $2 D$: together 33,472.
-# `sum(a.size for a in mt.flatten(block).values())` counts them.
+# If all queries are 0, all scores are 0, all weights $1 / N$, and the output of every token is the mean of
+# all values. If all keys are padding, the formula would give $0 / 0$; the package defines the weights as 0,
+# on every backend.
+#
+# ```python
+# assert np.allclose(attend(0 * q, k, v), v.mean(axis=2, keepdims=True), atol=1e-5)
+# assert np.all(attend_masked(q, k, v, np.zeros((B, 1, 1, N), bool)) == 0)
+# assert np.all(numpy_backend.attention(q, k, v, np.zeros((B, N), bool)) == 0)
+# ```
 #
 # </details>
 
@@ -368,13 +482,26 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 # ## Recap
 #
 # A block computes x + Attention(LayerNorm(x)), then x + MLP(LayerNorm(x)). Attention is a weighted mean of
-# the values of all tokens; the weights are the softmax of query times key over $\sqrt d$. The weights can be
-# plotted as maps over frames and spectrogram. Computed block by block, with the largest score so far
-# subtracted, attention never stores all weights at once.
+# the values of all tokens; the weights are the softmax of query times key over $\sqrt d$, and a mask says
+# which of them are 0. The weights can be plotted as maps over frames and spectrogram. Computed block by
+# block, with the largest score so far subtracted, attention never stores all weights at once.
 
 # %% [markdown]
 # ## Where to go on
 #
 # Next, [05_tvlt](05_tvlt.ipynb) builds the whole model from blocks and counts its parameters and operations.
 # The code is in [transformer.py](../minitvlt/model/transformer.py); the reference of attention is in
-# [numpy_backend.py](../minitvlt/backends/numpy_backend.py).
+# [numpy_backend.py](../minitvlt/backends/numpy_backend.py). By default the package runs faster versions that
+# give the same results; [10](10_faster.ipynb) is about them.
+
+# %% [markdown]
+# To read:
+#
+# - A. Vaswani et al., *Attention Is All You Need*, 2017, [arXiv 1706.03762](https://arxiv.org/abs/1706.03762):
+#   the transformer.
+# - J. L. Ba, J. R. Kiros, G. E. Hinton, *Layer Normalization*, 2016,
+#   [arXiv 1607.06450](https://arxiv.org/abs/1607.06450).
+# - R. Xiong et al., *On Layer Normalization in the Transformer Architecture*, 2020,
+#   [arXiv 2002.04745](https://arxiv.org/abs/2002.04745): why the normalisation stands before the sublayer.
+# - T. Dao et al., *FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness*, 2022,
+#   [arXiv 2205.14135](https://arxiv.org/abs/2205.14135).

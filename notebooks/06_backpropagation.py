@@ -1,15 +1,16 @@
 # %% [markdown]
 # # 06 · Backpropagation
 #
-# Training needs the derivative of the loss with respect to every parameter. Backpropagation computes all of
-# them at once, for about the price of two more forward passes. This notebook derives it from the chain rule,
-# derives the four functions that a transformer consists of, and checks each of them.
+# Training needs the derivative of the loss with respect to every parameter. **Backpropagation** computes all
+# of them at once, for about the price of two more forward passes. In this notebook you write a tape that
+# records computations, in thirty lines, and the derivatives of the four functions that a transformer consists
+# of. Each is compared with the package; then the gradient of the whole model is checked.
 #
-# **You will be able to** read the record of a computation, derive a vector-Jacobian product, check a gradient
-# by finite differences, and explain what happens between a loss and the step that reduces it.
+# **You will be able to** write reverse-mode differentiation, derive a vector-Jacobian product, check a
+# gradient by finite differences, and explain what happens between a loss and the step that reduces it.
 #
-# **Time to run:** about ten seconds. **Before this:** derivatives and the chain rule; the transformer block
-# ([04](04_attention.ipynb)) and the whole model ([05](05_tvlt.ipynb)).
+# **Time to run:** about ten seconds. **Before this:** partial derivatives and the chain rule; the transformer
+# block ([04](04_attention.ipynb)) and the whole model ([05](05_tvlt.ipynb)).
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
@@ -41,45 +42,7 @@ mt.use_kernels("plain")
 # $$\frac{\partial L}{\partial w} = \frac{\partial L}{\partial e} \cdot
 # \frac{\partial e}{\partial y} \cdot \frac{\partial y}{\partial w} = 2 e \cdot 1 \cdot x$$
 #
-# The computer can do this. A `TapeArray` holds a NumPy array and records how it was computed; such a record
-# is called a **tape**. We compute the loss as usual, then `backward` goes through the record from the loss
-# to $w$.
-
-# %%
-import numpy as np
-
-from minitvlt.backends.tape import TapeArray, backward, record
-
-w, x, t = TapeArray(np.array(3.0)), 2.0, 5.0
-L = (w * x - t) ** 2
-backward(L)
-print("L:", L.value, "  by backward:", w.node.cotangent, "  by the formula:", 2 * (3 * x - t) * x)
-
-# %% [markdown]
-# What is recorded? Each result has a *node* with *edges*. An edge is a pair: the arrays that the result was
-# computed from, its parents, and a function that turns the derivative with respect to the result into the
-# derivatives with respect to the parents. Each operation calls `record`:
-
-# %%
-from helpers.notebook import show, show_source
-
-show_source(record)
-
-# %% [markdown]
-# For example, this is the multiplication of two recorded arrays, which runs where the cell above says
-# `w * x`. (`conjugate` has an effect on complex numbers only, which occur in spectrograms.)
-
-# %%
-from minitvlt.backends import tape, tape_backend
-
-show_source(tape.multiply)
-
-# %% [markdown]
-# And `backward` goes through the nodes, last one first. When it reaches a node, everything that was computed
-# from that node has been visited, so its derivative is complete.
-
-# %%
-show_source(backward)
+# For $w = 3$, $x = 2$ and $t = 5$ this is $2 \cdot 1 \cdot 1 \cdot 2 = 4$.
 
 # %% [markdown]
 # ## Arrays
@@ -95,176 +58,145 @@ show_source(backward)
 # 360,000 elements, but for most functions the product takes about as long as the function itself.
 
 # %% [markdown]
-# To look at a single VJP, `pull_back` records arrays, applies a function, and runs `backward` from a given
-# cotangent $g$ of the result.
+# ## A tape
+#
+# The computer can apply the chain rule, if it knows how each array was computed. So every result records its
+# *parents*, the arrays that it was computed from, and its VJP: a function that turns the cotangent of the
+# result into those of the parents. Such a record is called a **tape**. For a sum $x + y$ both parents get
+# $g$; for a product $x y$ the first gets $g y$, the second $g x$.
+
+# %%
+from itertools import count
+
+import numpy as np
+
+numbers = count()  # later arrays get larger numbers
 
 
 # %%
-def pull_back(function, g, *arrays):
-    leaves = [TapeArray(array) for array in arrays]
-    backward(function(*leaves), g)
-    return [leaf.node.cotangent for leaf in leaves]
+class Recorded:
+    """An array that knows what it was computed from"""
 
+    def __init__(self, value, parents=(), vjp=None):
+        self.value, self.parents, self.vjp = np.asarray(value), parents, vjp
+        self.cotangent, self.number = 0.0, next(numbers)
 
-rng = np.random.default_rng(6)
-x, g = rng.normal(size=(2, 5))
-(back,) = pull_back(tape_backend.exp, g, x)
-print("the derivative of exp is exp:", np.allclose(back, g * np.exp(x)))
+    def __add__(self, other):
+        return Recorded(self.value + other.value, (self, other), lambda g: (g, g))
+
+    def __sub__(self, other):
+        return Recorded(self.value - other.value, (self, other), lambda g: (g, -g))
+
+    def __mul__(self, other):
+        return Recorded(self.value * other.value, (self, other), lambda g: (g * other.value, g * self.value))
+
 
 # %% [markdown]
-# An array that is used twice gets the sum of the contributions of both uses: if $y = x + x$, then $g + g$.
+# **Backward** starts with the cotangent of the loss, $\partial L / \partial L = 1$. It goes through the
+# record, the latest result first. When it reaches an array, everything that was computed from it was made
+# later and has been visited, so its cotangent is complete. An array that is used several times gets the sum
+# of all contributions.
+
 
 # %%
-(back,) = pull_back(lambda x: x + x, g, x)
-print("2 g:", np.allclose(back, 2 * g))
+def run_backward(output, g=1.0):
+    output.cotangent = g
+    waiting = {output}
+    while waiting:
+        latest = max(waiting, key=lambda recorded: recorded.number)
+        waiting.remove(latest)
+        if latest.vjp is not None:
+            for parent, contribution in zip(latest.parents, latest.vjp(latest.cotangent), strict=True):
+                parent.cotangent = parent.cotangent + contribution
+                waiting.add(parent)
+
+
+# %% [markdown]
+# That is all: about thirty lines. Here is the example from above, and $y = x + x$, where $x$ gets $g + g$.
+
+# %%
+w, x, t = Recorded(3.0), Recorded(2.0), Recorded(5.0)
+e = w * x - t
+L = e * e
+run_backward(L)
+print("L:", L.value, "  by backward:", w.cotangent, "  by the formula:", 2 * e.value * x.value)
+x = Recorded(np.arange(3.0))
+run_backward(x + x, np.ones(3))
+print("x + x:", x.cotangent)
+
+# %% [markdown]
+# The package's tape does the same. It has more operations, and undoes broadcasting: if an array was repeated
+# to fit another, its cotangent is the sum over the copies.
+
+# %%
+from helpers.notebook import show, show_source
+from minitvlt.backends import tape, tape_backend
+from minitvlt.backends.tape import TapeArray, backward
+
+show_source(tape.multiply, backward)
+
+# %%
+theirs = TapeArray(np.array(3.0))
+backward((theirs * 2.0 - 5.0) ** 2)
+print("as the package's:", np.array_equal(theirs.node.cotangent, w.cotangent))
 
 # %% [markdown]
 # ## The record as a graph
 #
-# Here is a small computation: three rows of four features, a linear map with weight and bias, a softmax, and
-# a sum of squares. A node holds the shape of a result and its edges; the arrays are held by the VJPs that
-# need them. We collect all nodes. The qualified name of a VJP says which function recorded it.
-
-# %%
-weight, bias = TapeArray(rng.normal(size=(2, 4))), TapeArray(np.zeros(2))
-rows = rng.normal(size=(3, 4))
-loss = tape_backend.sum(tape_backend.softmax(tape_backend.linear(rows, weight, bias)) ** 2)
-
-
-def find_parents(node):
-    return [parent for parents, _ in node.edges for parent in parents if parent is not None]
-
-
-def name_of(node, names):
-    return node.edges[0][1].__qualname__.split(".")[0] if node.edges else names[node]
-
-
-print("the loss is the result of", name_of(loss.node, {}), "after", name_of(*find_parents(loss.node), {}))
-
-# %% [markdown]
-# The column of a node says how many steps it is away from the loss, which stands at the right. Arrows point
-# in the direction of the computation; gradients go the opposite way.
-
-
-# %%
-def list_nodes(last):
-    found, waiting = {last}, [last]
-    while waiting:
-        new = set(find_parents(waiting.pop())) - found
-        found |= new
-        waiting += new
-    return sorted(found, key=lambda node: -node.number)  # the latest first
-
-
-print("nodes:", len(list_nodes(loss.node)))
-
-
-# %%
-def place_nodes(nodes):
-    depth, columns, places = {nodes[0]: 0}, {}, {}
-    for node in nodes:
-        columns.setdefault(depth[node], []).append(node)
-        for parent in find_parents(node):
-            depth[parent] = max(depth.get(parent, 0), depth[node] + 1)
-    for column, members in columns.items():
-        for row, node in enumerate(members):
-            places[node] = -column, (len(members) - 1) / 2 - row + column % 2 / 2
-    return places
-
-
-# %%
-from helpers.diagrams import new_axes, use_style
-
-use_style()
-
-
-def draw_tape(axes, last, names):
-    nodes = list_nodes(last)
-    places = place_nodes(nodes)
-    for node in nodes:
-        for parent in find_parents(node):
-            draw_arrow(axes, places[parent], places[node])
-        label = f"{name_of(node, names)}\n{' × '.join(map(str, node.shape)) or '1'}"
-        box = {"boxstyle": "round" if node.edges else "square", "facecolor": "white"}
-        axes.text(*places[node], label, ha="center", va="center", fontsize=11, bbox=box)
-
-
-# %%
-from minitvlt.views.figures import NEUTRAL_COLOUR
-
-
-def draw_arrow(axes, start, stop):
-    line = {"color": NEUTRAL_COLOUR, "linewidth": 1.5}
-    arrow = {"arrowstyle": "->", "shrinkA": 22, "shrinkB": 26, **line}
-    if stop[0] - start[0] > 1:  # above the boxes between
-        top = axes.get_ylim()[1]
-        axes.plot([start[0], start[0], stop[0]], [start[1], top, top], clip_on=False, **line)
-        start, arrow["shrinkA"] = (stop[0], top), 0
-    axes.annotate("", stop, start, arrowprops=arrow)
-
-
-# %% [markdown]
-# Square boxes are parameters; round boxes are results, with the name of the function and the shape. The rows
-# are data: their gradient is not needed, so they are a plain NumPy array and are not recorded.
-
-# %%
-figure, (axes,) = new_axes(size=(9, 2.4))
-axes.set(xlim=(-4.5, 0.5), ylim=(-1, 1))
-axes.axis("off")
-draw_tape(axes, loss.node, {weight.node: "weight", bias.node: "bias"})
-show(figure, "Boxes with arrows: weight and bias lead to linear, then softmax, power and sum.")
-
-# %% [markdown]
-# The next figure shows attention in a block of the small model, with LayerNorm before it and the residual
-# connection after it. The tokens `x` are used twice, so two arrows leave them, and their cotangent is the sum
-# of two contributions.
+# What does such a record look like? The figure shows attention in a block of the small model, with LayerNorm
+# before it and the residual connection after it. Square boxes are parameters and the input; round boxes are
+# results, with the name of the function and the shape. Arrows point in the direction of the computation;
+# cotangents go the opposite way. The tokens `x` are used twice, so two arrows leave them, and their cotangent
+# is the sum of two contributions.
 
 # %%
 from minitvlt.model.transformer import run_attention, run_norm
 
 params = mt.load("shapes-small")
 config = params.config
+rng = np.random.default_rng(6)
 block = mt.map_tree(TapeArray, params.encoder.blocks[0])
 tokens = TapeArray(rng.normal(size=(2, 19, 64)).astype(np.float32))
 normed = run_norm(tokens, block.attention_norm, config.layer_norm_eps)
 after = tokens + run_attention(normed, block.attention, config.num_attention_heads)
-names = {array.node: name.split(".")[-1] for name, array in mt.flatten(block).items()}
 
 # %% tags=["thumbnail"]
-figure, (axes,) = new_axes(size=(13, 5.4))
-axes.set(xlim=(-10.5, 0.5), ylim=(-1.2, 2.1))
-axes.axis("off")
-draw_tape(axes, after.node, names | {tokens.node: "x"})
+from helpers.tape_graph import plot_tape
+
+names = {array.node: name.split(".")[-1] for name, array in mt.flatten(block).items()}
+figure = plot_tape(after, names | {tokens.node: "x"}, size=(14, 5.4))
 show(figure, "A chain of boxes from x by layer_norm, linear, reshape and attention to a sum with x itself.")
 
 # %% [markdown]
 # ## Linear
 #
-# Now the VJPs, one by one. A linear map turns a matrix $X$ of $n$ rows into $Y = X W^\top + b$, that is
-# $Y_{ij} = \sum_k X_{ik} W_{jk} + b_j$. Let $G$ be the cotangent of $Y$. The derivative of $Y_{ij}$ with
-# respect to $W_{jk}$ is $X_{ik}$, for every row $i$. So $\partial L / \partial W_{jk} = \sum_i G_{ij}
-# X_{ik}$, which is a matrix product:
+# Now the VJPs that a transformer needs. A linear map turns a matrix $x$ of $n$ rows into $y = x A^\top + b$,
+# that is $y_{ij} = \sum_k x_{ik} A_{jk} + b_j$. Let $g$ be the cotangent of $y$. The derivative of $y_{ij}$
+# with respect to $A_{jk}$ is $x_{ik}$, for every row $i$. So $\partial L / \partial A_{jk} = \sum_i g_{ij}
+# x_{ik}$, which is a matrix product:
 #
-# $$\frac{\partial L}{\partial W} = G^\top X$$
+# $$\frac{\partial L}{\partial A} = g^\top x$$
 #
-# In the same way $X_{ik}$ contributes to every $Y_{ij}$ of its row, and $b_j$ is added to every row:
+# In the same way $x_{ik}$ contributes to every $y_{ij}$ of its row, and $b_j$ is added to every row:
 #
-# $$\frac{\partial L}{\partial X} = G \, W$$
+# $$\frac{\partial L}{\partial x} = g \, A$$
 #
-# $$\frac{\partial L}{\partial b_j} = \sum_i G_{ij}$$
+# $$\frac{\partial L}{\partial b_j} = \sum_i g_{ij}$$
+
+
+# %%
+def linear_vjp(g, x, A):
+    return g @ A, g.T @ x, g.sum(axis=0)
+
+
+# %%
+x, A, b, g = (rng.normal(size=size) for size in ((5, 3), (2, 3), (2,), (5, 2)))
+theirs = tape_backend.linear_vjp(g, x, A)
+print("as the package's:", all(map(np.allclose, linear_vjp(g, x, A), theirs)))
 
 # %% [markdown]
 # So one product in the forward pass needs two products in the backward pass, which is why a training step
-# costs about three times as much as a forward pass. This is the code of the package:
-
-# %%
-show_source(tape_backend.linear, tape_backend.linear_vjp)
-
-# %%
-X, W, b, G = (rng.normal(size=size) for size in ((5, 3), (2, 3), (2,), (5, 2)))
-for_X, for_W, for_b = pull_back(tape_backend.linear, G, X, W, b)
-print("X:", np.allclose(for_X, G @ W), "  W:", np.allclose(for_W, G.T @ X), end="   ")
-print("b:", np.allclose(for_b, G.sum(axis=0)))
+# costs about three times as much as a forward pass.
 
 # %% [markdown]
 # ## Softmax
@@ -281,8 +213,11 @@ print("b:", np.allclose(for_b, G.sum(axis=0)))
 # The mean of $g$, weighted by $y$, is subtracted, because adding the same number to all $x_i$ does not change
 # $y$.
 
+
 # %%
-show_source(tape_backend.softmax_vjp)
+def softmax_vjp(g, y):
+    return y * (g - (g * y).sum(axis=-1, keepdims=True))
+
 
 # %% [markdown]
 # The next cell computes the Jacobian for comparison. Its figure shows positive derivatives on the diagonal
@@ -292,11 +227,14 @@ show_source(tape_backend.softmax_vjp)
 x, g = rng.normal(size=(2, 6))
 y = np.exp(x) / np.exp(x).sum()
 jacobian = y[:, None] * (np.eye(6) - y)  # row j, column i
-(back,) = pull_back(tape_backend.softmax, g, x)
-print("by the Jacobian:", np.allclose(back, g @ jacobian), end="   ")
-print("by the formula:", np.allclose(back, y * (g - g @ y)))
+print("by the Jacobian:", np.allclose(softmax_vjp(g, y), g @ jacobian), end="   ")
+print("as the package's:", np.allclose(softmax_vjp(g, y), tape_backend.softmax_vjp(g, y)))
 
 # %%
+from helpers.diagrams import new_axes, use_style
+from minitvlt.views.figures import NEUTRAL_COLOUR
+
+use_style()
 figure, (left, right) = new_axes(1, 2, (9, 3.2), titles=("y", "∂y (rows) / ∂x (columns)"))
 left.bar(range(6), y, color=NEUTRAL_COLOUR)
 left.set_xlabel("i")
@@ -309,16 +247,16 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 #
 # LayerNorm computes $z = (x - \mu) / \sigma$ for a row $x$ of $D$ features, with its mean $\mu$ and standard
 # deviation $\sigma$, and returns $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of
-# $z$ is $h = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
-# $h / \sigma$.
+# $z$ is $g_z = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
+# $g_z / \sigma$.
 
 # %% [markdown]
 # But two kinds of change of $x$ leave $z$ as it is: adding a constant to the whole row, which $\mu$ removes,
-# and adding a multiple of $z$, which $\sigma$ removes. So the components of $h$ in these two directions are
+# and adding a multiple of $z$, which $\sigma$ removes. So the components of $g_z$ in these two directions are
 # subtracted. With $\langle a \rangle$ for the mean of a row:
 #
 # $$\frac{\partial L}{\partial x} = \frac{1}{\sigma}
-# \bigl(h - \langle h \rangle - z \, \langle h z \rangle \bigr)$$
+# \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z \rangle \bigr)$$
 #
 # and, over all rows of a batch,
 #
@@ -326,65 +264,142 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 #
 # $$\frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g$$
 
-# %%
-show_source(tape_backend.layer_norm_vjp)
 
 # %%
+def layer_norm_vjp(g, x, gamma, eps):
+    sigma = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    z = (x - x.mean(axis=-1, keepdims=True)) / sigma
+    g_z = gamma * g
+    mean, mean_z = g_z.mean(axis=-1, keepdims=True), (g_z * z).mean(axis=-1, keepdims=True)
+    return (g_z - mean - z * mean_z) / sigma, (g * z).sum(axis=0), g.sum(axis=0)
+
+
+# %% [markdown]
+# To compare a whole function with the package's, `pull_back` records arrays on the package's tape, applies
+# the function, and runs `backward` from a given cotangent of the result.
+
+
+# %%
+def pull_back(function, g, *arrays):
+    leaves = [TapeArray(array) for array in arrays]
+    backward(function(*leaves), g)
+    return [leaf.node.cotangent for leaf in leaves]
+
+
 x, g = rng.normal(size=(2, 5, 7))
 gamma, beta = rng.normal(size=(2, 7))
-sigma = np.sqrt(x.var(axis=1, keepdims=True) + 1e-6)  # as in LayerNorm, with a small number added
-z, h = (x - x.mean(axis=1, keepdims=True)) / sigma, gamma * g
-h_mean, hz_mean = h.mean(axis=1, keepdims=True), (h * z).mean(axis=1, keepdims=True)
-by_hand = (h - h_mean - z * hz_mean) / sigma
-for_x, for_gamma, for_beta = pull_back(lambda *a: tape_backend.layer_norm(*a, 1e-6), g, x, gamma, beta)
-print("x:", np.allclose(for_x, by_hand), "  gamma:", np.allclose(for_gamma, (g * z).sum(axis=0)), end="  ")
-print("beta:", np.allclose(for_beta, g.sum(axis=0)))
-print("the rows of the cotangent of x have mean 0:", np.allclose(for_x.sum(axis=1), 0))
+mine = layer_norm_vjp(g, x, gamma, 1e-6)
+theirs = pull_back(lambda *a: tape_backend.layer_norm(*a, 1e-6), g, x, gamma, beta)
+print("as the package's:", all(map(np.allclose, mine, theirs)))
+print("the rows of the cotangent of x have mean 0:", np.allclose(mine[0].sum(axis=1), 0))
 
 # %% [markdown]
 # ## Attention
 #
-# Attention is made of products and a softmax. For one head, with queries $Q$, keys $K$ and values $V$ of $d$
-# features: $S = Q K^\top / \sqrt d$, $A = \operatorname{softmax}(S)$ row by row, and $O = A V$. Let $G$ be
-# the cotangent of $O$. Going backwards, the last product gives
+# Attention is made of products and a softmax. For one head, with queries, keys and values $q, k, v$ of shape
+# $(N, d)$: the scores are $s = q k^\top / \sqrt d$, the weights $a = \operatorname{softmax}(s)$ row by row,
+# and the output is $o = a v$. Let $g$ be the cotangent of $o$. Going backwards, the last product gives
 #
-# $$\frac{\partial L}{\partial V} = A^\top G$$
+# $$\frac{\partial L}{\partial v} = a^\top g$$
 
 # %% [markdown]
-# and $\partial L / \partial A = G V^\top$. The VJP of the softmax turns this into the cotangent $R$ of $S$,
-# where $\odot$ is the elementwise product, and $r_i = \sum_j (G V^\top)_{ij} A_{ij}$ belongs to row $i$:
+# and $\partial L / \partial a = g v^\top$. The VJP of the softmax turns this into the cotangent $g_s$ of $s$,
+# where $\odot$ is the elementwise product, and $c_i = \sum_j (g v^\top)_{ij} a_{ij}$ belongs to row $i$:
 #
-# $$R = A \odot \bigl(G V^\top - r\bigr)$$
+# $$g_s = a \odot \bigl(g v^\top - c\bigr)$$
 #
 # The first product gives the rest:
 #
-# $$\frac{\partial L}{\partial Q} = \frac{R \, K}{\sqrt d}$$
+# $$\frac{\partial L}{\partial q} = \frac{g_s \, k}{\sqrt d}$$
 #
-# $$\frac{\partial L}{\partial K} = \frac{R^\top Q}{\sqrt d}$$
-#
-# In the package $A$ is called `weights`. It is the largest array, with $N^2$ numbers for each head, so it is
-# not stored: the VJP computes it again from $Q$ and $K$.
+# $$\frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}$$
+
 
 # %%
-show_source(tape_backend.attention_vjp)
+def attention_vjp(g, q, k, v):
+    root = np.sqrt(q.shape[-1])
+    scores = q @ k.T / root
+    a = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    g_s = softmax_vjp(g @ v.T, a)
+    return g_s @ k / root, g_s.T @ q / root, a.T @ g
 
-# %%
-Q, K, V, G = rng.normal(size=(4, 5, 3))  # five tokens, d = 3
-scores = Q @ K.T / np.sqrt(3)
-A = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-r = ((G @ V.T) * A).sum(axis=1, keepdims=True)
-R = A * (G @ V.T - r)
-backs = pull_back(tape_backend.attention, G[None, None], Q[None, None], K[None, None], V[None, None])
-for name, back, mine in zip("QKV", backs, (R @ K / np.sqrt(3), R.T @ Q / np.sqrt(3), A.T @ G), strict=True):
-    print(f"{name}: {np.allclose(back[0, 0], mine)}", end="   ")
 
 # %% [markdown]
-# The sum over a row, $r_i = \sum_j (g_i \cdot v_j) A_{ij}$, equals $g_i \cdot o_i$: it can be computed from
-# the output, without $A$. Kernels that work in blocks use this (Dao et al., 2022): they keep $O$ and the
-# logarithm of the sum of exponentials of each row, and compute $A$ again block by block.
+# The weights are the largest array, with $N^2$ numbers for each head. They need not be stored: the VJP
+# computes them again from $q$ and $k$. The package does the same, for all clips and heads at once.
 
 # %%
-print("r from the output:", np.allclose(r[:, 0], (G * (A @ V)).sum(axis=1)))
+q, k, v, g = rng.normal(size=(4, 5, 3))  # five tokens, d = 3
+theirs = tape_backend.attention_vjp(*(each[None, None] for each in (g, q, k, v)), None)
+mine = attention_vjp(g, q, k, v)
+print("as the package's:", all(np.allclose(m, t[0, 0]) for m, t in zip(mine, theirs, strict=True)))
+show_source(tape_backend.attention_vjp)
+
+# %% [markdown]
+# The sum over a row, $c_i = \sum_j (g_i \cdot v_j) a_{ij}$, equals $g_i \cdot o_i$: it can be computed from
+# the output, without $a$. Kernels that work in blocks use this (Dao et al., 2022): they keep $o$ and the
+# logarithm of the sum of exponentials of each row, and compute $a$ again block by block.
+
+# %% [markdown]
+# ## A small network on your tape
+#
+# Each VJP becomes a function on your tape by one line: compute the value, name the parents, hand over the
+# VJP. `total` sums all elements, so that there is a scalar to start from.
+
+
+# %%
+def linear(x, A, b):
+    value = x.value @ A.value.T + b.value
+    return Recorded(value, (x, A, b), lambda g: linear_vjp(g, x.value, A.value))
+
+
+def layer_norm(x, gamma, beta, eps=1e-6):
+    z = (x.value - x.value.mean(axis=-1, keepdims=True)) / np.sqrt(x.value.var(axis=-1, keepdims=True) + eps)
+    y = gamma.value * z + beta.value
+    return Recorded(y, (x, gamma, beta), lambda g: layer_norm_vjp(g, x.value, gamma.value, eps))
+
+
+# %%
+def attention(q, k, v):
+    scores = q.value @ k.value.T / np.sqrt(q.value.shape[-1])
+    a = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return Recorded(a @ v.value, (q, k, v), lambda g: attention_vjp(g, q.value, k.value, v.value))
+
+
+def total(x):
+    return Recorded(x.value.sum(), (x,), lambda g: (g * np.ones_like(x.value),))
+
+
+# %% [markdown]
+# The network is a block of one head without the MLP: x + Attention(LayerNorm(x)), with linear maps to
+# queries, keys and values. The loss is the sum of all squared outputs. The same text runs on your tape and on
+# the package's; only the functions differ, which are attributes of `f`.
+
+
+# %%
+def compute_small_loss(f, x, gamma, beta, *maps):
+    y = f.layer_norm(x, gamma, beta, 1e-6)
+    q, k, v = (f.linear(y, maps[2 * i], maps[2 * i + 1]) for i in range(3))
+    out = x + f.attention(q, k, v)
+    return f.total(out * out)
+
+
+x, maps = rng.normal(size=(5, 4)), [rng.normal(size=size) for size in 3 * ((4, 4), (4,))]
+arrays = [x, *rng.normal(size=(2, 4)), *maps]
+
+# %%
+from types import SimpleNamespace
+
+mine = SimpleNamespace(linear=linear, layer_norm=layer_norm, attention=attention, total=total)
+recorded = [Recorded(array) for array in arrays]
+run_backward(compute_small_loss(mine, *recorded))
+theirs = SimpleNamespace(
+    linear=tape_backend.linear, layer_norm=tape_backend.layer_norm, total=tape_backend.sum
+)
+theirs.attention = lambda *a: tape_backend.attention(*(each[None, None] for each in a))[0, 0]
+by_package = pull_back(lambda *a: compute_small_loss(theirs, *a), np.array(1.0), *arrays)
+same = [np.allclose(m.cotangent, t) for m, t in zip(recorded, by_package, strict=True)]
+print("gradients that agree with the package's:", sum(same), "of", len(same))
 
 # %% [markdown]
 # ## Checking gradients
@@ -394,11 +409,11 @@ print("r from the output:", np.allclose(r[:, 0], (G * (A @ V)).sum(axis=1)))
 # losses by $2 \epsilon$,
 #
 # $$\frac{\partial L}{\partial x_i} \approx
-# \frac{L(x + \epsilon \, u_i) - L(x - \epsilon \, u_i)}{2 \epsilon}$$
+# \frac{L(x + \epsilon \, \delta_i) - L(x - \epsilon \, \delta_i)}{2 \epsilon}$$
 #
-# where $u_i$ is 1 at position $i$ and else 0. This is a **central difference**. If $\epsilon$ is large, the
-# higher derivatives of $L$ cause an error that grows with $\epsilon^2$. If it is very small, rounding causes
-# an error that grows with $1 / \epsilon$.
+# where $\delta_i$ is 1 at position $i$ and else 0. This is a **central difference**. If $\epsilon$ is large,
+# the higher derivatives of $L$ cause an error that grows with $\epsilon^2$. If it is very small, rounding
+# causes an error that grows with $1 / \epsilon$.
 
 
 # %%
@@ -454,36 +469,43 @@ print("arrays:", len(sizes), "  elements:", sum(sizes))
 # $$\frac{L(\theta + \epsilon v) - L(\theta - \epsilon v)}{2 \epsilon} \approx \sum_k v_k
 # \frac{\partial L}{\partial \theta_k}$$
 #
-# with $\theta$ for all parameters in one vector. All elements of $v$ are independent: they come from one
-# random generator.
+# with $\theta$ for all parameters in one vector. All elements of $v$ have to be independent, so they come
+# from *one* random generator. If it were started anew for each array, all arrays of one shape would get the
+# same direction, and a gradient that stands in the wrong one of them would not show.
+
 
 # %%
-rng = np.random.default_rng(0)
-v = mt.map_tree(lambda array: rng.normal(size=array.shape), exact)
-ahead, behind = (compute_loss(mt.map_tree(lambda a, b, e=e: a + e * b, exact, v)) for e in (1e-6, -1e-6))
-measured = (ahead - behind) / 2e-6
-
-
-def agrees(by_name):
+def find_gradient_error(function, params, by_name, step=1e-6):
+    """The relative difference of both sides, along a random direction; gradients are given by name."""
+    rng = np.random.default_rng(0)
+    v = mt.map_tree(lambda array: rng.normal(size=array.shape), params)
+    ahead, behind = (function(mt.map_tree(lambda a, b, e=e: a + e * b, params, v)) for e in (step, -step))
+    measured = (ahead - behind) / (2 * step)
     summed = sum(np.sum(array * by_name[name]) for name, array in mt.flatten(v).items())
-    return bool(abs(summed / measured - 1) < 1e-6)
+    return abs(summed / measured - 1)
 
 
 by_name = mt.flatten(gradients)
-print("they agree to six digits:", agrees(by_name))
+print("agree to six digits:", bool(find_gradient_error(compute_loss, exact, by_name) < 1e-6))
 
 # %% [markdown]
-# Would a mistake show? We exchange the gradients of two arrays of the same shape: the maps to queries, keys
-# and values of the first and of the last block.
+# Would a mistake show? We exchange gradients of equal shape: the maps to queries, keys and values of the
+# first and of the last block, then $\gamma$ and $\beta$ of a LayerNorm.
 
 # %%
-first, last = (f"encoder.blocks.{number}.attention.qkv.weight" for number in (0, 3))
-print("with two gradients exchanged:", agrees(by_name | {first: by_name[last], last: by_name[first]}))
+blocks = "encoder.blocks"
+for first, last in (
+    (f"{blocks}.0.attention.qkv.weight", f"{blocks}.3.attention.qkv.weight"),
+    (f"{blocks}.1.mlp_norm.weight", f"{blocks}.1.mlp_norm.bias"),
+):
+    exchanged = by_name | {first: by_name[last], last: by_name[first]}
+    error = find_gradient_error(compute_loss, exact, exchanged)
+    print(first, "exchanged: agree to six digits:", bool(error < 1e-6))
 
 # %% [markdown]
-# What is the gradient good for? A small step against it reduces the loss, and more than a step of the same
-# length in any other direction. The figure shows the loss after a step against the gradient (solid) and along
-# $v$ (dashed), over the length of the step.
+# What is the gradient good for? A sufficiently small step against it reduces the loss, and more than a step
+# of the same length in any other direction. The figure shows the loss after a step against the gradient
+# (solid) and along a random direction (dashed), over the length of the step.
 
 
 # %%
@@ -496,25 +518,40 @@ def loss_after(step, direction):
     return compute_loss(mt.map_tree(lambda array, along: array - share * along, exact, direction))
 
 
-lengths = np.linspace(-0.3, 0.3, 13)
-downhill, anywhere = ([loss_after(step, tree) for step in lengths] for tree in (gradients, v))
+rng, lengths = np.random.default_rng(0), np.linspace(-0.3, 0.3, 13)
+random = mt.map_tree(lambda array: rng.normal(size=array.shape), exact)
+against, elsewhere = ([loss_after(step, tree) for step in lengths] for tree in (gradients, random))
 
 # %%
 figure, (axes,) = new_axes(size=(8, 3.4), x="length of the step", y="loss")
-axes.plot(lengths, downhill, color="black", label="against the gradient")
-axes.plot(lengths, anywhere, "--", color="gray", label="a random direction")
+axes.plot(lengths, against, color="black", label="against the gradient")
+axes.plot(lengths, elsewhere, "--", color="gray", label="a random direction")
 axes.legend()
 show(figure, "The loss falls steeply against the gradient and is flat along a random direction.")
 
 # %% [markdown]
 # ## Try it
 #
-# **1. What is the VJP of `sum`? And of `mean`?**
+# Write your answer before you unfold ours. The code of the answers runs after the cells above.
+#
+# **1. Derive the VJP of GELU, $y = x \, \Phi(x)$, and compare it with `tape_backend.gelu_vjp`.** The
+# derivative of $\Phi$ is $\varphi(x) = e^{-x^2/2} / \sqrt{2 \pi}$.
 #
 # <details><summary>Answer</summary>
 #
-# The derivative of the sum with respect to each of $n$ elements is 1, so each gets $g$; with the mean it gets
-# $g / n$. `pull_back(tape_backend.mean, np.array(1.0), np.arange(5.0))` gives five times 0.2.
+# By the product rule, $dy/dx = \Phi(x) + x \, \varphi(x)$. GELU is applied to each element by itself, so the
+# Jacobian is diagonal and the VJP is an elementwise product.
+#
+# ```python
+# from scipy.special import erf
+#
+# def gelu_vjp(g, x):
+#     phi = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+#     return g * (0.5 * (1 + erf(x / np.sqrt(2))) + x * phi)
+#
+# x, g = np.random.default_rng(1).normal(size=(2, 9))
+# assert np.allclose(gelu_vjp(g, x), tape_backend.gelu_vjp(g, x))
+# ```
 #
 # </details>
 
@@ -524,49 +561,87 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # <details><summary>Answer</summary>
 #
 # One forward pass of derivatives gives the effect of *one* parameter on all results. One backward pass gives
-# the effect of *all* parameters on one result, the loss. There are 275,569 parameters and one loss.
+# the effect of *all* parameters on one result, the loss. There are many parameters and one loss.
 #
 # </details>
 
 # %% [markdown]
-# **3. What is the gradient of a bias that is added to many rows?**
+# **3. The gradient with respect to the biases of the keys is 0. Why? Check it in `gradients`.**
 #
 # <details><summary>Answer</summary>
 #
-# The sum over the rows. Broadcasting uses one element several times, and contributions of several uses are
-# added. `sum_to_shape` in [tape.py](../minitvlt/backends/tape.py) does this for all functions.
+# A bias $b$ of all keys adds $q_i \cdot b / \sqrt d$ to row $i$ of the scores, the same number in every
+# column, and this does not change the softmax.
+#
+# ```python
+# for query, key, value in (np.split(each.attention.qkv.bias, 3) for each in gradients.encoder.blocks):
+#     assert np.abs(key).max() < 1e-12 < 1e-6 < min(np.abs(query).max(), np.abs(value).max())
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. The loss does not depend on the biases of the keys. Why?**
+# **4. Change the model: multiply all matrices of `run_attention` in a new block by 0.2, then by 0.1. By which
+# factor do the gradients of the query and of the value weights shrink from the first to the second? Predict
+# it from the formulas for $q$ and $v$, then compute it.**
 #
 # <details><summary>Answer</summary>
 #
-# A bias $c$ of all keys adds $q_i \cdot c / \sqrt d$ to row $i$ of $S$, the same number in every column, and
-# this does not change the softmax. In `gradients.encoder.blocks[0].attention.qkv.bias` the middle third, 64
-# to 127, is 0 up to rounding.
+# Halving all matrices halves $q$, $k$, $v$ and the cotangent $g$ of $o$. The weights $a$ stay nearly uniform.
+# So $a^\top g$ is halved, and the gradient of the value weights too: factor 2. In $g_s$ both $g$ and $v$ are
+# halved, and $g_s k$ has one factor more: the gradient of the query weights shrinks by 8. With small initial
+# values, a model learns late to attend.
+#
+# ```python
+# from minitvlt.backends import namespace
+#
+# new = mt.init(mt.Config.tiny(), seed=0).encoder.blocks[0].attention
+# new = mt.map_tree(lambda array: array.astype(float), new)
+# inputs, targets = np.random.default_rng(0).normal(size=(2, 8, 19, 64))
+#
+# def compute_product(attention):
+#     out = run_attention(inputs, attention, 4)
+#     return namespace(out).sum(out * targets)
+#
+# lengths = []
+# for factor in (0.2, 0.1):
+#     scaled = mt.map_tree(lambda array: array * factor, new)
+#     weight = mt.value_and_grad(compute_product)(scaled)[1].qkv.weight
+#     lengths.append([np.linalg.norm(part) for part in np.split(weight, 3)])
+# print("queries, keys, values:", np.round(np.divide(*lengths), 1))
+# assert np.allclose(np.divide(*lengths), [8, 8, 2], rtol=0.05)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **5. What can be done if the intermediate results do not fit into memory?**
+# **5. What can be done if the intermediate results do not fit into memory? Try
+# `gradient_checkpointing=True`.**
 #
 # <details><summary>Answer</summary>
 #
-# They can be computed again. With `config.replace(gradient_checkpointing=True)` each block keeps only its
-# input, and the backward pass runs it once more, recording this time. This takes about a third more time and
-# a fraction of the memory, and the gradients are the same. `show_source(tape.recompute)` shows how.
+# They can be computed again (**gradient checkpointing**): each block keeps only its input, and the backward
+# pass runs it once more, recording this time. It takes about a third more time and a fraction of the memory,
+# and the gradients are the same.
+#
+# ```python
+# from dataclasses import replace
+#
+# saving = replace(exact, config=config.replace(gradient_checkpointing=True))
+# again = mt.flatten(mt.value_and_grad(compute_loss)(saving)[1])
+# assert all(np.allclose(again[name], by_name[name]) for name in by_name)
+# show_source(tape.recompute)
+# ```
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# Each result records its parents and a VJP. `backward` calls the VJPs from the loss to the parameters and
-# adds up contributions. The VJP of a linear map is two products; those of softmax and LayerNorm subtract the
-# components to which the function is invariant; that of attention combines products with that of the softmax.
-# Central differences check them all.
+# Each result records its parents and a VJP. The backward pass calls the VJPs from the loss to the parameters
+# and adds up contributions. The VJP of a linear map is two products; those of softmax and LayerNorm subtract
+# the components to which the function is invariant; that of attention combines products with that of the
+# softmax. Central differences check them all.
 
 # %% [markdown]
 # ## Where to go on
@@ -575,3 +650,15 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # same gradients with PyTorch; all notebooks are in the [overview](README.md). The mechanism is in
 # [tape.py](../minitvlt/backends/tape.py), and each VJP with its derivation is in
 # [tape_backend.py](../minitvlt/backends/tape_backend.py).
+
+# %% [markdown]
+# To read:
+#
+# - A. G. Baydin, B. A. Pearlmutter, A. A. Radul, J. M. Siskind, *Automatic Differentiation in Machine
+#   Learning: a Survey*, 2018, [arXiv 1502.05767](https://arxiv.org/abs/1502.05767).
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, *Learning Representations by Back-Propagating
+#   Errors*, 1986, [doi 10.1038/323533a0](https://doi.org/10.1038/323533a0).
+# - T. Chen, B. Xu, C. Zhang, C. Guestrin, *Training Deep Nets with Sublinear Memory Cost*, 2016,
+#   [arXiv 1604.06174](https://arxiv.org/abs/1604.06174): gradient checkpointing.
+# - T. Dao et al., *FlashAttention*, 2022, [arXiv 2205.14135](https://arxiv.org/abs/2205.14135): attention and
+#   its VJP in blocks.

@@ -1,18 +1,19 @@
 # %% [markdown]
 # # 07 · Pre-training
 #
-# Everything is there: clips, a model, two tasks, gradients. In this notebook a model that knows nothing meets
-# a world of shapes that sing, and a minute or two later it knows which sound belongs to which video. Nobody
-# tells it a word.
+# Clips, a model, two tasks and gradients: now a model is trained. You write both losses, AdamW, the schedule
+# of the learning rate and the training loop, and compare each with the package. Then your loop trains a small
+# model for some hundred steps, from random parameters and without any label. We measure on new clips what it
+# has learnt by then, and what the packaged model learnt in a longer training.
 #
-# **You will be able to** write down the loss of TVLT, take a step of AdamW, run a training loop, read its
-# curves, and tell a model that learns from one that does not.
+# **You will be able to** write the loss of TVLT, AdamW and a training loop, read the curves of a training,
+# and tell a model that learns from one that does not.
 #
-# **Time to run:** one to two minutes. **Before this:** masking ([03](03_masking.ipynb)), the whole model
+# **Time to run:** about one minute. **Before this:** masking ([03](03_masking.ipynb)), the whole model
 # ([05](05_tvlt.ipynb)) and gradients ([06](06_backpropagation.ipynb)).
 
 # %% [markdown]
-# The next cell imports the package, or installs it from the repository that this notebook lies in.
+# The next cell imports the package, or installs it from the repository that contains this notebook.
 
 # %%
 try:
@@ -22,180 +23,297 @@ except ModuleNotFoundError:
     import minitvlt as mt
 
 # %% [markdown]
-# ## A world to learn from
+# ## The data
 #
-# The clips come from a small world. A shape moves over a dark ground and sings: its form is the timbre of the
-# voice, its height the pitch, its size the loudness. In this notebook there is one shape in each clip. The
-# world never ends; each batch has new clips. For the exam it keeps one in four of all combinations of shape,
-# colour and motion back, and training never shows these.
+# The clips are made by a program. A shape moves over a dark background, and a tone is heard: the form of the
+# shape decides the timbre, its height in the frame the pitch, its size the loudness. In this notebook there
+# is one shape in each clip. Clips are drawn anew for each batch, so no clip is seen twice.
+#
+# A model is measured on a **test set** that training does not use. Here one in four of all combinations of
+# shape, colour and motion is held out: training never shows them, and the test set consists of them.
 
 # %%
 import numpy as np
 
-from helpers.notebook import show, show_source
+from helpers.notebook import show
 
 config = mt.Config.tiny()
 world = mt.ShapesWorld(config, max_count=1)
-exam = mt.ShapesWorld(config, split="held_out", max_count=1)
-draws = np.random.default_rng(0)
-batch = mt.make_batch(world.sample(draws, 32), config, draws)
-print("video", batch.video.shape, " sound", batch.audio.shape)
-print(
-    "hidden patches of video:", batch.video_masking.is_hidden.sum(), "of", batch.video_masking.is_hidden.size
-)
-print("sounds with their own video:", batch.is_match.sum(), "of", batch.is_match.size)
+held_out = mt.ShapesWorld(config, split="held_out", max_count=1)
+rng = np.random.default_rng(0)
+batch = mt.make_batch(world.sample(rng, 32), config, rng)
+print("video", batch.video.shape, " audio", batch.audio.shape)
+is_hidden = batch.video_masking.is_hidden
+print("hidden patches of video:", is_hidden.sum(), "of", is_hidden.size)
+print("audio with its own video:", batch.is_match.sum(), "of", batch.is_match.size)
 
 # %% [markdown]
-# ## Two tasks, three losses
+# ## Matching
 #
-# **Matching.** Half of the sounds of a batch get the video of another clip. Let $y_b$ be 1 where sound and
-# video of row $b$ belong together, else 0, and $z_b$ the score of the model. It stands for the probability
-# $\sigma(z_b) = 1 / (1 + e^{-z_b})$. The loss is the cross-entropy, the surprise at the truth:
+# In **vision-audio matching**, half of the audio clips of a batch get the video of another clip, and the
+# model predicts for each pair whether it belongs together. Let $y_b$ be 1 for the pair $b$ if it does, else
+# 0, and $z_b$ the score (logit) of the model. It stands for the probability $\sigma(z_b) = 1 / (1 +
+# e^{-z_b})$. The loss is the **binary cross-entropy**:
 #
 # $$L_{\text{match}} = -\frac{1}{B} \sum_b
 # \bigl( y_b \log \sigma(z_b) + (1 - y_b) \log (1 - \sigma(z_b)) \bigr)$$
 #
-# Who always answers "one half" is surprised by $\log 2 = 0.69$.
+# A model that always answers ½ has loss $\log 2 \approx 0.69$. (A **contrastive** loss, as in CLIP, compares
+# each audio with all videos of the batch at once instead. TVLT decides about one pair at a time, because its
+# encoder reads both together.)
 
 # %% [markdown]
-# **Filling in.** Let $H$ be the set of hidden patches of one sense in the batch, $x_n$ the $P$ numbers of
-# patch $n$, and $\hat x_n$ what the decoder makes of it. The loss is the mean squared error,
+# Computed as it is written, this fails for large scores: where $\sigma(z)$ is rounded to 1, the logarithm of
+# $1 - \sigma(z)$ is $-\infty$. But $-\log(1 - \sigma(z)) = \log(1 + e^z)$, and this is
+# $\max(z, 0) + \log(1 + e^{-|z|})$, in which the exponential is at most 1; $-\log \sigma(z)$ is the same
+# minus $z$. The loss has to run on NumPy and on the tape of [06](06_backpropagation.ipynb), so it takes its
+# functions from `namespace(z)`.
+
+# %%
+from minitvlt.backends import namespace
+
+
+def binary_cross_entropy(z, y):
+    xp = namespace(z)
+    return xp.mean(xp.maximum(z, 0.0) - z * y.astype(z.dtype) + xp.log(1.0 + xp.exp(-xp.abs(z))))
+
+
+# %% [markdown]
+# ## Masked autoencoding
 #
-# $$L_{\text{fill}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_k (\hat x_{nk} - x_{nk})^2$$
+# A **masked autoencoder** predicts the hidden patches from the visible ones. Let $H$ be the set of hidden
+# patches of one modality in the batch, $u_n$ the $V$ values of patch $n$, and $\hat u_n$ the prediction. The
+# loss is the mean squared error (MSE) over the hidden patches,
 #
-# once for video and once for sound. What the model was shown does not count: copying is no art. The weighted
-# sum of all is to become small:
+# $$L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2$$
 #
-# $$L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{fill}} \bigl( L_{\text{video}} +
-# L_{\text{sound}} \bigr)$$
+# once for video and once for audio. Visible patches do not count: copying is trivial.
+
+
+# %%
+def masked_mse(predicted, patches, is_hidden):
+    xp = namespace(predicted)
+    error = xp.mean((predicted - patches) ** 2, axis=-1)  # (B, N)
+    return xp.sum(xp.where(is_hidden, error, 0.0)) / is_hidden.sum()
+
+
+# %% [markdown]
+# The loss of a training step is a weighted sum:
 #
-# The paper has the weights 1 and 0.3; our plain patches have small errors, so we take 1 and 3.
+# $$L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{mae}} \bigl( L_{\text{video}} +
+# L_{\text{audio}} \bigr)$$
+#
+# The paper has the weights 1 and 0.3. The patches of our clips are mostly plain background, so their error is
+# small, and we take 1 and 3. `predict_patches` is the encoder on visible patches, then the decoder.
+
+# %%
+from minitvlt.model.pretraining import predict_patches
+
+
+def compute_loss(params, batch):
+    z = mt.score_matches(params, batch.mixed_video, batch.audio)
+    video, audio = predict_patches(params, batch)
+    match = binary_cross_entropy(z, batch.is_match)
+    rows = mt.patchify_video(batch.video, config.image_patch_size)
+    video = masked_mse(video, rows, batch.video_masking.is_hidden)
+    rows = mt.patchify_audio(batch.audio, config.audio_patch_size)
+    audio = masked_mse(audio, rows, batch.audio_masking.is_hidden)
+    loss = config.matching_weight * match + config.mae_weight * (video + audio)
+    accuracy = namespace(z).to_numpy(z > 0) == batch.is_match
+    losses = {"match_loss": match, "video_loss": video, "audio_loss": audio}
+    return loss, {**losses, "match_accuracy": accuracy.mean()}
+
 
 # %%
 params = mt.init(config, seed=0)
-out = mt.pretraining_loss(params, batch)
-together = config.matching_weight * out.match_loss + config.mae_weight * (out.video_loss + out.audio_loss)
-print("the sum is the loss:", np.isclose(together, out.loss))
-
-hidden = batch.video_masking.is_hidden
-error = out.video_prediction - mt.patchify_video(batch.video, config.image_patch_size)
-print("video by the formula:", np.isclose((error[hidden] ** 2).mean(), out.video_loss))
+loss, numbers = compute_loss(params, batch)
+theirs = mt.pretraining_loss(params, batch)
+for name in ("match_loss", "video_loss", "audio_loss"):
+    print(f"{name}: as the package's:", np.allclose(numbers[name], getattr(theirs, name), rtol=1e-4))
+print("loss: as the package's:", np.allclose(loss, theirs.loss, rtol=1e-4))
 
 # %% [markdown]
-# ## A step
+# ## AdamW
 #
-# A step against the gradient makes the loss smaller. AdamW takes care of its length: it remembers the mean of
-# the gradients, $m$, and of their squares, $s$, each with a fading memory, and divides one by the root of the
-# other. A parameter whose gradients agree takes full steps, one whose gradients contradict each other small
-# ones. For every parameter $\theta$ with the gradient $g$:
+# A step against the gradient reduces the loss, but how long should it be? **AdamW** keeps two running means
+# for every parameter: $m$ of its gradient, and $s$ of the square of its gradient. For every parameter
+# $\theta$ with the gradient $g$:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) \, g$$
 #
 # $$s \leftarrow \beta_2 s + (1 - \beta_2) \, g^2$$
-
-# %% [markdown]
-# Both begin at 0, so after $k$ steps they are too small by a factor that is known; $\hat m$ and $\hat s$ are
-# put right:
+#
+# Both begin at 0, so after $k$ steps they are too small by a known factor, which is divided out:
 #
 # $$\hat m = \frac{m}{1 - \beta_1^k}, \quad \hat s = \frac{s}{1 - \beta_2^k}$$
-#
-# The step has the length $\eta$, the learning rate, and weights, but not biases, are drawn a little towards 0
-# by $\lambda$, the weight decay; $\varepsilon = 10^{-8}$ keeps the division safe:
-#
-# $$\theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}$$
-#
-# In the source, `apply_adamw` does this for every array of the parameters, in place.
-
-# %%
-from minitvlt.training.optimizer import compute_learning_rate, update_adamw
-
-show_source(update_adamw)
 
 # %% [markdown]
-# The learning rate $\eta$ itself changes. It rises over some steps of warm-up, since the first gradients of a
-# model that knows nothing point anywhere, and then falls along half a cosine, so that at the end the model
-# settles. The curve shows it for the recipe of this notebook.
+# The step of a parameter is $\hat m / \sqrt{\hat s}$, scaled by the **learning rate** $\eta$. Where the
+# gradients of successive steps agree, the quotient is near 1 or -1, so the parameter moves by about $\eta$,
+# however small its gradient is; where their signs change, it moves less. **Weight decay** also multiplies the
+# matrices, but not biases and tables, by $1 - \eta \lambda$; and $\varepsilon = 10^{-8}$ avoids a division by
+# zero:
+#
+# $$\theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}$$
+
+
+# %%
+def adamw_step(theta, g, m, s, k, eta, decay, beta1=0.9, beta2=0.95):
+    m = beta1 * m + (1 - beta1) * g
+    s = beta2 * s + (1 - beta2) * g * g
+    m_hat, s_hat = m / (1 - beta1**k), s / (1 - beta2**k)
+    theta = (1 - eta * decay) * theta - eta * m_hat / (np.sqrt(s_hat) + 1e-8)
+    return theta, m, s
+
+
+# %% [markdown]
+# In the first step $\hat m / \sqrt{\hat s}$ is the sign of the gradient, so all parameters move by $\eta$.
+# The cell checks that, and compares a later step with the package, which counts steps from 0.
+
+# %%
+from minitvlt.training.optimizer import AdamWState, compute_learning_rate, decays, update_adamw
+
+theta, g, m, s = np.random.default_rng(1).normal(size=(4, 5))
+first = adamw_step(theta, g, 0, 0, k=1, eta=0.1, decay=0)[0]
+print("the first step is ± η:", np.allclose(np.abs(first - theta), 0.1))
+recipe = mt.Recipe(steps=800, batch_size=16, learning_rate=3e-3, warmup_steps=50)
+theirs = update_adamw(AdamWState(theta, m, s * s), g, step=9, recipe=recipe)
+eta = compute_learning_rate(9, recipe)
+mine = adamw_step(theta, g, m, s * s, k=10, eta=eta, decay=recipe.weight_decay)
+print("as the package's:", np.allclose(mine, [theirs.parameters, theirs.mean, theirs.square]))
+
+# %% [markdown]
+# ## The learning rate
+#
+# The learning rate changes during the training. It rises linearly over some steps of **warm-up**, because $s$
+# is a mean of few gradients at first. Then it falls along half a cosine to 0, so that the parameters settle.
+# A `Recipe` holds these numbers; the figure shows the learning rate of ours.
+
+
+# %%
+def learning_rate(k, recipe):
+    """The learning rate of step k, counted from 1."""
+    if k <= recipe.warmup_steps:
+        return recipe.learning_rate * k / recipe.warmup_steps
+    share = (k - 1 - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)
+    return recipe.learning_rate * (1 + np.cos(np.pi * share)) / 2
+
 
 # %%
 from helpers.diagrams import new_axes, use_style
 
 use_style()
-recipe = mt.Recipe(steps=900, batch_size=32, learning_rate=3e-3, warmup_steps=50)
+rates = [learning_rate(k, recipe) for k in range(1, recipe.steps + 1)]
+theirs = [compute_learning_rate(step, recipe) for step in range(recipe.steps)]
+print("as the package's:", np.allclose(rates, theirs))
 figure, (axes,) = new_axes(size=(8, 2.8), x="step", y="learning rate")
-axes.plot([compute_learning_rate(step, recipe) for step in range(recipe.steps)], color="black")
-show(figure, "A line that rises quickly to 0.003 in 50 steps and then falls in a gentle bow to 0.")
+axes.plot(rates, color="black")
+show(figure, "A line that rises in 50 steps to 0.003 and then falls along half a cosine to 0.")
 
 # %% [markdown]
 # ## The loop
 #
-# `mt.train` does all of this, writes a log, and can be interrupted and resumed. To watch the training, we
-# write the loop ourselves: draw a batch, compute the loss and its gradient by the tape, scale a gradient down
-# that is too long, and let AdamW update the parameters and its two moments, which `start_adamw` makes.
+# This is the whole training: draw a batch, compute the loss and its gradient, scale the gradient down if its
+# norm is above `clip_norm` (**gradient clipping**, against rare large steps), and update each parameter, in
+# place. The generator of each step has a seed of its own, so a step always sees the same batch. `train` is a
+# generator, which yields a line of the log after each step.
 
 # %%
-from minitvlt.training.objectives import PRETRAINING
-from minitvlt.training.optimizer import apply_adamw, start_adamw
+compute = mt.value_and_grad(compute_loss, has_aux=True)
 
-state, log = start_adamw(params), []
-compute = mt.value_and_grad(PRETRAINING.compute, has_aux=True)
 
 # %%
+def train(params, recipe, draw):
+    theta = mt.flatten(params)  # name: array; they share their memory with params
+    moments = {name: (0 * array, 0 * array) for name, array in theta.items()}
+    for k in range(1, recipe.steps + 1):
+        batch = draw(np.random.default_rng([recipe.seed, k - 1]))
+        (loss, numbers), gradients = compute(params, batch)
+        g, eta = mt.flatten(gradients), learning_rate(k, recipe)
+        norm = np.sqrt(sum(np.sum(each**2) for each in g.values()))
+        for name, array in theta.items():
+            decay = recipe.weight_decay * decays(name, array)
+            step = array, g[name] * min(1, recipe.clip_norm / norm), *moments[name], k, eta, decay
+            array[...], *moments[name] = adamw_step(*step)
+        yield {"step": k, "loss": loss, **numbers, "gradient_norm": norm, "learning_rate": eta}
 
 
-def learn(step):
-    rng = np.random.default_rng([recipe.seed, step])  # a step always sees the same batch
-    batch = mt.make_batch(world.sample(rng, recipe.batch_size), config, rng)
-    counts = PRETRAINING.count(batch)
-    (loss, numbers), gradients = compute(state.parameters, batch, counts)
-    norm = float(np.sqrt(sum(np.sum(g * g) for g in mt.flatten(gradients).values())))
-    apply_adamw(state, gradients, min(1.0, recipe.clip_norm / norm), step, recipe)
-    line = {"step": step + 1, "loss": loss, **PRETRAINING.describe(numbers, counts), "gradient_norm": norm}
-    log.append({**line, "learning_rate": compute_learning_rate(step, recipe)})
+# %%
+def draw_batch(rng):
+    return mt.make_batch(world.sample(rng, recipe.batch_size), config, rng)
 
 
 # %% [markdown]
-# Now it learns. The figure below is updated every 100 steps while the cell runs. Its panels show the loss,
-# the matching loss, both reconstruction losses, the matching accuracy, the learning rate and the norm of the
-# gradient. Thin lines are single steps, thick ones running means, dashed ones chance levels. At five moments
-# the model is put aside for later.
+# `mt.train` does the same. It also writes the log and the state into a folder, can be interrupted and
+# resumed, and uses all cores. Three steps of both have the same losses, up to rounding.
+
+# %%
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from minitvlt.training.trainer import METRICS, read_metrics
+
+few, folder = replace(recipe, steps=3, warmup_steps=1), Path(tempfile.mkdtemp())
+mine = [line["loss"] for line in train(mt.map_tree(np.copy, params), few, draw_batch)]
+mt.train(params, world, few, folder, show_progress=False)
+theirs = [line["loss"] for line in read_metrics(folder / METRICS)]
+print("as the package's:", np.allclose(mine, theirs, rtol=1e-2))
+
+# %% [markdown]
+# ## The training
+#
+# Now your loop trains a model. The figure below is updated every 100 steps while the cell runs. Its panels
+# show the loss, the matching loss, both reconstruction losses, the matching accuracy, the learning rate and
+# the norm of the gradient. Thin lines are single steps, thick ones running means, dashed ones chance levels.
+# Copies of the parameters are kept for later. So small a model is trained on one core: dividing its matrix
+# products between threads would cost more than it gains.
 
 # %% tags=["volatile"]
+from minitvlt.backends.fast.threads import on_one_core
 from minitvlt.views.figures import plot_curves
 
-moments, kept = (0, 50, 200, 450, 900), {}
+log, kept = [], {0: mt.map_tree(np.copy, params)}
 handle = display(show(plot_curves([{"step": 0}]), "Empty axes, before the first step."), display_id=True)
-for step in range(recipe.steps + 1):
-    if step in moments:
-        kept[step] = mt.map_tree(np.copy, state.parameters)
-    if step % 100 == 0 and log:
-        handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
-    if step < recipe.steps:
-        learn(step)
+with on_one_core():
+    for line in train(params, recipe, draw_batch):
+        log.append(line)
+        if line["step"] in (50, 200, recipe.steps):
+            kept[line["step"]] = mt.map_tree(np.copy, params)
+        if line["step"] % 100 == 0:
+            handle.update(show(plot_curves(log), "Curves of training: the losses fall, the accuracy rises."))
 
 # %% [markdown]
-# Read the curves from the left. The reconstruction losses fall at once: to paint the dark ground and the mean
-# of all sounds is easy. Matching stays at chance for a while, 0.69 and one half. Then the accuracy begins to
-# rise: the model has found something that a sound and its video have in common, such as that what is high on
-# the screen is high in pitch.
+# The next cell prints means over a twentieth of the steps: at the beginning, a little later, at half and at
+# the end. The reconstruction losses fall at once: predicting the background and the mean spectrogram is easy.
+# Matching stays near chance, a loss of 0.69 and an accuracy of 0.5, for longer.
+
+# %% tags=["volatile"]
+names = ("video_loss", "audio_loss", "match_loss", "match_accuracy")
+print("steps".ljust(14) + "".join(name.rjust(16) for name in names))
+width = recipe.steps // 20
+for end in (width, 3 * width, recipe.steps // 2, recipe.steps):
+    means = [np.mean([line[name] for line in log[end - width : end]]) for name in names]
+    print(f"{end - width + 1:4} to {end:4}  " + "".join(f"{mean:16.2f}" for mean in means))
 
 # %% [markdown]
-# ## Five moments: filling in
+# ## Reconstructions
 #
-# Here is one clip of the exam at the five moments. The first column shows the clip, its three frames one
-# below another and its sound at the bottom (time runs to the right, pitch upwards); the second what the model
-# was shown, with hidden patches hatched. Then comes what it filled in, after more and more steps: first
-# noise, then an average of everything, then the bands of this voice and a glow where the shape must be.
+# Here is one clip of the test set. The first column shows the clip, its three frames one below another and
+# its spectrogram at the bottom (time runs to the right, frequency upwards); the second what the model was
+# shown, with hidden patches hatched. Then come the predictions of your model after more and more steps. The
+# last column is the packaged model, which was trained by the same objectives for 3600 steps of 64 clips, with
+# up to two shapes in each.
 
 # %%
-from minitvlt.backends import map_tree
 from minitvlt.views.figures import draw_frames, draw_spectrogram, tokens_to_pixels
 from minitvlt.views.report import reconstruct
 
-draws = np.random.default_rng(12)
-shown = mt.make_batch(exam.sample(draws, 16), config, draws)
-clip = map_tree(lambda array: array[:1], shown)
+rng = np.random.default_rng(12)
+shown = mt.make_batch(held_out.sample(rng, 16), config, rng)
+clip = mt.map_tree(lambda array: array[:1], shown)
 frames_hidden = tokens_to_pixels(clip.video_masking.is_hidden, config.image_patch_size, (3, 24, 24))[0]
-sound_hidden = tokens_to_pixels(clip.audio_masking.is_hidden, config.audio_patch_size, (24, 16))[0]
+audio_hidden = tokens_to_pixels(clip.audio_masking.is_hidden, config.audio_patch_size, (24, 16))[0]
 columns = {"the clip": (clip.video, clip.audio), "shown": (clip.video, clip.audio)}
 
 
@@ -203,128 +321,196 @@ columns = {"the clip": (clip.video, clip.audio), "shown": (clip.video, clip.audi
 def draw_column(axes, video, audio, is_seen):
     for t in range(3):
         draw_frames(axes[t], video[0, t : t + 1], is_seen & frames_hidden[t : t + 1])
-    draw_spectrogram(axes[3], audio[0, 0], config, is_seen & sound_hidden)
+    draw_spectrogram(axes[3], audio[0, 0], config, is_seen & audio_hidden)
 
 
 # %% tags=["volatile", "thumbnail"]
-columns |= {f"{step} steps": reconstruct(model, clip) for step, model in kept.items()}
-figure, axes = new_axes(4, 7, (11, 6.2), titles=list(columns))
+models = {f"{step} steps": model for step, model in kept.items()} | {"packaged": mt.load("shapes-small")}
+columns |= {name: reconstruct(model, clip) for name, model in models.items()}
+figure, axes = new_axes(4, len(columns), (11, 6.2), titles=list(columns))
 for number, (title, pair) in enumerate(columns.items()):
-    draw_column(axes[number::7], *pair, is_seen=title == "shown")
+    draw_column(axes[number :: len(columns)], *pair, is_seen=title == "shown")
 for one in axes:
     one.set(xticks=[], yticks=[], xlabel="", ylabel="")
 show(figure, "Seven columns of frames and spectrograms: the clip, what was shown, and five reconstructions.")
 
 # %% [markdown]
-# ## Five moments: matching
+# Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
+# predictions are close to an average of all clips. Bands in the spectrogram come next; hidden parts of the
+# shape are the last to appear. At the end of our short training they are hardly more than a brighter spot,
+# and even in the last column they are blurred. The errors below say the same in numbers.
+
+# %% [markdown]
+# ## Matching
 #
-# Sixteen clips of the exam: every sound (row) with every video (column), darker for a higher score, true
-# pairs on the diagonal. At first there are stripes: some videos and some sounds score higher than others,
-# whatever they meet. Then a pattern appears, as the model learns which pairs cannot be, and at last the
-# diagonal stands out. The titles count the sounds that rank their own video first, of sixteen; luck is one.
+# Sixteen clips of the test set: the scores of every audio (row) with every video (column), darker for a
+# higher score; true pairs are on the diagonal. Vertical and horizontal stripes mean that some videos or
+# some audio clips score higher than others, whatever they are paired with. The titles give **recall@1**: for
+# how many of the sixteen audio clips the own video has the highest score. By chance it is one.
 
 # %% tags=["volatile"]
 from minitvlt.training.metrics import compute_ranks
 
-figure, axes = new_axes(1, 5, (11, 2.8), x="video")
-for one, (step, model) in zip(axes, kept.items(), strict=True):
+figure, axes = new_axes(1, len(models), (11, 2.8), x="video")
+for one, (name, model) in zip(axes, models.items(), strict=True):
     scores = mt.score_all_pairs(model, shown)
     one.imshow(scores, cmap="Greys")
-    one.set(title=f"{step} steps: {(compute_ranks(scores) == 1).sum()}", xticks=[], yticks=[])
-axes[0].set_ylabel("sound")
+    one.set(title=f"{name}: {(compute_ranks(scores) == 1).sum()}", xticks=[], yticks=[])
+axes[0].set_ylabel("audio")
 show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal.")
 
 # %% [markdown]
-# ## The exam
+# ## The test set
 #
-# One clip proves nothing, and sixteen little. Here are 256 clips whose combinations of shape, colour and
-# motion were never shown. Errors of hidden patches are relative to those of answering with the average of
-# each place, so 1 is what one gets without looking.
+# Sixteen clips are too few to measure on. Here are 256 of the test set, for the untrained model, for yours
+# and for the packaged one. The errors of hidden patches are relative to those of predicting the mean of each
+# place: 1 is what a model reaches that does not look at the clip. If the training loss were much lower than
+# the loss on the test set, the model would **overfit**. The last line shows your model on clips like those of
+# the training: since no clip was seen twice, both should be similar.
 
 # %% tags=["volatile"]
-for step in (0, 900):
-    metrics = mt.evaluate(kept[step], exam, clips=256)
-    for name, metric in metrics.items():
-        print(f"after {step:3} steps: {name:<32}{metric.value:.2f} (chance {metric.chance:.2f})")
+results = {name: mt.evaluate(models[name], held_out, clips=256) for name in ("0 steps", "packaged")}
+results["yours"] = mt.evaluate(params, held_out, clips=256)
+results["yours, training"] = mt.evaluate(params, world, clips=256)
+print(" " * 34 + "".join(name.rjust(17) for name in results))
+for name, metric in results["yours"].items():
+    row = "".join(f"{one[name].value:17.2f}" for one in results.values())
+    print(f"{name:<34}{row}   chance {metric.chance:.2f}")
 
 # %%
-print("matching well above chance:", metrics["matching accuracy"].value > 0.75)
-print("hidden sound much better than the average:", metrics["hidden audio, relative error"].value < 0.7)
+yours, packaged = results["yours"], results["packaged"]
+name = "audio to video, recall@1 of 16"
+print("your model finds videos better than chance:", yours[name].value > 2 * yours[name].chance)
+print("the packaged one far better:", packaged[name].value > 0.7)
+name = "hidden audio, relative error"
+print("hidden audio is predicted better than by the mean:", yours[name].value < 0.8)
 
 # %% [markdown]
-# The default run of the package, `minitvlt pretrain`, does the same for 1800 steps of 64 clips with up to two
-# shapes in each, and the model that comes with the package learnt for twice as long
-# ([00](00_quickstart.ipynb)). Video comes later than sound: where a hidden cross lies from left to right can
-# only be told from the other frames.
+# The error of hidden video falls last, for the position of a hidden shape follows only from the other frames
+# and from the pitch. The command `minitvlt pretrain` trains for 1800 steps of 64 clips by default; the
+# packaged model took twice as long ([00](00_quickstart.ipynb)).
 
 # %% [markdown]
 # ## Try it
 #
-# **1. What becomes of a model that only matches, or only fills in?**
+# Write your answer before you unfold ours. The code of the answers runs after the cells above.
+#
+# **1. Change the training: use the same 16 clips, with the same masks, in every step. Predict the loss on
+# these clips and on new ones after 60 steps, then train.**
 #
 # <details><summary>Answer</summary>
 #
-# Set `config = mt.Config.tiny(task_mae=False)` or `task_matching=False` and run `mt.train`. Filling in alone
-# gives no score of a pair at all. Matching alone learns too, but with this recipe it finds the right one of
-# sixteen only about half as often. In the paper, too, both together were better than either.
+# The loss on the 16 clips falls quickly, the loss on new clips much less: the model overfits. With new clips
+# in each batch, it cannot learn single clips by heart.
+#
+# ```python
+# rng = np.random.default_rng(3)
+# fixed, new = (mt.make_batch(world.sample(rng, 16), config, rng) for _ in range(2))
+# model = mt.init(config, seed=0)
+# before = float(compute_loss(model, new)[0])
+# for line in train(model, replace(recipe, steps=60, warmup_steps=10), lambda rng: fixed):
+#     pass
+# print(f"fixed clips {line['loss']:.2f}, new clips {compute_loss(model, new)[0]:.2f}, before {before:.2f}")
+# assert line["loss"] < compute_loss(model, new)[0] - 0.15
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. Make the learning rate ten times larger, or smaller. What do the curves say?**
+# **2. A new model gives small scores. What would its matching loss be if all of its scores were ±2, without
+# any relation to the truth? Predict, then compute it.**
 #
 # <details><summary>Answer</summary>
 #
-# Try 0.03 and 0.0003 in the recipe. Look first at the matching loss: does it leave 0.69, and how soon? With
-# steps that are longer than the valleys are wide, the thick lines jump about and the gradient has to be
-# shortened again and again; with short ones all curves are smooth, and still falling when the steps are used
-# up.
+# Half of the pairs cost $\log(1 + e^{2}) \approx 2.13$, half $\log(1 + e^{-2}) \approx 0.13$: 1.13 on
+# average, more than 0.69. Confident wrong predictions are expensive, so a model first learns to give small
+# scores.
+#
+# ```python
+# z, y = np.array([2.0, 2.0, -2.0, -2.0]), np.array([True, False, True, False])
+# assert np.isclose(binary_cross_entropy(z, y), (np.log(1 + np.exp(2)) + np.log(1 + np.exp(-2))) / 2)
+# assert np.isclose(binary_cross_entropy(z, y), 1.127, atol=1e-3)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. Why is the matching loss of a new model not exactly $\log 2$?**
+# **3. Write a contrastive loss: for each audio, the cross-entropy of its own video among all videos of the
+# batch. What is it by chance, and for the packaged model?**
 #
 # <details><summary>Answer</summary>
 #
-# Its scores are small, but not 0. A score of $\pm 1$ that has nothing to do with the truth costs $\log(1 + e)
-# - 1/2 = 0.81$ on average. To be unsure is cheaper than to be sure without a reason, and that is the first
-# thing that the model learns.
+# For 16 clips the chance level is $\log 16 \approx 2.77$. The packaged model was never trained with this
+# loss, and is far below it. This loss needs the scores of all $B^2$ pairs, so methods that use it have one
+# encoder for each modality, and a score that is a scalar product.
+#
+# ```python
+# def contrastive_loss(scores):
+#     log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+#     return -np.mean(np.diag(log_p))
+#
+# assert np.isclose(contrastive_loss(np.zeros((16, 16))), np.log(16))
+# found = contrastive_loss(mt.score_all_pairs(mt.load("shapes-small"), shown))
+# print(f"packaged model: {found:.1f}")
+# assert found < 1.5
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. How is one batch of 32 different from four of 8, whose gradients are added?**
+# **4. The gradient of a batch of 32 clips is to be computed in four parts of 8, to save memory. Is the mean
+# of the four gradients of `compute_loss` the gradient of the batch?**
 #
 # <details><summary>Answer</summary>
 #
-# Not at all, if each loss is divided by the counts of the whole batch: `mt.Recipe(micro_batches=4)` does
-# that. Dividing by the counts of each part and averaging would weigh a part with few hidden patches too much.
+# Here yes, because all parts have the same number of pairs and of hidden patches. If parts differ, for
+# instance because of padding, a mean of means gives too much weight to parts with few patches. The package
+# divides sums by the counts of the whole batch (`mt.Recipe(micro_batches=4)`), which is right in all cases.
+#
+# ```python
+# parts = [mt.map_tree(lambda array, i=i: array[i : i + 8], batch) for i in range(0, 32, 8)]
+# gradients = [mt.flatten(compute(params, part)[1]) for part in parts]
+# whole = mt.flatten(compute(params, batch)[1])
+# for name, array in whole.items():
+#     assert np.allclose(sum(each[name] for each in gradients) / 4, array, atol=1e-4)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **5. Could the model cheat, and match by something else than what we think?**
+# **5. Could a model match audio and video without understanding either, for instance in films?**
 #
 # <details><summary>Answer</summary>
 #
-# It may use whatever sets pairs apart, and here all of it is honest: pitch, loudness, timbre, clicks. In real
-# films a sound and a video of one clip may share a hum of the camera, or the same cut; that is why a score on
-# held-out data of another origin says more.
+# It may use whatever distinguishes true pairs from false ones. In real films the audio and the video of one
+# clip may share a hum of the camera, the same cuts, or the length of the padding. A score on held-out data of
+# another origin says more than one on clips of the same films.
 #
 # </details>
 
 # %% [markdown]
 # ## Recap
 #
-# Draw clips, swap half of the videos, hide half of the patches; compute the surprise at what belongs together
-# and the error of what was hidden; carry the gradient back; take a step of AdamW, with a learning rate that
-# warms up and cools down. After some hundred steps the diagonal stands out, on clips of a kind that were
-# never shown.
+# A step of pre-training: draw clips, mix half of the videos, hide half of the patches; compute the binary
+# cross-entropy of matching and the squared error of hidden patches; compute the gradient, clip it, and update
+# every parameter by AdamW, with a learning rate that warms up and then falls along a cosine. Some hundred
+# steps take a model clearly above chance on held-out combinations; good reconstructions take thousands.
 
 # %% [markdown]
 # ## Where to go on
 #
-# [08](08_using_the_model.ipynb) puts a trained model to use; all notebooks are in the [overview](README.md).
-# The code is in [trainer.py](../minitvlt/training/trainer.py), [helpers.py](../minitvlt/training/helpers.py),
-# [optimizer.py](../minitvlt/training/optimizer.py) and [pretraining.py](../minitvlt/model/pretraining.py).
+# [08](08_using_the_model.ipynb) uses a trained model; all notebooks are in the [overview](README.md). The
+# code is in [trainer.py](../minitvlt/training/trainer.py), [optimizer.py](../minitvlt/training/optimizer.py)
+# and [pretraining.py](../minitvlt/model/pretraining.py).
+
+# %% [markdown]
+# To read:
+#
+# - Z. Tang, J. Cho, Y. Nie, M. Bansal, *TVLT: Textless Vision-Language Transformer*, 2022,
+#   [arXiv 2209.14156](https://arxiv.org/abs/2209.14156): both objectives are in its section 4.
+# - K. He et al., *Masked Autoencoders Are Scalable Vision Learners*, 2021,
+#   [arXiv 2111.06377](https://arxiv.org/abs/2111.06377).
+# - I. Loshchilov, F. Hutter, *Decoupled Weight Decay Regularization*, 2019,
+#   [arXiv 1711.05101](https://arxiv.org/abs/1711.05101): AdamW.
+# - A. Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021,
+#   [arXiv 2103.00020](https://arxiv.org/abs/2103.00020): CLIP, a contrastive loss.

@@ -8,8 +8,8 @@
 # **You will be able to** run the same call on NumPy, on PyTorch and with gradients, choose the kernels, write
 # a backend in forty lines, find its errors with property tests, and say how many digits a format keeps.
 #
-# **Time to run:** about fifteen seconds. **Before this:** the parts of a block, in
-# [04](04_attention.ipynb). Gradients are the subject of [06](06_backpropagation.ipynb).
+# **Time to run:** about fifteen seconds. **Before this:** the parts of a block
+# ([04](04_attention.ipynb)), gradients ([06](06_backpropagation.ipynb)), and classes and modules in Python.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
@@ -111,7 +111,7 @@ if has_torch:
 # ## The array interface
 #
 # These are all functions of a library that the model uses. Most have the names and the meaning of the Python
-# array API standard. The exceptions are the conversions `from_numpy`, `to_numpy` and `as_like`,
+# **array API standard**. The exceptions are the conversions `from_numpy`, `to_numpy` and `as_like`,
 # `sliding_windows` for audio, and the last five, which are functions of neural networks.
 
 # %%
@@ -176,26 +176,27 @@ print("the same scores up to rounding:", np.allclose(kernels["fast"], kernels["p
 # %% [markdown]
 # ## A backend of your own
 #
-# We write a library that computes with NumPy and **counts** how often each function is called, and how many
+# You write a library that computes with NumPy and **counts** how often each function is called, and how many
 # multiplications the large products make. First its array: it holds a NumPy array and has a shape and a
-# dtype, by which the package knows that it is an array. NumPy's `NDArrayOperatorsMixin` turns `+`, `*`, `<`
-# and the other operators into calls of `__array_ufunc__`, where we count them and wrap the result.
+# dtype, by which the package knows that it is an array. The base class, which NumPy provides, turns `+`, `*`,
+# `<` and the other operators into calls of the method `__array_ufunc__`; there we count them and wrap the
+# result.
 
 # %%
 from collections import Counter
-
-calls, products = Counter(), Counter()
 
 
 # %%
 class Counted(np.lib.mixins.NDArrayOperatorsMixin):
     """An array that NumPy computes, and whose operators are counted"""
 
+    calls, products = Counter(), Counter()
+
     def __init__(self, array):
         self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
 
     def __array_ufunc__(self, ufunc, method, *inputs, **others):
-        calls[ufunc.__name__] += 1
+        Counted.calls[ufunc.__name__] += 1
         return wrap(getattr(ufunc, method)(*map(unwrap, inputs), **others))
 
     def __getitem__(self, index):
@@ -221,52 +222,61 @@ def wrap(x):
 # How many multiplications does a product make? A product of the shapes `(m, k)` and `(k, n)` makes `m k n`.
 # So a linear map with `n` outputs makes `n` for each element of its input, and so does `matmul`. Attention
 # has two products, of `N` queries with `M` keys and of `N` rows of weights with `M` values, each with `d`
-# features in each head. `make_counting` makes a function that counts and then calls NumPy's.
+# features in each head.
+
 
 # %%
-MULTIPLICATIONS = {
-    "linear": lambda x, weight, bias=None: x.size * len(weight),
-    "matmul": lambda a, b: a.size * b.shape[-1],
-    "attention": lambda query, key, value, is_real=None: 2 * query.size * key.shape[-2],
-}
+def count_multiplications(name, arrays):
+    if name == "linear":
+        return arrays[0].size * len(arrays[1])
+    if name == "matmul":
+        return arrays[0].size * arrays[1].shape[-1]
+    return 2 * arrays[0].size * arrays[1].shape[-2] if name == "attention" else 0
 
 
+# %% [markdown]
+# `make_counting` makes a function that counts and then calls the plain kernel. A backend is a module with all
+# functions of the interface and a name. A module need not be a file: `ModuleType` makes an empty one, which
+# is filled here. One function is different: `to_numpy` has to return the array inside.
+
+# %%
+from types import ModuleType
+
+
+# %%
 def make_counting(name):
     def function(*inputs, **others):
         arrays = unwrap(inputs)
-        calls[name] += 1
-        products[name] += MULTIPLICATIONS[name](*arrays) if name in MULTIPLICATIONS else 0
+        Counted.calls[name] += 1
+        Counted.products[name] += count_multiplications(name, arrays)
         return wrap(getattr(numpy_backend, name)(*arrays, **others))
 
     return function
 
 
+# %%
+def make_backend():
+    backend = ModuleType("counting")
+    for name in numpy_backend.FUNCTIONS:
+        setattr(backend, name, make_counting(name))
+    backend.name, backend.to_numpy = "counting", unwrap
+    return backend
+
+
 # %% [markdown]
-# A backend is a module with these functions and a name; `ModuleType` makes an empty module. One function is
-# different: `to_numpy` has to return the array inside. `register_backend` adds the library, with a function
-# that recognises its arrays.
+# `register_backend` adds the library, with a function that recognises its arrays. That is all of it, in about
+# forty lines. The model runs on it, and gives exactly the numbers of the plain kernels, since these do the
+# work.
 
 # %%
-from types import ModuleType
-
-counting = ModuleType("counting")
-counting.name = "counting"
-for name in names:
-    setattr(counting, name, make_counting(name))
-counting.to_numpy = unwrap
+counting = make_backend()
 mt.register_backend(counting, lambda array: isinstance(array, Counted))
-
-# %% [markdown]
-# That is the whole library, in about forty lines. The model runs on it, and gives exactly the numbers of the
-# plain kernels, since these do the work.
-
-# %%
 inside = mt.to_backend((params, clips.video, clips.audio), "counting")
-calls.clear()
+Counted.calls.clear()
 counted_scores = mt.score_matches(*inside)
 print("library:", namespace(counted_scores).name)
 print("the same, bit for bit:", np.array_equal(mt.to_backend(counted_scores, "numpy"), kernels["plain"]))
-for name, number in calls.most_common(8):
+for name, number in Counted.calls.most_common(8):
     print(f"{number:5} × {name}")
 
 # %% [markdown]
@@ -276,8 +286,8 @@ for name, number in calls.most_common(8):
 # when that changes.
 
 # %%
-total = sum(products.values())
-for name, number in products.most_common(2):
+total = sum(Counted.products.values())
+for name, number in Counted.products.most_common(2):
     print(f"{name:<10}{number:12,} multiplications, {number / total:6.1%}")
 
 # %% [markdown]
@@ -334,7 +344,7 @@ for name, version in versions.items():
 # A small error is found only by inputs for which it exceeds the tolerance. A common approximation of GELU
 # uses tanh: with $c = \sqrt{2 / \pi}$,
 #
-# $$g(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)$$
+# $$\operatorname{GELU}_{\tanh}(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)$$
 #
 # The figure shows its difference from the exact one, $x \, \Phi(x)$: at most five parts in ten thousand. The
 # dashed lines are the absolute tolerance of our test, which is much smaller, so the test finds it.
@@ -350,13 +360,14 @@ print("largest difference:", f"{np.abs(by_tanh - numpy_backend.gelu(line)).max()
 show(figure, "A wavy curve around zero, up to five parts in ten thousand away from it.")
 
 # %% [markdown]
-# The second property is about gradients: for any direction $u$ in the space of the parameters $\theta$, the
-# central difference of the loss $L$ with a small step $h$ equals the scalar product of the gradient with $u$:
+# The second property is about gradients: for any direction $v$ in the space of the parameters $\theta$, the
+# central difference of the loss $L$ with a small $\epsilon$ equals the scalar product of the gradient with
+# $v$ (see [06](06_backpropagation.ipynb)):
 #
-# $$\frac{L(\theta + h u) - L(\theta - h u)}{2 h} \approx \nabla L(\theta) \cdot u$$
+# $$\frac{L(\theta + \epsilon v) - L(\theta - \epsilon v)}{2 \epsilon} \approx \nabla L(\theta) \cdot v$$
 #
-# We check it for the whole model in float64, along five random directions. Here `h` is $10^{-5}$: with a much
-# smaller step, rounding errors would exceed the difference.
+# We check it for the whole model in float64, along five random directions. Here $\epsilon$ is $10^{-5}$: with
+# a much smaller step, rounding errors would exceed the difference.
 
 
 # %%
@@ -367,13 +378,20 @@ def quiet_loss(params):
 
 exact = mt.to_backend(params, "numpy", dtype="float64")
 _, gradient = mt.value_and_grad(quiet_loss)(exact)
-rng, h = np.random.default_rng(0), 1e-5
+
+
+def find_slopes(rng, epsilon=1e-5):
+    """The derivative along a random direction: measured, and from the gradient."""
+    v = mt.map_tree(lambda array: rng.normal(size=array.shape) * 0.02, exact)
+    up, down = (mt.map_tree(lambda a, b, e=e: a + e * b, exact, v) for e in (epsilon, -epsilon))
+    pairs = zip(mt.flatten(gradient).values(), mt.flatten(v).values(), strict=True)
+    return (quiet_loss(up) - quiet_loss(down)) / (2 * epsilon), sum(np.sum(a * b) for a, b in pairs)
+
+
+# %%
+rng = np.random.default_rng(0)
 for _ in range(5):
-    u = mt.map_tree(lambda array: rng.normal(size=array.shape) * 0.02, exact)
-    up, down = (mt.map_tree(lambda a, b, s=s: a + s * h * b, exact, u) for s in (1, -1))
-    measured = (quiet_loss(up) - quiet_loss(down)) / (2 * h)
-    pairs = zip(*(mt.flatten(tree).values() for tree in (gradient, u)), strict=True)
-    summed = sum(np.sum(a * b) for a, b in pairs)
+    measured, summed = find_slopes(rng)
     print("agree to one part in ten thousand:", bool(abs(measured - summed) < 1e-4 * abs(summed) + 1e-6))
 
 # %% [markdown]
@@ -422,7 +440,7 @@ print("1.001:", "→", to_bfloat16(1.001), "  256 + 1:", "→", to_bfloat16(256 
 # The error of one rounding is small, below half a per cent, but in sums errors accumulate: with eight digits,
 # 256 + 1 is 256. Below we add 2,000 ones, one after the other, in each format. Both lines should be the
 # diagonal; bfloat16 stops at 256, where adding one no longer changes the sum. This is why libraries multiply
-# numbers of 16 bits, but accumulate the sums in 32 bits.
+# numbers of 16 bits, but accumulate the sums in 32 bits: **mixed precision**.
 
 # %%
 sums = {"float32": [np.float32(0)], "bfloat16": [np.float32(0)]}
@@ -488,59 +506,105 @@ print("rows with the same best match:", same.sum(), "of 16")
 # %% [markdown]
 # ## Try it
 #
+# Write your answer before you unfold ours. The code of the answers runs after the cells above.
+#
 # **1. What happens if you pass NumPy frames to a model whose parameters are on the counting library?**
 #
 # <details><summary>Answer</summary>
 #
-# `mt.score_matches(inside[0], clips.video, inside[2])` is a ValueError: "Got arrays of different libraries:
-# counting and numpy", and it says how to convert. An implicit conversion could copy gigabytes between a
-# graphics card and the host in each step, unnoticed.
+# It is an error that says how to convert. An implicit conversion could copy gigabytes between a graphics card
+# and the host in each step, unnoticed.
+#
+# ```python
+# try:
+#     mt.score_matches(inside[0], clips.video, inside[2])
+# except ValueError as error:
+#     print(error)
+#     assert "different libraries: counting and numpy" in str(error)
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. How often is `exp` called, and why?**
+# **2. How often does a forward pass call `exp` and `softmax`, and how often with `return_attention=True`?**
 #
 # <details><summary>Answer</summary>
 #
-# `calls["exp"]` is 0: the exponentials are inside of `attention`, which is one function of the interface.
-# With `mt.forward(*inside, return_attention=True)` the attention maps themselves are needed, and `softmax` is
-# called once for each block.
+# Neither: the exponentials are inside of `attention`, which is one function of the interface. If the
+# attention maps themselves are needed, `softmax` is called once for each block.
+#
+# ```python
+# found = []
+# for wanted in (False, True):
+#     Counted.calls.clear()
+#     mt.forward(*inside, return_attention=wanted)
+#     found.append((Counted.calls["exp"], Counted.calls["softmax"], Counted.calls["attention"]))
+# assert found == [(0, 0, 4), (0, 4, 0)]
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. Put an error into the counting library, and let the property test find it.**
+# **3. Change the model: replace GELU in your library by ReLU, $\max(x, 0)$, then by $x$ itself, without a new
+# training. Does the property test notice? How many of the 16 predictions change? Predict both.**
 #
 # <details><summary>Answer</summary>
 #
-# For instance `counting.gelu = lambda x: x * (x > 0)`, which is ReLU. Then
-# `find_counterexample(lambda x: unwrap(counting.gelu(wrap(x))), numpy_backend.gelu,
-# lambda rng: [rng.normal(size=7)])` returns the seed 0: any negative number is a counterexample. Undo it with
-# `counting.gelu = make_counting("gelu")`.
+# Any negative number is a counterexample, so the first seed is returned. ReLU differs from GELU by at most
+# 0.17, and all predictions stay the same. If the MLPs become linear maps, a few predictions change; that most
+# are still right shows how much attention alone contributes. So a model that gives good predictions may still
+# contain a wrong function: only comparisons as above find it.
+#
+# ```python
+# changed = []
+# for function in (lambda x: np.maximum(x, 0), lambda x: x):
+#     counting.gelu = lambda x: wrap(function(unwrap(x)))
+#     assert find_counterexample(function, numpy_backend.gelu, lambda rng: [rng.normal(size=7)]) == 0
+#     predictions = mt.to_backend(mt.score_matches(*inside), "numpy") > 0
+#     changed.append(int(np.sum(predictions != (scores > 0))))
+# counting.gelu = make_counting("gelu")
+# print("changed predictions:", changed, "of 16")
+# assert changed[0] == 0 < changed[1] < 8
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **4. Which step $h$ is best for the check of the gradient?**
+# **4. Which $\epsilon$ is best for the check of the gradient?**
 #
 # <details><summary>Answer</summary>
 #
-# The error of the formula is about $h^2$, and that of rounding about $2^{-53} / h$. Their sum is smallest
-# where $h^3 \approx 2^{-53}$, near $5 \cdot 10^{-6}$. Try 1e-2, where the higher derivatives of the loss
-# matter, and 1e-13, where only rounding is left.
+# The error of the formula is about $\epsilon^2$, and that of rounding about $2^{-53} / \epsilon$. Their sum
+# is smallest where $\epsilon^3 \approx 2^{-53}$, near $5 \cdot 10^{-6}$. With a large $\epsilon$ the higher
+# derivatives of the loss matter, with a tiny one only rounding is left.
+#
+# ```python
+# errors = {}
+# for epsilon in (1e-1, 1e-5, 1e-13):
+#     measured, summed = find_slopes(np.random.default_rng(0), epsilon)
+#     errors[epsilon] = abs(measured / summed - 1)
+# print({epsilon: f"{error:.0e}" for epsilon, error in errors.items()})
+# assert errors[1e-5] < min(errors[1e-1], errors[1e-13]) / 100
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **5. Would float16 do as well as bfloat16?**
+# **5. Would float16 be as good as bfloat16? Round the parameters to it.**
 #
 # <details><summary>Answer</summary>
 #
-# Better, for this: it has three more digits. Rounding these parameters to it,
-# `mt.map_tree(lambda a: a.astype(np.float16).astype(np.float32), params)`, changes nothing at all: the
-# file of the packaged model stores them in float16. For training it is less suitable: the smallest positive
-# number of float16 is $6 \cdot 10^{-8}$, and many gradients are smaller; bfloat16 has the range of float32.
+# It has three more digits, and these parameters do not change at all: the file of the packaged model stores
+# them in float16. For training it is less suitable: the smallest positive number of float16 is
+# $6 \cdot 10^{-8}$, and many gradients are smaller; bfloat16 has the range of float32.
+#
+# ```python
+# rounded = mt.map_tree(lambda array: array.astype(np.float16).astype(np.float32), params)
+# pairs = zip(mt.flatten(rounded).values(), mt.flatten(params).values(), strict=True)
+# assert all(np.array_equal(a, b) for a, b in pairs)
+# tiny = np.concatenate([np.abs(array).ravel() for array in mt.flatten(gradient).values()])
+# print(f"gradients that float16 rounds to 0: {np.mean(tiny.astype(np.float16) == 0):.1%}")
+# ```
 #
 # </details>
 
@@ -560,3 +624,14 @@ print("rows with the same best match:", same.sum(), "of 16")
 # [10](10_faster.ipynb) measures where the time goes. The reference of all functions is
 # [numpy_backend.py](../minitvlt/backends/numpy_backend.py), and libraries and kernels are chosen in
 # [backends](../minitvlt/backends/__init__.py). All notebooks are in the [overview](README.md).
+
+# %% [markdown]
+# To read:
+#
+# - [The Python array API standard](https://data-apis.org/array-api/), 2021 and later.
+# - K. Claessen, J. Hughes, *QuickCheck: A Lightweight Tool for Random Testing of Haskell Programs*, 2000,
+#   [doi 10.1145/351240.351266](https://doi.org/10.1145/351240.351266): property tests.
+# - P. Micikevicius et al., *Mixed Precision Training*, 2018,
+#   [arXiv 1710.03740](https://arxiv.org/abs/1710.03740).
+# - D. Kalamkar et al., *A Study of BFLOAT16 for Deep Learning Training*, 2019,
+#   [arXiv 1905.12322](https://arxiv.org/abs/1905.12322).

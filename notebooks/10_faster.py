@@ -6,11 +6,12 @@
 # takes on this machine, and explains how the fast kernels come closer to it. Then it compares with PyTorch,
 # shorter number formats and a compiler, and divides a training step among processes.
 #
-# **You will be able to** profile a model, count its floating-point operations by hand, tell whether a piece
-# of code is limited by arithmetic or by memory, and divide a training step among processes.
+# **You will be able to** profile a model, count its floating-point operations, tell whether a piece of code
+# is limited by arithmetic or by memory, and divide a training step among processes.
 #
 # **Time to run:** about 30 seconds. **Before this:** the parts of a block and attention in blocks, in
-# [04](04_attention.ipynb); the array interface and its kernels, in [09](09_backends.ipynb).
+# [04](04_attention.ipynb); the array interface and its kernels, in [09](09_backends.ipynb). All times below
+# come from the machine on which the notebook ran, and differ on yours.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
@@ -127,8 +128,19 @@ print(f"{'sum':<24}{sum(spent['plain'].values()):8.1f}{sum(spent['fast'].values(
 print(f"{'forward':<24}{whole['plain']:8.1f}{whole['fast']:8.1f}")
 
 # %% [markdown]
-# The figure shows the same times as bars. The kernels differ most in attention and GELU. The linear maps are
-# matrix products, which NumPy's library computes on both; on the fast kernels they take most of the time.
+# The linear maps (four of the layers) are matrix products, which NumPy's library computes on both kernels.
+# Where do the kernels differ most, and what do the linear maps take?
+
+# %% tags=["volatile"]
+saved = {name: spent["plain"][name] - spent["fast"][name] for name in calls}
+print("largest savings:", " and ".join(sorted(saved, key=saved.get)[-2:]))
+products = ("queries, keys, values", "output projection", "MLP, first linear map", "MLP, second linear map")
+for kernels, times in spent.items():
+    share = sum(times[name] for name in products) / sum(times.values())
+    print(f"linear maps on {kernels} kernels: {share:.0%} of the time")
+
+# %% [markdown]
+# The figure shows the same times as bars.
 
 # %%
 from helpers.diagrams import new_axes, use_style
@@ -142,44 +154,53 @@ for kernels, shift, colour in (("plain", -0.2, "lightgray"), ("fast", 0.2, "blac
 axes.set_yticks(range(len(calls)), list(calls))
 axes.invert_yaxis()
 axes.legend()
-show(figure, "Pairs of bars for eight layers: on fast kernels, attention and GELU are shorter.")
+show(figure, "Pairs of bars for eight layers, one for the plain and one for the fast kernels.")
 
 # %% [markdown]
 # ## Counting
 #
 # Multiplying an $(m, k)$ by a $(k, n)$ matrix takes $m k n$ multiplications and as many additions: $2 m k n$
-# floating-point operations (FLOPs). In a block, each of the $N$ tokens of width $D$ goes through linear maps
-# with $3 D^2$ weights (queries, keys, values), $D^2$ (output) and $2 D W$ (the MLP, $W$ wide); and attention
-# has two products of $2 N^2 D$ FLOPs. So one block takes
+# floating-point operations (**FLOPs**). In a block, each of the $N$ tokens of width $D$ goes through linear
+# maps with $3 D^2$ weights (queries, keys, values), $D^2$ (output) and twice $4 D^2$ (the MLP, whose hidden
+# layer is $4 D$ wide), together $12 D^2$; and attention has two products of $2 N^2 D$ FLOPs. So one block
+# takes
 #
-# $$F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D$$
+# $$\text{FLOPs}_{\text{block}} = 24 N D^2 + 4 N^2 D$$
+
+
+# %%
+def count_block(N, D):
+    """FLOPs of the linear maps and of attention in a block."""
+    return 24 * N * D**2, 4 * N**2 * D
+
 
 # %%
 from helpers.flops import count_flops
 
-W = config.intermediate_size
-linear_maps = 2 * N * (4 * D**2 + 2 * D * W) * layers
-attention = 4 * N**2 * D * layers
-embedding = 2 * D * (256 * 16 * 16 * 3 + 256 * 16 * 16)  # 256 patches of each
+linear_maps, attention = (layers * each for each in count_block(N, D))
+embedding = 2 * D * (256 * 16 * 16 * 3 + 256 * 16 * 16)  # 256 patches of each modality
 total = linear_maps + attention + embedding
 for name, flops in {"linear maps": linear_maps, "attention": attention, "embedding": embedding}.items():
     print(f"{name:<14}{flops / 1e9:7.2f} GFLOP, {flops / total:6.1%}")
 print("as helpers/flops.py counts:", total == count_flops(config))
 
 # %% [markdown]
-# The first term of $F$ grows with $N$, the second with its square. They are equal where
-# $2 N (4 D^2 + 2 D W) = 4 N^2 D$, which for $W = 4 D$ means $N = 6 D$. The figure shows both for the width
-# of the published model over the number of tokens, on logarithmic axes. The dotted line marks its 2593
-# tokens. There the linear maps take more; for a clip twice as long, attention does.
+# The first term grows with $N$, the second with its square. They are equal for $N = 6 D$. The figure
+# shows both for the width of the published model over the number of tokens, on logarithmic axes. The dotted
+# line marks its 2593 tokens.
 
 # %%
 tokens, width = np.geomspace(100, 20000, 60), 768
 figure, (axes,) = new_axes(size=(9, 3.4), x="tokens", y="GFLOP in a block")
-axes.loglog(tokens, 2 * tokens * 12 * width**2 / 1e9, color="black", label="linear maps")
-axes.loglog(tokens, 4 * tokens**2 * width / 1e9, "--", color="black", label="attention")
+for flops, style, name in zip(
+    count_block(tokens, width), ("-", "--"), ("linear maps", "attention"), strict=True
+):
+    axes.loglog(tokens, flops / 1e9, style, color="black", label=name)
 axes.axvline(2593, color="gray", linestyle=":")
 axes.legend()
-print("equal at", 6 * width, "tokens")
+for n in (2593, 6 * width, 2 * 2593):
+    a, b = count_block(n, width)
+    print(f"{n} tokens: attention takes {b / (a + b):.0%} of the FLOPs")
 show(figure, "Two rising lines over the tokens; the steeper one, attention, crosses the other at 4608.")
 
 # %% [markdown]
@@ -199,8 +220,9 @@ for kernels, milliseconds in whole.items():
 
 # %% [markdown]
 # Only large products reach this rate. In the figure, square matrices of more and more rows are multiplied.
-# Small products spend their time on the call and on loading numbers; a large one uses each number that it
-# has loaded many times. So one product over all tokens of a batch is faster than one for each token.
+# Small products spend their time on the call and on loading numbers (they are **memory-bound**); a large one
+# uses each number that it has loaded many times, and is limited by arithmetic (**compute-bound**). So one
+# product over all tokens of a batch is faster than one for each token.
 
 # %%
 sizes = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -218,7 +240,8 @@ show(figure, "A curve that rises from nearly nothing for small matrices to a pla
 # GELU is $x \, \Phi(x)$, where $\Phi$ is the cumulative normal distribution. The plain kernel calls SciPy,
 # which computes $\Phi$ in double precision. The fast one uses that
 # $\Phi(x) \approx \tfrac12 \bigl(1 + \tanh(x \, p(x^2))\bigr)$ with a polynomial $p$ of degree 6, whose
-# coefficients are fitted to keep the largest error small:
+# coefficients are fitted to keep the largest error small. Its code uses
+# $\tfrac12 (1 + \tanh u) = 1 / (1 + e^{-2u})$:
 
 # %%
 from minitvlt.backends.fast import numpy as fast
@@ -232,7 +255,8 @@ points = np.linspace(-8, 8, 100_001).astype(np.float32)
 cdf = np.empty_like(points)
 fast.fill_cdf(points, cdf)
 error = np.abs(cdf - ndtr(points.astype(np.float64))).max()
-print("largest error below the spacing of float32 at 1:", error < np.finfo(np.float32).eps)
+spacing = np.finfo(np.float32).eps  # of the float32 numbers at 1
+print("largest error below two spacings of float32 at 1:", bool(error < 2 * spacing))
 
 # %% [markdown]
 # `fill_cdf` works **in place**: each step writes into an array that exists already. A formula such as
@@ -270,19 +294,24 @@ print(f"{'fast: in place, in blocks':<28}{measure(lambda: fast.gelu(many), 3):6.
 # ## Attention in blocks of queries
 #
 # The scores of attention are $N^2$ numbers for each head. The plain kernel makes them all, and then further
-# arrays of the same size for the softmax. [04](04_attention.ipynb) computed attention in blocks of keys. The
-# fast kernel takes blocks of *queries*, each with all keys: a row of scores is then complete, and its softmax
-# needs no running maximum. Many short heads make one block; a long head is divided into blocks of 256
-# queries. The scores of all blocks are written into the same array, the scratch buffer.
+# arrays of the same size for the softmax. [04](04_attention.ipynb) computed attention in blocks of keys.
+# Blocks of *queries*, each with all keys, are simpler: a row of scores is complete, so its softmax needs no
+# running maximum. The fast kernel does this, with 256 queries at a time.
+
 
 # %%
-show_source(fast.attend)
+def attend_in_query_blocks(q, k, v, size=256):
+    out = np.empty(q.shape[:-1] + v.shape[-1:], v.dtype)
+    for start in range(0, q.shape[-2], size):
+        some = np.s_[..., start : start + size, :]
+        out[some] = numpy_backend.softmax(q[some] @ k.swapaxes(-1, -2) * q.shape[-1] ** -0.5) @ v
+    return out
+
+
+plain = numpy_backend.attention(query, key, value)
+print("as the package's:", np.allclose(attend_in_query_blocks(query, key, value), plain, atol=1e-5))
 
 # %% [markdown]
-# `attend` also returns $\log \sum_j e^{s_j}$ of the scores $s$ of every query. The backward pass computes the
-# scores again, block by block, and from this number the weights. The plain kernel of the tape keeps the
-# weights of all queries until the backward pass instead.
-#
 # `tracemalloc` follows what NumPy allocates; `find_peak` returns the most at one time. We measure time and
 # memory for more and more tokens, with 12 heads as in the published model.
 
@@ -314,13 +343,15 @@ for n in tokens:
     for kernels in ("plain", "fast"):
         mt.use_kernels(kernels)
         peaks[kernels].append(find_peak(work))
+mine = find_peak(lambda: attend_in_query_blocks(*work.args))
 for kernels, (*_, before, last) in peaks.items():
     print(f"from 1024 to 2048 tokens, memory on {kernels} kernels grows {last / before:.0f} times")
 print("at 2048 tokens, fast kernels need less than a tenth:", peaks["fast"][-1] < peaks["plain"][-1] / 10)
+print("your function less than a third:", mine < peaks["plain"][-1] / 3)
 
 # %% [markdown]
-# The figure shows time and memory on logarithmic axes. The products are the same, so the time of both grows
-# with $N^2$ in the end; the memory of the fast kernel grows with $N$.
+# The figure shows time and memory on logarithmic axes. The products are the same, so for many tokens the time
+# of both grows with $N^2$. The memory of the plain kernel does as well; that of the fast one grows with $N$.
 
 # %% tags=["thumbnail"]
 figure, axes = new_axes(1, 2, size=(10, 3.6), titles=("time (ms)", "memory (MiB)"), x="tokens")
@@ -330,9 +361,7 @@ for one, curves in zip(axes, (times, peaks), strict=True):
     one.set_xticks(tokens, tokens)
     one.minorticks_off()
 axes[0].legend()
-show(
-    figure, "Time and memory of attention over tokens: with many tokens, the fast kernel needs less of both."
-)
+show(figure, "Time and memory of attention over tokens: with many tokens, the fast kernel needs less memory.")
 
 # %% [markdown]
 # ## Threads for large operations
@@ -380,15 +409,13 @@ for kernels in ("plain", "fast"):
 # ## Less work
 #
 # The largest saving is not to compute. In pre-training the encoder processes only the patches that are kept.
-# The formula for $F$ gives what that saves for the published model; three quarters of the tokens hidden is
-# its last line.
+# The formula gives what that saves for the published model, with more and more tokens hidden.
 
 # %%
-D, W = 768, 3072
 for ratio in (0.0, 0.15, 0.5, 0.75):
     kept = int(2592 * (1 - ratio)) + 1
-    flops, all_flops = (2 * n * (4 * D**2 + 2 * D * W) + 4 * n**2 * D for n in (kept, 2593))
-    print(f"{ratio:4.0%} hidden: {kept:5} tokens, {12 * flops / 1e9:7.0f} GFLOP, {flops / all_flops:6.1%}")
+    flops, all_flops = (12 * sum(count_block(n, 768)) for n in (kept, 2593))
+    print(f"{ratio:4.0%} hidden: {kept:5} tokens, {flops / 1e9:7.0f} GFLOP, {flops / all_flops:6.1%}")
 
 # %% [markdown]
 # ## PyTorch, bfloat16, a compiler, a graphics card
@@ -440,13 +467,13 @@ else:
     print('PyTorch is missing: pip install "minitvlt[torch]". The rest goes without it.')
 
 # %% [markdown]
-# These times depend on the machine: run the cell on yours. bfloat16 halves the memory traffic, and is faster
-# where the processor or the card has instructions that multiply it. Without them it is slower than float32.
+# bfloat16 halves the memory traffic, and is faster where the processor or the card has instructions that
+# multiply it. Without them it can be slower than float32.
 
 # %% [markdown]
 # ## More than one process
 #
-# A batch that is too large for one process is divided into parts, one for each. If each process divided its
+# In **data parallelism**, a batch is divided into parts, one for each process. If each process divided its
 # loss by its own number of clips or of hidden patches, the sum over the parts would not be the loss of the
 # batch: parts with few would have too much weight. So the losses here are sums, divided by the counts of the
 # *whole* batch. Then, over $R$ parts,
@@ -472,8 +499,8 @@ same = all(np.allclose(first, second, atol=1e-4) for first, second in pairs)
 print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5), "  gradients too:", same)
 
 # %% [markdown]
-# With PyTorch, adding over processes is one call, `all_reduce`. This is a whole program for it, whose imports
-# are in the cell after next:
+# With PyTorch, adding over processes is one call, `all_reduce` (an **all-reduce**). This is a whole program
+# for it, whose imports are in the cell after next:
 #
 # ```python
 # dist.init_process_group("gloo")  # "nccl" among graphics cards
@@ -517,34 +544,56 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # %% [markdown]
 # ## Try it
 #
-# **1. How far from the least time is a batch of eight clips?**
+# Write your answer before you unfold ours. The code of the answers runs after the cells above.
+#
+# **1. Change the model: half the width $D$, twice as many blocks, as many tokens. Predict from the formula
+# how the FLOPs of the linear maps and of attention change. Check the sum with `count_flops`.**
 #
 # <details><summary>Answer</summary>
 #
-# Sample 8 clips, measure again on one core, and compare with `8 * least`: about as far. The products of one
-# clip, with its 513 tokens, are large enough already. The 19 tokens of `"shapes-small"` are not: there a
-# batch takes much less time for each clip than a single one.
+# Linear maps: a quarter for each block, twice as many blocks: half. Attention: half for each block, so it
+# does not change. The patch embedding has half the width: half.
+#
+# ```python
+# deep = mt.Config.small(hidden_size=D // 2, intermediate_size=2 * D, num_hidden_layers=2 * layers)
+# predicted = linear_maps / 2 + attention + embedding / 2
+# assert predicted == count_flops(deep)
+# print(f"{count_flops(deep) / total:.2f} times the FLOPs")
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **2. What share of the time is the spectrogram?**
+# **2. What share of the time is the spectrogram? Compare `mt.log_mel_spectrogram` for 5.9 s of audio with
+# `whole["fast"]`.**
 #
 # <details><summary>Answer</summary>
 #
-# Compare `measure(lambda: mt.log_mel_spectrogram(wave))` with `whole["fast"]`, where `wave` has 5.9 s, which
-# are 260,000 random samples at 44.1 kHz. In the paper's own measurement it was more than the model: 60 ms of
-# 103 ms, for 20 s of audio, and both together 28 times faster than a pipeline with a speech recogniser.
+# A small one here. In the paper's own measurement it was more than the model: 60 ms of 103 ms, for 20 s of
+# audio; there, the model ran on a graphics card.
+#
+# ```python
+# waveform = np.random.default_rng(0).normal(size=260_000).astype(np.float32)
+# milliseconds = measure(lambda: mt.log_mel_spectrogram(waveform))
+# print(f"spectrogram {milliseconds:.1f} ms, forward {whole['fast']:.0f} ms")
+# ```
 #
 # </details>
 
 # %% [markdown]
-# **3. What does `return_attention=True` cost?**
+# **3. How much memory do the attention maps need that `return_attention=True` returns? Predict, then measure
+# their size.**
 #
 # <details><summary>Answer</summary>
 #
-# The attention maps have to be stored: 12 blocks, 6 heads, 513 × 513 numbers, 72 MiB. The fast kernel for
-# attention is not used either, since it never has a whole map. Compare the call on both kernels by `on_both`.
+# $\text{layers} \cdot \text{heads} \cdot N^2$ numbers of four bytes. The fast kernel for attention cannot be
+# used either, since it never has a whole map.
+#
+# ```python
+# maps = mt.forward(params, clip.video, clip.audio, return_attention=True).attention
+# assert sum(each.nbytes for each in maps) == 4 * layers * heads * N**2
+# print(f"{4 * layers * heads * N**2 / 2**20:.0f} MiB")
+# ```
 #
 # </details>
 
@@ -565,8 +614,15 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # <details><summary>Answer</summary>
 #
 # About three times: in the backward pass each product `x @ w.T` has two more, one for the gradient of `x` and
-# one for that of `w`. Only frames and spectrograms need no gradient. Measure `compute(tiny, batch)` against
-# `mt.pretraining_loss(tiny, batch, counts)`: is the ratio of the times the same?
+# one for that of `w`. Only frames and spectrograms need no gradient. The times need not have the same ratio,
+# for they also contain work that is not counted.
+#
+# ```python
+# step = measure(lambda: compute(tiny, batch))
+# forward = measure(lambda: mt.pretraining_loss(tiny, batch, counts))
+# print(f"training step / forward pass: {step / forward:.1f}")
+# assert step > 1.5 * forward
+# ```
 #
 # </details>
 
@@ -586,3 +642,15 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # [numpy.py](../minitvlt/backends/fast/numpy.py), [attention.py](../minitvlt/backends/fast/attention.py) and
 # [threads.py](../minitvlt/backends/fast/threads.py); those with gradients, in
 # [tape.py](../minitvlt/backends/fast/tape.py). All notebooks are in the [overview](README.md).
+
+# %% [markdown]
+# To read:
+#
+# - S. Williams, A. Waterman, D. Patterson, *Roofline: An Insightful Visual Performance Model for Multicore
+#   Architectures*, 2009, [doi 10.1145/1498765.1498785](https://doi.org/10.1145/1498765.1498785): arithmetic
+#   against memory.
+# - T. Dao et al., *FlashAttention*, 2022, [arXiv 2205.14135](https://arxiv.org/abs/2205.14135).
+# - J. Ansel et al., *PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation and
+#   Graph Compilation*, 2024, [doi 10.1145/3620665.3640366](https://doi.org/10.1145/3620665.3640366).
+# - S. Li et al., *PyTorch Distributed: Experiences on Accelerating Data Parallel Training*, 2020,
+#   [arXiv 2006.15704](https://arxiv.org/abs/2006.15704).

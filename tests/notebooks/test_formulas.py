@@ -434,17 +434,17 @@ def nb06_cotangent() -> Pair:
 
 
 def nb06_weight_slope() -> Pair:
-    r"""\frac{\partial L}{\partial W} = G^\top X"""
+    r"""\frac{\partial L}{\partial A} = g^\top x"""
     return LG.T @ LX, FOR_W
 
 
 def nb06_input_slope() -> Pair:
-    r"""\frac{\partial L}{\partial X} = G \, W"""
+    r"""\frac{\partial L}{\partial x} = g \, A"""
     return LG @ LW, FOR_X
 
 
 def nb06_bias_slope() -> Pair:
-    r"""\frac{\partial L}{\partial b_j} = \sum_i G_{ij}"""
+    r"""\frac{\partial L}{\partial b_j} = \sum_i g_{ij}"""
     return sum(LG), FOR_B
 
 
@@ -461,7 +461,7 @@ def nb06_softmax_vjp() -> Pair:
 
 
 def nb06_norm_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(h - \langle h \rangle - z \, \langle h z
+    r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z
     \rangle \bigr)"""
     by_hand = [1 / s * (h - np.mean(h) - z * np.mean(h * z)) for h, z, s in zip(H, Z, SIGMA, strict=True)]
     return by_hand, NORM_BACK[0]
@@ -478,28 +478,28 @@ def nb06_beta_vjp() -> Pair:
 
 
 def nb06_value_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial V} = A^\top G"""
+    r"""\frac{\partial L}{\partial v} = a^\top g"""
     return A.T @ O_BACK[0, 0], ATTENTION_BACK[2]
 
 
 def nb06_score_vjp() -> Pair:
-    r"""R = A \odot \bigl(G V^\top - r\bigr)"""
+    r"""g_s = a \odot \bigl(g v^\top - c\bigr)"""
     return R, pull_back(lambda s: tape_backend.matmul(tape_backend.softmax(s), V[0, 0]), O_BACK[0, 0], S)[0]
 
 
 def nb06_query_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial Q} = \frac{R \, K}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial q} = \frac{g_s \, k}{\sqrt d}"""
     return R @ KEY[0, 0] / math.sqrt(d), ATTENTION_BACK[0]
 
 
 def nb06_key_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial K} = \frac{R^\top Q}{\sqrt d}"""
+    r"""\frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}"""
     return R.T @ Q[0, 0] / math.sqrt(d), ATTENTION_BACK[1]
 
 
 def nb06_difference() -> Pair:
-    r"""\frac{\partial L}{\partial x_i} \approx \frac{L(x + \epsilon \, u_i) - L(x - \epsilon \, u_i)}{2
-    \epsilon}"""
+    r"""\frac{\partial L}{\partial x_i} \approx \frac{L(x + \epsilon \, \delta_i) - L(x - \epsilon \,
+    \delta_i)}{2 \epsilon}"""
     return SLOPES, [(cubes(ROW + STEP * u) - cubes(ROW - STEP * u)) / (2 * STEP) for u in np.eye(5)]
 
 
@@ -533,7 +533,7 @@ def nb07_match_loss() -> Pair:
 
 
 def nb07_fill_loss() -> Pair:
-    r"""L_{\text{fill}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{P} \sum_k (\hat x_{nk} - x_{nk})^2"""
+    r"""L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2"""
     by_hand = fill_by_hand(
         mt.patchify_video(BATCH.video, (12, 12)), OUT.video_prediction, BATCH.video_masking.is_hidden
     )
@@ -541,8 +541,8 @@ def nb07_fill_loss() -> Pair:
 
 
 def nb07_loss() -> Pair:
-    r"""L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{fill}} \bigl( L_{\text{video}} +
-    L_{\text{sound}} \bigr)"""
+    r"""L = \lambda_{\text{match}} L_{\text{match}} + \lambda_{\text{mae}} \bigl( L_{\text{video}} +
+    L_{\text{audio}} \bigr)"""
     by_hand = CONFIG.matching_weight * OUT.match_loss + CONFIG.mae_weight * (OUT.video_loss + OUT.audio_loss)
     return by_hand, OUT.loss
 
@@ -591,7 +591,7 @@ PRESENT = np.array([[1, 0, 0, 1, 1, 0]])
 
 
 def nb08_softmax() -> Pair:
-    r"""p_k = \frac{e^{z_k}}{\sum_{l=1}^{K} e^{z_l}}"""
+    r"""p_k = \frac{e^{z_k}}{\sum_l e^{z_l}}"""
     by_hand = [[math.exp(z_k) / sum(map(math.exp, z)) for z_k in z] for z in LOGITS]
     return by_hand, numpy_backend.softmax(LOGITS)
 
@@ -603,7 +603,7 @@ def nb08_class_loss() -> Pair:
 
 
 def nb08_valence() -> Pair:
-    r"""v = \tfrac12 \bigl( \cos(h - 30°) + 1 - 2 \tau \bigr)"""
+    r"""v = \tfrac12 \bigl( \cos(\alpha - 30°) + 1 - 2 \tau \bigr)"""
     by_hand = 1 / 2 * (np.cos((SCENES.hue - 30) * math.pi / 180) + 1 - 2 * SCENES.tremble)
     return by_hand, SCENES.label()["valence"]
 
@@ -629,13 +629,14 @@ def gelu_loss(theta: Any) -> Any:
 
 
 def nb09_tanh_gelu() -> Pair:
-    r"""g(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \, x^3)\bigr)\Bigr)"""
+    r"""\operatorname{GELU}_{\tanh}(x) = \frac{x}{2} \Bigl(1 + \tanh\bigl(c \, (x + 0.044715 \,
+    x^3)\bigr)\Bigr)"""
     by_hand = [x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) for x in X]
     return by_hand, torch.nn.functional.gelu(torch.from_numpy(X), approximate="tanh").numpy()
 
 
 def nb09_slope() -> Pair:
-    r"""\frac{L(\theta + h u) - L(\theta - h u)}{2 h} \approx \nabla L(\theta) \cdot u"""
+    r"""\frac{L(\theta + \epsilon v) - L(\theta - \epsilon v)}{2 \epsilon} \approx \nabla L(\theta) \cdot v"""
     by_hand = (gelu_loss(X + STEP * G) - gelu_loss(X - STEP * G)) / (2 * STEP)
     return by_hand, np.dot(mt.value_and_grad(gelu_loss)(X)[1], G)
 
@@ -648,9 +649,9 @@ def nb09_rounding() -> Pair:
 
 
 def nb10_flops() -> Pair:
-    r"""F = 2 N \, (4 D^2 + 2 D W) + 4 N^2 D"""
-    by_hand = [2 * N * (4 * D**2 + 2 * D * W) + 4 * N**2 * D for D, N, W in SIZES]
-    return by_hand, [sum(count_products(*sizes)) for sizes in SIZES]
+    r"""\text{FLOPs}_{\text{block}} = 24 N D^2 + 4 N^2 D"""
+    by_hand = [24 * N * D**2 + 4 * N**2 * D for D, N, _ in SIZES]
+    return by_hand, [sum(count_products(D, N, 4 * D)) for D, N, _ in SIZES]
 
 
 def add_up_micro_batches(R: int) -> np.ndarray:
