@@ -107,8 +107,9 @@ def run_encoder(
         xp, D = namespace(encoder.cls, *tokens), config.hidden_size
         B = (tokens[1] if tokens[0] is None else tokens[0]).shape[0]
         cls = xp.broadcast_to(xp.reshape(encoder.cls, (1, 1, D)), (B, 1, D))  # (B, 1, D)
-    # The released code masks cls as the first audio patch.
-    cls_mask = masks[1][:, :1] if config.silence_is_padding and masks[1] is not None else None
+    # The released code masks cls as the first audio patch; in autoencoding all of them may be hidden.
+    audio_mask = masks[1] if config.silence_is_padding else None
+    cls_mask = None if audio_mask is None or audio_mask.shape[1] == 0 else audio_mask[:, :1]
     parts = {"cls": (cls, cls_mask), "video": (tokens[0], masks[0]), "audio": (tokens[1], masks[1])}
     order = [name for name in TOKEN_ORDERS[config.token_order] if parts[name][0] is not None]
     x, is_real = join_tokens(*zip(*(parts[name] for name in order), strict=True))

@@ -49,9 +49,15 @@ def prepare(
     """Turn clips into a batch for the model: with frames, audio or both, and single images, in any mixture.
 
     Of more than `config.num_frames` frames, that many are chosen, even in time over the clip, or over as much
-    of it as fits into the spectrogram if it has audio. A clip that lacks what others have gets padding, and
-    False throughout its row of the mask: the model sees it as it would see the other modality alone. What no
-    clip has is None, and so is a mask of nothing but real tokens. Sample rates may differ.
+    of it as fits into the spectrogram if it has audio; with `config.frame_choice` "first" they are chosen by
+    their number, from all frames. A clip that lacks what others have gets padding, and False throughout its
+    row of the mask: the model sees it as it would see the other modality alone (or as a silent one, with
+    `config.silence_is_padding`). What no clip has is None, and so is a mask of nothing but real tokens.
+    Sample rates may differ.
+
+    With `Config.original` the result is that of the released code, for clips as `read_clip` gives them, with
+    two exceptions: it squeezes the images of questions to squares, and FFmpeg mixes 5.1 audio down for it
+    with other weights than the mean.
 
     Args:
         clips: one or several.
@@ -93,15 +99,20 @@ def pair_up(clips: Sequence[Clip], mixed: Clip | Sequence[Clip | None]) -> list[
 
 
 def choose_in_clip(clip: Clip, config: Config) -> UInt8[np.ndarray, "T H W 3"] | None:
-    """The frames of a clip, or `config.num_frames` of them that are even in time; None if it has none."""
+    """The frames of a clip that the model sees; None if it has none.
+
+    "middle" gives at most `config.num_frames`; "first" exactly that many, except of a still image.
+    """
     T, times, choice = config.num_frames, clip.times, config.frame_choice
-    if clip.frames is None or (choice == "middle" and len(clip.frames) <= T):
+    is_still = clip.frames is not None and len(clip.frames) == 1 and clip.frame_rate == 0
+    if clip.frames is None or is_still or (choice == "middle" and len(clip.frames) <= T):
         return clip.frames
+    if choice == "first":
+        return clip.frames[choose_frames(times, -math.inf, math.inf, T, choice)]
     stop = times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0.0)
     if clip.waveform is not None:
         stop = min(stop, max(times[0], clip.sound_start) + config.clip_seconds)
-    stop = stop if choice == "middle" else math.inf
-    return clip.frames[choose_frames(times, float(times[0]), float(stop), T, choice)]
+    return clip.frames[choose_frames(times, float(times[0]), float(stop), T)]
 
 
 def take_waveform(clip: Clip, config: Config) -> Float[np.ndarray, "_"] | None:
@@ -121,7 +132,7 @@ def prepare_audio(
     `config.sample_rate`, and its mean is removed where the configuration says so; its spectrogram
     is cut after `config.spectrogram_length` steps. Shorter ones are padded with
     `config.audio_padding_value` to the longest one, and that one to a whole number of patches. A token is
-    real if any step of its patch is.
+    real if any step of its patch is; with `config.silence_is_padding` no silent patch is.
 
     Returns:
         audio in [-1, 1], float32, and a mask that is True for real tokens.
@@ -176,23 +187,26 @@ def prepare_video(
 ) -> VideoBatch:
     """Turn one clip (T, H, W, 3) of uint8, or a list of any sizes and lengths, into a batch and a mask.
 
-    An image (H, W, 3) is a clip of one frame. From a clip of more than `config.num_frames` that many are
-    chosen evenly; shorter ones are padded with zero frames to the longest. Frames are brought to
-    `config.image_shape` as `config.frame_crop` says: "after-resizing" resizes them until they just cover it
-    and crops them around their centre; "before-resizing" cuts off what is a black border in all the chosen
-    frames of a clip, takes the largest centre part of that shape and resizes it.
+    An image (H, W, 3) is one frame. From a clip of more than `config.num_frames` that many are chosen evenly;
+    shorter ones are padded with zero frames to the longest, or, with `config.frame_choice` "first", have
+    frames repeated. Frames are brought to `config.image_shape` as `config.frame_crop` says: "after-resizing"
+    resizes them until they just cover it and crops them around their centre; the others cut off what is a
+    black border of the chosen frames of a clip, take the largest centre part of that shape and resize it.
 
     Returns:
-        video in [-1, 1], float32, and a mask that is True for real tokens.
+        video in [-1, 1], float32, and a mask that is True for real tokens. With `config.silence_is_padding`
+        no black patch is real.
 
     Raises:
         ValueError: no clip, one without frames, or frames that are not RGB in uint8.
     """
     clips = make_list(clips, np.ndarray, "clips of shape (T, H, W, 3) as NumPy arrays")
-    clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
-    for i, clip in enumerate(clips):
-        check_pixels(clip, f"clip {i}")
-    return stack_frames([choose_in_clip(Clip(clip, 1.0, None, 0), config) for clip in clips], config)
+    videos = [clip[None] if clip.ndim == 3 else clip for clip in clips]
+    for i, video in enumerate(videos):
+        check_pixels(video, f"clip {i}")
+    rates = [float(clip.ndim == 4) for clip in clips]
+    videos = [Clip(video, rate, None, 0) for video, rate in zip(videos, rates, strict=True)]
+    return stack_frames([choose_in_clip(video, config) for video in videos], config)
 
 
 def stack_frames(clips: Sequence[UInt8[np.ndarray, "_ _ _ 3"] | None], config: Config) -> VideoBatch:

@@ -33,7 +33,9 @@ FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter o
 class FolderWorld:
     """Clips as long as a full spectrogram, out of a folder (files with both modalities) or of a label file.
 
-    A clip is `config.num_frames` frames, even in time, and the audio of the same span. Spans lie where
+    A clip is `config.num_frames` frames, even in time, and the audio of the same span. (With the settings of
+    the released code too: it shows frames of 15 s, or of the whole file, beside the beginning of the audio;
+    `read_clip` and `prepare` do that.) Spans lie where
     frames and audio run together; where that is shorter than a span, the clip is as long as it can be, and
     masked. A label file may also name a video, or an image, and audio apart, or one of them alone: then the
     frames lie evenly over the whole video.
@@ -151,7 +153,7 @@ class FolderWorld:
             T = min(T, len(clip.frames))
             start, stop = clip.times[0], clip.times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0)
         chosen = choose_frames(clip.times, float(start), float(stop), T, self.config.frame_choice)
-        return number, Clip(clip.frames[chosen], 1.0, waveform, rate)
+        return number, Clip(clip.frames[chosen], float(T > 1), waveform, rate)  # or a still image
 
     def _find(self, number: int) -> Clip | None:
         """Decode or remember a clip; None if it cannot be used."""

@@ -347,6 +347,7 @@ READ: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hop": ({"hop_length_to_sampling_rate": 100}, {"hop_length": 441}),
     "interpolation": ({"resample": 3}, {"frame_interpolation": "bicubic"}),
     "ours": ({"stft_padding": "constant", "drop_last_step": False, "frame_crop": "before-resizing"},) * 2,
+    "silence": ({"silence_is_padding": True, "mono_gain": 0.5, "frame_antialias": False},) * 2,
     "no matter": ({"padding_side": "right", "processor_class": None, "patch_size": [2, 2]}, {}),
     "another rate": ({"sampling_rate": 16000}, {"sample_rate": 16000, "hop_length": 16000 // 86}),
 }

@@ -108,7 +108,7 @@ def test_masks_are_those_of_values_where_silence_is_padding_and_of_lengths_where
     frames, sound = make_film(8, 40, 40), 0.05 * np.sin(np.arange(60000) / 20)
     frames[2], frames[3, :24, 16:] = 0, 0
     sound[:10000], sound[20000:45000] = 0, 0
-    clips = [Clip(frames, 8.0, sound, 44100), Clip(frames[:1], 0.0, sound[:9000], 44100)]
+    clips = [Clip(frames, 8.0, sound, 44100), Clip(frames[:1], 8.0, sound[:9000], 44100)]
     for config in (Config.original(**SIZES), Config.original(**SIZES, silence_is_padding=False)):
         made = prepare(clips, config)
         video, audio = find_real_patches(made.video, (16, 16)), find_real_patches(made.audio, (16, 16))

@@ -122,8 +122,10 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(clip, words):
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_f64le", "flac"])
 def test_channels_of_every_kind_of_sample_become_one_by_their_mean(layout, channels, codec):
     waveforms = np.linspace(1.0, 0.4, channels)[:, None] * make_sweep(0.3, 44100)
-    found = read_clip(write_media(Path("s.mkv"), sound=waveforms, layout=layout, codecs=("", codec))).waveform
-    np.testing.assert_allclose(found, waveforms.mean(axis=0), atol=0.02 if codec == "pcm_u8" else 2e-4)
+    found = read_clip(write_media(Path("s.mkv"), sound=waveforms, layout=layout, codecs=("", codec)))
+    mean = waveforms.mean(axis=0)
+    np.testing.assert_allclose(found.waveform, mean, atol=0.02 if codec == "pcm_u8" else 2e-4)
+    assert found.channels == channels
 
 
 def test_frames_of_a_variable_rate_carry_their_times_and_can_be_thinned_and_shrunk():

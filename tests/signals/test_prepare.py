@@ -206,13 +206,15 @@ def test_the_first_frames_of_shares_are_chosen_from_all_frames_and_repeated_wher
         (film, [0, 13, 26]),  # although only 0.768 s are heard
         (make_film(5, 0, times=np.array([0.0, 0.1, 2.0, 2.1, 2.2])), [0, 1, 3]),
         (make_film(2, 700), [0, 0, 1]),
-        (make_film(1, 700), [0, 0, 0]),
     ):
         expected, _ = prepare_video(clip.frames[numbers], SMALL)
         found = prepare(clip, config)
         assert found.video_mask is None
         np.testing.assert_array_equal(found.video, expected)
         np.testing.assert_array_equal(prepare_video(clip.frames, config)[0], expected)
+    assert prepare_video(film.frames[:1], config)[1].shape == (1, 27)
+    assert prepare_video(film.frames[0], config)[1].shape == (1, 9)  # a still image is one frame
+    assert prepare(make_film(1, 0), config).video.shape[1] == 1
 
 
 # ---- bad input

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitvlt.backends import flatten
+from minitvlt.backends import flatten, value_and_grad
 from minitvlt.config import Config
 from minitvlt.model.masking import find_speech
-from minitvlt.signals.prepare import Examples
+from minitvlt.model.parameters import init
+from minitvlt.model.pretraining import pretraining_loss
+from minitvlt.signals.media import Clip
+from minitvlt.signals.prepare import Examples, prepare
 from minitvlt.training.batches import (
     AUDIO_MASKS,
     draw_batch,
@@ -52,6 +55,24 @@ def test_half_of_the_clips_get_the_video_of_another_one(count, seed):
     np.testing.assert_array_equal(source == np.arange(count), is_match)
     swapped = source[~is_match]
     assert len(set(swapped)) == len(swapped), "no video is used twice"
+
+
+@pytest.mark.parametrize("audio_mask_type", AUDIO_MASKS)
+@pytest.mark.parametrize("is_silent", [[True], [True, True], [False, True, True]])
+def test_clips_that_are_silent_or_black_throughout_can_be_trained_on_where_that_is_padding(
+    audio_mask_type, is_silent
+):
+    config = CONFIG.replace(
+        audio_mask_type=audio_mask_type, silence_is_padding=True, audio_padding_value=-1.0
+    )
+    noise = np.random.default_rng(0).uniform(-1, 1, 5000).astype(np.float32)
+    frames = np.full((3, 24, 24, 3), 200, np.uint8)
+    clips = [Clip(frames * (not it), 3.0, noise * (not it), 8000) for it in is_silent]
+    batch = make_batch(prepare(clips, config), config, np.random.default_rng(0))
+    is_hidden = batch.video_masking.is_hidden, batch.audio_masking.is_hidden
+    assert not any(hidden[is_silent].any() for hidden in is_hidden)
+    value, gradients = value_and_grad(lambda p: pretraining_loss(p, batch).loss)(init(config))
+    assert np.isfinite(value) and all(np.isfinite(each).all() for each in flatten(gradients).values())
 
 
 @on_lengths
