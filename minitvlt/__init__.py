@@ -30,7 +30,7 @@ from minitvlt.model.pretraining import (
     pretraining_loss,
     score_matches,
 )
-from minitvlt.model.tasks import TaskBatch, TaskOutput, classify, task_loss
+from minitvlt.model.tasks import TaskBatch, classify, task_loss
 from minitvlt.model.tvlt import Output, encode, forward
 from minitvlt.signals.inversion import reconstruct_waveform
 from minitvlt.signals.media import Clip, read_clip, write_clip
@@ -44,6 +44,7 @@ from minitvlt.training.optimizer import Recipe
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.training.trainer import train
 from minitvlt.worlds.folder import FolderWorld
+from minitvlt.worlds.labels import read_labels
 from minitvlt.worlds.shapes import ShapesWorld
 
 __version__ = "0.2.0"
@@ -61,7 +62,6 @@ __all__ = [
     "ShapesWorld",
     "Task",
     "TaskBatch",
-    "TaskOutput",
     "add_classifier",
     "autoencode",
     "classify",
@@ -90,6 +90,7 @@ __all__ = [
     "pretraining_loss",
     "random_masking",
     "read_clip",
+    "read_labels",
     "reconstruct_waveform",
     "register_backend",
     "save",

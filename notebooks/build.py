@@ -18,8 +18,8 @@ time of day is kept.
 - `tags=["thumbnail"]` marks the cell whose picture stands in small in README.md.
 - Random numbers come from a seed, and numbers are printed with as few digits as every machine agrees on.
 - A notebook runs without torch, av and ipywidgets: it says what is missing and goes on.
-- What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks; so is the code
-  of folded answers, and what the reader writes is compared with the package there (test_by_hand.py).
+- What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks, and so
+  is the code of folded answers; what the reader writes is compared with the package (test_by_hand.py).
 """
 
 import argparse

@@ -80,7 +80,8 @@ class FolderWorld:
         if not isinstance(source, str | os.PathLike):
             self.clips = list(source)
         elif Path(source).suffix.lower() in ROWS:
-            self.clips, self.labels, self.names = read_labels(source, task, split)
+            table = read_labels(source, task)
+            (self.clips, self.labels), self.names = table.select(split == "test"), table.names
         else:
             self.clips = []
             for path in find_media_files(Path(source)):

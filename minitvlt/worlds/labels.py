@@ -80,19 +80,27 @@ class Row:
             self.fail(column, expected)
 
 
-def read_labels(
-    path: str | os.PathLike[str], task: str, split: str
-) -> tuple[list[MediaClip], Shaped[np.ndarray, "clips *labels"] | None, tuple[str, ...]]:
-    """Read the rows of a label file that are for training, or for the test.
+@dataclass(frozen=True)
+class LabelledClips:
+    """The rows of a label file"""
+
+    clips: list[MediaClip]
+    labels: Shaped[np.ndarray, "clips *labels"] | None  # as `TaskBatch` has them; None for ranking
+    names: tuple[str, ...]  # of classes, labels or answers, in the order of their numbers
+    is_test: Bool[np.ndarray, " clips"]  # which are held out
+
+    def select(self, is_test: bool) -> tuple[list[MediaClip], Shaped[np.ndarray, "_ *labels"] | None]:
+        """The clips to test on, or those to train on, and their labels."""
+        chosen = np.flatnonzero(self.is_test == is_test)
+        return [self.clips[i] for i in chosen], None if self.labels is None else self.labels[chosen]
+
+
+def read_labels(path: str | os.PathLike[str], task: str) -> LabelledClips:
+    """Read a label file. Where no row says what is held out for the test, it is always the same fifth.
 
     Args:
         path: ends in .csv, .jsonl or .ndjson.
         task: a `loss_type` of the configuration; ranking reads no labels.
-        split: "train" or "test"; where no row says which, always the same fifth is for the test.
-
-    Returns:
-        The clips; their labels as `TaskBatch` has them; the names of classes, labels or answers in the order
-        of their numbers.
 
     Raises:
         ValueError: what is wrong, with the line and the column: a file that is not there, an unknown column,
@@ -113,8 +121,7 @@ def read_labels(
     if count < {"classification": 2, "labels": 1, "soft-labels": 2}.get(task, 0):
         raise ValueError(f"{path}, column label: expected two classes, two answers or one name to train on.")
     warn_of_repeats(clips, np.zeros(len(rows)) if labels is None else labels, is_test)
-    chosen = np.flatnonzero(is_test == (split == "test"))
-    return [clips[i] for i in chosen], None if labels is None else labels[chosen], names
+    return LabelledClips(clips, labels, names, is_test)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minitvlt as mt
 from minitvlt.model.tasks import check_labels
-from minitvlt.worlds.labels import read_labels, read_rows
+from minitvlt.worlds.labels import MediaClip, read_rows
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,11 @@ def write(text: str | list[dict], suffix: str = "csv") -> str:
 
 def name_files(labels: list[Any], column: str = "label") -> list[dict]:
     return [{"file": f"{name}.mp4", column: label} for name, label in zip("abcd", labels, strict=False)]
+
+
+def read(path: str, task: str, split: str) -> tuple[list[MediaClip], Any, tuple[str, ...]]:
+    table = mt.read_labels(path, task)
+    return *table.select(split == "test"), table.names
 
 
 # ---- what is read
@@ -56,7 +62,7 @@ def test_labels_of_every_kind_are_read_from_both_formats(task, cells, values, na
     lines = [f"{name}.mp4,{cell}" for name, cell in zip("abc", cells.split("\n"), strict=False)]
     for path in (write("file,label\n" + "\n".join([*lines, "d.mp4," + cells.split("\n")[0]])),
                  write(name_files([*values, values[0]][: len(values)] + [values[0]]))):  # fmt: skip
-        clips, labels, found = read_labels(path, task, "train")
+        clips, labels, found = read(path, task, "train")
         assert found == names
         if expected is None:
             assert labels is None
@@ -73,8 +79,8 @@ def test_files_spans_splits_and_what_spreadsheets_leave():
         f"{Path('b.mp4').resolve()},,,5,train,,\n"
     )
     Path("deep/labels.csv").write_text(text, encoding="utf-8")
-    (a,), (label,), _ = read_labels("deep/labels.csv", "regression", "test")
-    (c, b), labels, _ = read_labels("deep/labels.csv", "regression", "train")
+    (a,), (label,), _ = read("deep/labels.csv", "regression", "test")
+    (c, b), labels, _ = read("deep/labels.csv", "regression", "train")
     paths = Path("deep/../a.mp4"), Path("deep/../ć d.mp4"), Path("b.mp4").resolve()
     assert (a.file, c.file, b.file) == paths
     assert (a.start, a.stop, c.start, c.stop) == (1.5, 2.0, 0.0, None)
@@ -99,10 +105,10 @@ SPREADSHEETS = {
 @pytest.mark.parametrize("content", SPREADSHEETS.values(), ids=SPREADSHEETS)
 def test_every_program_saves_the_same_table_in_its_own_way(content):
     Path("labels.csv").write_bytes(content)
-    rows = [(clip.file.name, clip.start) for clip in read_labels("labels.csv", "ranking", "train")[0]]
-    rows += [(clip.file.name, clip.start) for clip in read_labels("labels.csv", "ranking", "test")[0]]
+    rows = [(clip.file.name, clip.start) for clip in read("labels.csv", "ranking", "train")[0]]
+    rows += [(clip.file.name, clip.start) for clip in read("labels.csv", "ranking", "test")[0]]
     assert sorted(rows) == [("a.mp4", 0.0), ("b.mp4", 2.0), ("ć d.mp4", 0.5)]
-    train, test = (read_labels("labels.csv", "classification", split) for split in ("train", "test"))
+    train, test = (read("labels.csv", "classification", split) for split in ("train", "test"))
     assert train[2] == ("red car", "sun") and sorted([*train[1], *test[1]]) == [0, 1, 1]
 
 
@@ -110,9 +116,9 @@ def test_line_ends_of_json_files_and_what_programs_make_of_integers():
     rows = [{"file": "a.mp4", "label": 1.0}, {"file": "b.mp4", "label": "2"}, {"file": "c.mp4", "label": 1}]
     for ends in ("\n", "\r\n", "\r", "\n\n"):
         Path("labels.jsonl").write_bytes(ends.join(map(json.dumps, rows)).encode("utf-16"))
-        assert read_labels("labels.jsonl", "classification", "train")[2] == ("1", "2")
+        assert read("labels.jsonl", "classification", "train")[2] == ("1", "2")
     path = write("file,label,split\na.mp4,1.0,train\nb.mp4,2.0,train\nc.mp4,2,train\nd.mp4,1,test\n")
-    _, labels, names = read_labels(path, "classification", "train")
+    _, labels, names = read(path, "classification", "train")
     assert names == ("1", "2") and labels.tolist() == [0, 1, 1]
 
 
@@ -121,7 +127,7 @@ def test_paths_from_windows_are_found_and_names_with_a_backslash_too():
     for name in ("in/x.mp4", "in\\y.mp4"):
         Path(name).write_text(name)
     path = write("file,label,split\nin\\x.mp4,1,train\nin\\y.mp4,2,train\na.mp4,3,test\n")
-    clips, *_ = read_labels(path, "regression", "train")
+    clips, *_ = read(path, "regression", "train")
     assert [clip.file for clip in clips] == [Path("in/x.mp4"), Path("in\\y.mp4")]
 
 
@@ -156,7 +162,7 @@ def test_clips_in_train_and_test_and_those_with_two_labels_are_warned_about_by_n
     for split in ("train", "test"):
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            read_labels(path, "regression", split)
+            read(path, "regression", split)
         assert bool(found) == bool(said)
         if said:
             (message,) = (str(one.message) for one in found)
@@ -168,18 +174,18 @@ def test_clips_in_train_and_test_and_those_with_two_labels_are_warned_about_by_n
 def test_many_repeats_are_counted_and_ten_are_named():
     path = write([{"file": "a.mp4", "start": i, "stop": i + 2, "label": i} for i in range(99)])
     with pytest.warns(UserWarning, match=r"^In train .* \d\d clips: a.mp4[^;]*(; a.mp4[^;]*){9}$"):
-        read_labels(path, "regression", "train")
+        read(path, "regression", "train")
 
 
 def test_one_image_with_two_questions_is_two_clips():
     rows = [{"video": "e.png", "audio": audio, "label": audio} for audio in ("f.wav", "a.mp4")]
-    assert len(read_labels(write([*rows, {**rows[0], "audio": "b.mp4"}]), "ranking", "train")[0]) == 2
+    assert len(read(write([*rows, {**rows[0], "audio": "b.mp4"}]), "ranking", "train")[0]) == 2
 
 
 @given(rows=st.integers(2, 40))
 def test_without_a_split_always_the_same_fifth_is_held_out(rows):
     path = write([{"file": "a.mp4", "start": i, "stop": i + 1, "label": i} for i in range(rows)])
-    train, test, again = (read_labels(path, "regression", split)[1] for split in ("train", "test", "test"))
+    train, test, again = (read(path, "regression", split)[1] for split in ("train", "test", "test"))
     assert sorted([*train, *test]) == list(range(rows)) and len(test) == max(1, rows // 5)
     np.testing.assert_array_equal(again, test)
 
@@ -231,7 +237,7 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
 )
 def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
     with pytest.raises(ValueError, match=expected):
-        read_labels(write(text), task, "train")
+        read(write(text), task, "train")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +264,7 @@ def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
 )
 def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
     with pytest.raises(ValueError, match=expected):
-        read_labels(write(text, "jsonl"), task, "train")
+        read(write(text, "jsonl"), task, "train")
 
 
 def test_files_that_are_no_label_files_are_refused():
@@ -292,7 +298,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(damage):
         for task in ("classification", "regression", "labels", "soft-labels", "ranking") * 3:
             Path(f"any.{suffix}").write_bytes(damage(rng, text.encode()))
             try:
-                _, labels, _ = read_labels(f"any.{suffix}", task, "train")
+                _, labels, _ = read(f"any.{suffix}", task, "train")
             except ValueError as error:
                 assert 10 < len(str(error)) < 500 and "\0" not in str(error)
             else:
@@ -304,4 +310,4 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content, ending):
     Path(f"any.{ending}").write_bytes(content)
     for task in ("classification", "labels", "soft-labels"):
         with pytest.raises(ValueError, match="any"):
-            read_labels(f"any.{ending}", task, "train")
+            read(f"any.{ending}", task, "train")
