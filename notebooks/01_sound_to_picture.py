@@ -10,7 +10,7 @@
 # decibels yourself, say what a spectrogram does not contain, and say why TVLT needs no speech recognition.
 #
 # **Time to run:** about fifteen seconds. **Before this:** sums, sine and cosine, the logarithm; complex
-# numbers, of which only $i^2 = -1$ is needed; [00](00_quickstart.ipynb) for the clips.
+# numbers ($i^2 = -1$, absolute value and angle); [00](00_quickstart.ipynb) for the clips.
 
 # %% [markdown]
 # The next cell imports the package, or installs it from the repository that contains this notebook.
