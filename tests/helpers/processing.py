@@ -1,6 +1,6 @@
 """What both lineages do to sound and frames, said a second time: by librosa, Pillow, torch and plain loops.
 
-Each difference between them is a field of the configuration here too, so that one alone can be switched.
+The differences between them that are fields of the configuration are switched by the same fields here.
 """
 
 import librosa
