@@ -50,6 +50,13 @@ def resample_by_sinc(waveform: np.ndarray, rate: int, to_rate: int = 44100) -> n
     return made
 
 
+def resample_plainly(waveform: np.ndarray, rate: int, config: Config) -> np.ndarray:
+    """At the model's 44.1 kHz, by the filter of the configuration."""
+    if config.resampling_window == "hann":
+        return resample_by_sinc(waveform, rate) if rate != 44100 else waveform
+    return scipy.signal.resample_poly(waveform.astype(np.float64), 44100, rate)
+
+
 def choose_by_number(frames: np.ndarray, config: Config) -> np.ndarray:
     """Choose from frames that follow each other evenly."""
     n, T = len(frames), config.num_frames
