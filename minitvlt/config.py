@@ -136,7 +136,11 @@ class Config:
 
     @classmethod
     def original(cls, **changes: Any) -> "Config":
-        """The settings of the released code where it differs from transformers."""
+        """The settings of the released code where it differs from transformers.
+
+        The docstring of `prepare` names two differences in the processing that remain. The released code's
+        decoder, as that of transformers, ignores which tokens are padding; here no decoder does.
+        """
         return cls.from_dict({**ORIGINAL, **changes})
 
     @classmethod

@@ -151,6 +151,9 @@ def autoencode(
 ) -> tuple[Float[Array, "B Nv video_values"] | None, Float[Array, "B Na audio_values"] | None]:
     """Predict the values of all patches of both modalities from the kept ones; None where there is no head.
 
+    The decoder obeys the padding masks, too. Those of the released code and of transformers do not: where
+    there is padding, their predictions are others.
+
     Raises:
         ValueError: no decoder, or a batch that lacks what autoencoding needs or whose parts do not fit.
     """

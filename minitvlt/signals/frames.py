@@ -60,7 +60,9 @@ def weigh(distance: Float[np.ndarray, "*any"], interpolation: str, a: float) -> 
     return np.where(x < 1, inner, outer)
 
 
-def multiply_add(x: np.ndarray | np.float32, y: np.ndarray, z: float) -> np.ndarray:
+def multiply_add(
+    x: Float[np.ndarray, "..."] | np.float32, y: Float[np.ndarray, "..."], z: float
+) -> Float[np.ndarray, "..."]:
     """x * y + z, rounded once to the precision of x, as processors do it in one instruction."""
     return (np.float64(x) * y + z).astype(x.dtype)
 

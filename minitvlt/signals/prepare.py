@@ -7,7 +7,8 @@ host and moved to the model's device as a whole.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 
 from minitvlt.config import Config
 from minitvlt.signals.frames import check_pixels, choose_frames, find_picture, transform_frames
-from minitvlt.signals.media import Clip
+from minitvlt.signals.media import Clip, read_clip
 from minitvlt.signals.spectrogram import log_mel_spectrogram
 from minitvlt.signals.waveforms import check_channel, check_rates, resample
 
@@ -113,6 +114,43 @@ def choose_in_clip(clip: Clip, config: Config) -> UInt8[np.ndarray, "T H W 3"] |
     if clip.waveform is not None:
         stop = min(stop, max(times[0], clip.sound_start) + config.clip_seconds)
     return clip.frames[choose_frames(times, float(times[0]), float(stop), T)]
+
+
+def read_first_frames(path: Path, span: tuple[float, float | None], config: Config) -> Clip | None:
+    """Read those frames that "first" chooses from a file, at the model's size, as `prepare` makes them.
+
+    The file is decoded twice, and memory holds the chosen frames alone.
+
+    Args:
+        path: of the file.
+        span: start and stop in seconds; None for the end.
+        config: of the model.
+
+    Returns:
+        The chosen frames with their times, and the frame rate with which the last one stays to the end of
+        all; None if the span is longer than a spectrogram, if it holds no frames or if the file is damaged.
+    """
+    start, stop = span
+    if stop is not None and stop - start > config.clip_seconds:
+        return None
+    found = read_clip(path, start, stop, 0.0, lambda pixels: pixels[:1, :1])
+    if found.frames is None or found.damage or np.ptp(found.times) > config.clip_seconds:
+        return None
+    chosen = np.unique(choose_frames(found.times, -math.inf, math.inf, config.num_frames, "first"))
+    kept: list[np.ndarray | None] = []
+
+    def keep(pixels: np.ndarray) -> np.ndarray:
+        kept.append(pixels if len(kept) in chosen else None)
+        return pixels[:1, :1]
+
+    read_clip(path, start, stop, 0.0, keep)
+    if len(kept) != len(found.times):  # reading has begun anew
+        return None
+    video, _ = stack_frames([np.stack([kept[i] for i in chosen])], config)
+    frames = np.rint((video[0].transpose(0, 2, 3, 1) + 1) * 127.5).astype(np.uint8)
+    times, rate = found.times[chosen], found.frame_rate
+    rate = 1 / (found.times[-1] + 1 / rate - times[-1]) if rate else 0.0
+    return replace(found, frames=frames, times=times, frame_rate=float(rate))
 
 
 def take_waveform(clip: Clip, config: Config) -> Float[np.ndarray, "_"] | None:

@@ -18,7 +18,7 @@ from jaxtyping import Int
 from minitvlt.config import Config
 from minitvlt.signals.frames import choose_frames, find_picture, transform_frames
 from minitvlt.signals.media import Clip, import_av, inspect_media, read_clip
-from minitvlt.signals.prepare import Examples, prepare, take_waveform
+from minitvlt.signals.prepare import Examples, prepare, read_first_frames, take_waveform
 from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.labels import ROWS, MediaClip, read_labels
 
@@ -33,9 +33,9 @@ FRAMES_PER_CHOICE = 4  # frames kept for each one that a span needs: a quarter o
 class FolderWorld:
     """Clips as long as a full spectrogram, out of a folder (files with both modalities) or of a label file.
 
-    A clip is `config.num_frames` frames, even in time, and the audio of the same span. (With the settings of
-    the released code too: it shows frames of 15 s, or of the whole file, beside the beginning of the audio;
-    `read_clip` and `prepare` do that.) Spans lie where
+    A clip is `config.num_frames` frames, evenly chosen, and the audio of the same span. (The released code
+    shows frames of 15 s, or of the whole file, beside the beginning of their audio: that is what `read_clip`
+    and `prepare` give with its settings.) Spans lie where
     frames and audio run together; where that is shorter than a span, the clip is as long as it can be, and
     masked. A label file may also name a video, or an image, and audio apart, or one of them alone: then the
     frames lie evenly over the whole video.
@@ -153,6 +153,8 @@ class FolderWorld:
         if self.clips[number].file is None:  # nothing says that frames and audio are of the same time
             T = min(T, len(clip.frames))
             start, stop = clip.times[0], clip.times[-1] + (1 / clip.frame_rate if clip.frame_rate else 0)
+        elif self.config.frame_choice == "first" and length == samples:
+            start, stop = -inf, inf  # of a whole clip all frames
         chosen = choose_frames(clip.times, float(start), float(stop), T, self.config.frame_choice)
         return number, Clip(clip.frames[chosen], float(T > 1), waveform, rate)  # or a still image
 
@@ -256,9 +258,8 @@ def decode(clip: MediaClip, config: Config) -> Clip:
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))
         heard = replace(seen, waveform=seen.waveform[first:last], damage="")
         seen = replace(seen, times=seen.times - start)
-    waveform = take_waveform(heard, config)
-    if waveform is not None:
-        waveform = resample(waveform, heard.sample_rate, rate, config.resampling_window)
+    sound, window = take_waveform(heard, config), config.resampling_window
+    waveform = resample(sound, heard.sample_rate, rate, window) if found[1] else None
     damage = "; ".join(filter(None, (seen.damage, heard.damage)))
     return replace(seen, waveform=waveform, sample_rate=rate, sound_start=0.0, damage=damage, channels=0)
 
@@ -266,10 +267,12 @@ def decode(clip: MediaClip, config: Config) -> Clip:
 def read_small_frames(clip: MediaClip, config: Config) -> Clip:
     """Decode frames at the model's size, as many as the choice of `num_frames` in a span can tell apart.
 
-    Black borders, where they are to be cut off, are those of the whole clip.
+    Black borders, where they are to be cut off, are what is black in every frame of the whole clip.
     """
     path, (H, W) = clip.file or clip.video, config.image_shape
     span = (0.0, None) if path.suffix.lower() in IMAGES else (clip.start, clip.stop)
+    if config.frame_choice == "first" and (chosen := read_first_frames(path, span, config)) is not None:
+        return chosen
     read = partial(read_clip, path, *span, config.clip_seconds / (config.num_frames * FRAMES_PER_CHOICE))
     brightest: list[np.ndarray] = []
 
@@ -283,7 +286,7 @@ def read_small_frames(clip: MediaClip, config: Config) -> Clip:
         return np.rint((scaled.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)  # (H, W, 3)
 
     rows = columns = slice(None)
-    if config.frame_crop == "before-resizing":
+    if config.frame_crop != "after-resizing":
         read(look)
         rows, columns = find_picture(brightest[0][None]) if brightest else (rows, columns)
     return read(shrink)

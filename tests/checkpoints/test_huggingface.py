@@ -388,7 +388,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "half a rate": ({"sampling_rate": 0.5}, "sample_rate must be a positive integer, not 0.5"),
     "no hops": ({"hop_length_to_sampling_rate": 0}, "hop_length must be a positive integer, not 0"),
     "no frames": ({"num_frames": 0}, "num_frames must be a positive integer"),
-    "a broken length": ({"spectrogram_length": 15}, "15 is not a multiple of audio_patch_size"),
+    "a broken length": ({"spectrogram_length": 15}, "not a multiple of audio_patch_size"),
     "no padding": ({"padding_value": float("nan")}, "audio_padding_value must be a finite number"),
     "another crop order": ({"frame_crop": "never"}, "frame_crop must be one of after-resizing"),
 }

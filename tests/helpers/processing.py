@@ -1,6 +1,6 @@
 """What both lineages do to sound and frames, said a second time: by librosa, Pillow, torch and plain loops.
 
-Each difference between them is a field of the configuration here too, so that one alone can be switched.
+The differences between them that are fields of the configuration are switched by the same fields here.
 """
 
 import librosa
@@ -48,6 +48,13 @@ def resample_by_sinc(waveform: np.ndarray, rate: int, to_rate: int = 44100) -> n
         t = (n - centre) / rate * zeros
         made[j] = (waveform[n] * np.sinc(t) * np.cos(np.pi * t / 12) ** 2).sum() * zeros / rate
     return made
+
+
+def resample_plainly(waveform: np.ndarray, rate: int, config: Config) -> np.ndarray:
+    """At the model's 44.1 kHz, by the filter of the configuration."""
+    if config.resampling_window == "hann":
+        return resample_by_sinc(waveform, rate) if rate != 44100 else waveform
+    return scipy.signal.resample_poly(waveform.astype(np.float64), 44100, rate)
 
 
 def choose_by_number(frames: np.ndarray, config: Config) -> np.ndarray:

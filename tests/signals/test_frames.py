@@ -93,11 +93,6 @@ def test_resizing_with_antialiasing_is_that_of_torch(H, W, h, w, interpolation):
     np.testing.assert_allclose(resize(frames, (h, w), interpolation), expected, atol=2e-3)
 
 
-def test_whole_levels_are_rounded_half_to_even():
-    frames = np.array([[0, 1], [2, 3], [1, 2], [255, 254]], np.uint8).reshape(4, 1, 2, 1)
-    assert resize(frames, (1, 1), "bilinear", None, False).ravel().tolist() == [0, 2, 2, 254]
-
-
 def test_resizing_is_the_product_with_the_weights_of_both_axes_in_the_precision_of_the_frames():
     frames = np.random.default_rng(0).random((2, 5, 7, 3))
     rows, columns = make_resize_weights(5, 3, 3), make_resize_weights(7, 4, 4)

@@ -4,20 +4,22 @@ import gc
 import os
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minitvlt.config import Config
+from minitvlt.config import ORIGINAL, Config
 from minitvlt.signals.media import Clip, read_clip, write_clip
-from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
+from minitvlt.signals.prepare import Examples, prepare, prepare_audio, prepare_video
 from minitvlt.signals.waveforms import write_wav
 from minitvlt.worlds import folder as module
 from minitvlt.worlds.folder import FolderWorld, decode, find_media_files
 from minitvlt.worlds.labels import MediaClip
 from tests.helpers.media import make_frames, make_sweep, needs_av, write_media
+from tests.helpers.processing import make_film
 
 CONFIG = Config.tiny()  # 3 frames of 24 × 24 in 0.768 s
 RATE = CONFIG.sample_rate
@@ -98,6 +100,27 @@ def test_borders_that_are_black_in_the_whole_file_are_cut_off_and_dark_scenes_ar
     decoded = FolderWorld("films", config)._find(0)
     assert (decoded.frames[0, :11] > 200).all()  # cut to 32 × 32, of which the upper half is lit
     assert (decoded.frames[0, 13:] < 50).all() and (decoded.frames[-1, :11] < 50).all()
+
+
+def test_with_the_settings_of_the_released_code_a_short_file_gives_what_prepare_makes_of_it():
+    """Frames in black borders that move in, of which one is black; mono sound that begins with silence."""
+    frames = make_film(14, 33, 47)
+    frames[:, :3], frames[7:, :, 40:], frames[4] = 0, 0, 0
+    sound = np.concatenate([np.zeros(2000), make_sweep(0.45, RATE)]).astype(np.float32)
+    path = write_clip("films/a.mp4", Clip(frames, 20.0, sound, RATE))
+    changes = {
+        name: ORIGINAL[name] for name in ORIGINAL if name not in ("spectrogram_length", "stft_padding")
+    }
+    config = CONFIG.replace(**changes)
+    clip = read_clip(path)
+    clip = replace(clip, waveform=clip.waveform[: round(0.7 * RATE)])  # where the frames end
+    whole = prepare(clip, config)
+    for world in (FolderWorld("films", config), FolderWorld([MediaClip(file=path)], config)):
+        ((_, found),) = read_all(world)
+        np.testing.assert_array_equal(found.video, whole.video)
+        np.testing.assert_array_equal(found.video_mask, whole.video_mask)
+        np.testing.assert_array_equal(found.audio_mask, whole.audio_mask)
+        np.testing.assert_allclose(found.audio, whole.audio, atol=1e-6)
 
 
 def test_long_files_are_decoded_by_stretches_of_their_real_length(monkeypatch):
