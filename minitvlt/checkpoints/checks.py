@@ -41,15 +41,13 @@ def outline_for(
     parts, numbers = {name.partition(".")[0] for name in names}, sum(array.size for array in arrays.values())
     for prefix in ("", "decoder_") if "decoder" in parts else ("",):
         layers, D = getattr(config, f"{prefix}num_hidden_layers"), getattr(config, f"{prefix}hidden_size")
-        if layers > len(arrays) or layers * D > numbers:
+        if 11 * layers > len(arrays) or 4 * layers * D * D > numbers:  # the least that a block has
             raise ValueError(f"{source} holds {numbers} numbers, too few for {layers} layers of width {D}.")
     try:
         like = outline(config, parts)
     except (MemoryError, OverflowError, ValueError) as error:
         raise ValueError(f"{source}: no memory can hold what its configuration says: {error}.") from None
-    lacking = [
-        head for head in DECODER_HEADS if not any(name.startswith(f"decoder.{head}") for name in names)
-    ]
+    lacking = [h for h in DECODER_HEADS if not any(name.startswith(f"decoder.{h}") for name in names)]
     if "decoder" in parts and len(lacking) == 1:
         like = replace(like, decoder=replace(like.decoder, **{lacking[0]: None}))
     return like
