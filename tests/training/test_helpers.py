@@ -35,8 +35,8 @@ def three_cores(monkeypatch):
     """As if products might use three threads, so that there are two helpers; none of them is left behind."""
     started, start = [], helpers.Helper.__init__
 
-    def note(helper, stack):
-        start(helper, stack)
+    def note(helper, *arguments):
+        start(helper, *arguments)
         started.append(helper.process)
 
     monkeypatch.setattr(helpers.Helper, "__init__", note)

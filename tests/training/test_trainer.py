@@ -228,10 +228,10 @@ def test_an_objective_from_outside_trains(tmp_path):
 # Killed or interrupted, and resumed
 
 CHILD = """
-import json, os, signal, sys, time
+import json, os, signal, sys, tempfile, time
 import minitvlt as mt
 from minitvlt.checkpoints import native
-from minitvlt.training import optimizer, trainer
+from minitvlt.training import optimizer, runs, trainer
 
 folder, place, call = sys.argv[1], sys.argv[2], int(sys.argv[3])
 config, recipe = mt.Config.from_dict(json.loads(sys.argv[4])), mt.Recipe(**json.loads(sys.argv[5]))
@@ -260,6 +260,9 @@ def write_half_a_file(original, arrays, path, metadata):
     die()
 
 PLACES = {
+    "at the lock": (runs, "lock", die),
+    "in a temporary folder": (tempfile, "mkdtemp", die_after),
+    "when lines are cut off": (os, "truncate", die),
     "in a step": (trainer.Trainer, "compute", die),
     "in an update": (optimizer, "update_adamw", die),
     "in a line": (trainer.Trainer, "log", write_half_a_line),
@@ -290,13 +293,20 @@ def run_until_killed(folder: Path, place: str, call: int) -> int:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(tmp_path, finished):
-    kills = [("in a step", 2), ("in a line", 5), ("in a state", 2), ("after a rename", 2)]
-    kills += [("in an update", 150), ("by Ctrl-C in an update", 70)]
+    kills = [
+        ("at the lock", 1),
+        ("in a temporary folder", 1),
+        ("in a step", 2),
+        ("in a line", 5),
+        ("in a state", 2),
+        ("after a rename", 2),
+    ]
+    kills += [("when lines are cut off", 1), ("in an update", 150), ("by Ctrl-C in an update", 70)]
     for place, call in kills:
         status = run_until_killed(tmp_path, place, call)
         assert status == -(signal.SIGINT if "Ctrl-C" in place else signal.SIGKILL), (place, status)
     run_training(tmp_path)
-    assert read_files(tmp_path) == finished
+    assert read_files(tmp_path) == finished and len(list(tmp_path.iterdir())) == len(finished)
 
 
 def test_an_interrupted_run_has_saved_its_last_step(tmp_path, finished):
@@ -358,7 +368,7 @@ def test_a_state_that_does_not_fit_is_refused(halfway):
     vectors = {name: np.zeros(9, np.float32) for name in ("parameters", "mean", "square")}
     with pytest.raises(ValueError, match=expected.format("seed was 5, is 6")):
         run_training(halfway, replace(RECIPE, seed=6))
-    with pytest.raises(ValueError, match=expected.format("mae_weight was 0.3, is 0.123")):
+    with pytest.raises(ValueError, match=expected.format("mae_weight was 3.0, is 0.123")):
         run_training(halfway, config=CONFIG.replace(mae_weight=0.123))
     for damaged, about in (
         (vectors, metadata),
