@@ -47,7 +47,7 @@ def is_cut_off(path: Path, kind: str) -> bool:
     if kind == "flv":  # the length of a packet is stated before it and behind it
         n = int.from_bytes(tail[-4:], "big")
         return int.from_bytes(tail[-3 - n : -n], "big") != n - 11
-    return size < find_stated_size(head, kind)
+    return size + 1 < find_stated_size(head, kind)  # some writers count a last byte that fills up
 
 
 def find_stated_size(head: bytes, kind: str) -> int:
@@ -61,9 +61,9 @@ def find_stated_size(head: bytes, kind: str) -> int:
         stated = at + n + int.from_bytes(head[at : at + n], "big") - (1 << 7 * n)
     elif head[:4] == b".snd":
         stated = int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
-    elif kind == "mp3" and (at := max(head.find(b"Xing"), head.find(b"Info"))) > 0 and head[at + 7] & 2:
+    elif kind == "mp3" and (at := max(head.find(b"Xing\0\0\0"), head.find(b"Info\0\0\0"))) > 0:
         place = at + 8 + 4 * (head[at + 7] & 1)
-        stated = at - 36 + int.from_bytes(head[place : place + 4], "big")
+        stated = at - 36 + int.from_bytes(head[place : place + 4], "big") if head[at + 7] & 2 else 0
     return stated if stated < 0x7FFFF000 else 0
 
 
