@@ -231,7 +231,7 @@ class Attempt:
             unknown = {s.type for s in container.streams if s.codec_context is None} & {"video", "audio"}
             self.faults["a stream of an unknown kind is left out"] += len(unknown)
             for stream in streams:
-                errors = "crccheck+bitstream+buffer+explode" if self.is_strict else "0"
+                errors = "crccheck+explode" if self.is_strict else "0"
                 stream.codec_context.options = OPTIONS | {"err_detect": errors}
             self.reformatter = import_av().video.reformatter.VideoReformatter()
             if self.format != "tiff_pipe":  # of which FFmpeg decodes some kinds wrongly

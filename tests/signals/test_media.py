@@ -269,7 +269,7 @@ def test_frames_without_time_stamps_follow_at_the_rate():
     np.testing.assert_allclose(np.diff(avi.times), 1 / 25)
 
 
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0x80000000, 0])
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0])
 def test_a_wav_file_that_does_not_know_its_length_is_read_to_the_end(size):
     data = write_wav("s.wav", make_sweep(0.5, 8000), 8000).read_bytes()
     Path("s.wav").write_bytes(
