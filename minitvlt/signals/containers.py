@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 MOST_PIXELS = 64_000_000  # of a frame
 BLOCK = 1 << 20  # bytes read of both ends of a file
@@ -34,7 +35,7 @@ def is_cut_off(path: Path, kind: str) -> bool:
     if kind == "apng":
         return b"IEND" not in tail
     if kind == "gif":
-        return not tail.rstrip(b"\0").endswith(b";")
+        return not tail.rstrip(b"\0\r\n").endswith(b";")
     if kind == "mpegts":
         return all(size % packet for packet in (188, 192, 204))
     if kind == "ogg":
@@ -46,7 +47,7 @@ def is_cut_off(path: Path, kind: str) -> bool:
     if kind == "flv":  # the length of a packet is stated before it and behind it
         n = int.from_bytes(tail[-4:], "big")
         return int.from_bytes(tail[-3 - n : -n], "big") != n - 11
-    return size < find_stated_size(head, kind)
+    return size + 1 < find_stated_size(head, kind)  # some writers count a last byte that fills up
 
 
 def find_stated_size(head: bytes, kind: str) -> int:
@@ -60,9 +61,9 @@ def find_stated_size(head: bytes, kind: str) -> int:
         stated = at + n + int.from_bytes(head[at : at + n], "big") - (1 << 7 * n)
     elif head[:4] == b".snd":
         stated = int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
-    elif kind == "mp3" and (at := max(head.find(b"Xing"), head.find(b"Info"))) > 0 and head[at + 7] & 2:
+    elif kind == "mp3" and (at := max(head.find(b"Xing\0\0\0"), head.find(b"Info\0\0\0"))) > 0:
         place = at + 8 + 4 * (head[at + 7] & 1)
-        stated = at - 36 + int.from_bytes(head[place : place + 4], "big")
+        stated = at - 36 + int.from_bytes(head[place : place + 4], "big") if head[at + 7] & 2 else 0
     return stated if stated < 0x7FFFF000 else 0
 
 
@@ -77,9 +78,9 @@ def decode_images(data: bytes) -> Iterator[tuple[float, Any, bool]]:
     with suppress(*errors), Image.open(BytesIO(data), formats=IMAGES) as image:
         time = 0.0
         for page in ImageSequence.Iterator(image):
-            lacks_some = page.width * page.height > MOST_PIXELS
-            if lacks_some or (time and page.format != "WEBP"):  # pages of a TIFF are other images
+            if page.width * page.height > MOST_PIXELS or page.mode in ("I", "F"):  # of unknown ranges
                 return
+            lacks_some = False
             try:
                 page.load()
             except errors:
@@ -87,7 +88,19 @@ def decode_images(data: bytes) -> Iterator[tuple[float, Any, bool]]:
                 if page.getbbox() is None:
                     return
             yield time, page, lacks_some
+            if page.format != "WEBP":  # pages of a TIFF are other images
+                return
             time += page.info.get("duration", 100) / 1000
+
+
+def make_pixels(image: Any) -> UInt8[np.ndarray, "H W 3"]:
+    """Upright RGB pixels of an image of Pillow."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
 
 
 def find_orientation(path: Path, frame: Any) -> tuple[bool, int, int]:

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from minitvlt.files import write_atomically
-from minitvlt.signals.containers import MOST_PIXELS, decode_images, find_orientation, is_cut_off
+from minitvlt.signals.containers import MOST_PIXELS, decode_images, find_orientation, is_cut_off, make_pixels
 from minitvlt.signals.frames import SAME_TIME, check_pixels
 from minitvlt.signals.waveforms import HIGHEST_RATE, check_channel, check_rates, find_samples, mix_channels
 
@@ -31,9 +31,9 @@ FORMATS = (
     "tta,h264,hevc,m4v,ivf,mjpeg,dv,mxf,nut,gif,apng,avif,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
-LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # in other formats FFmpeg estimates it
+# Formats that state their length; of others FFmpeg estimates it.
+LENGTH_IS_STORED = ("mov", "matroska", "avi", "flv", "asf", "mxf", "ogg")
 LEAD = 1.0  # seconds decoded before a span: audio decoders need what came before to give the same samples
-MISPLACED = 0.25  # seconds by which stamps that FFmpeg has guessed are too early at most
 SHORTEST_GAP = 0.002  # seconds; containers round times, most of them to 1/1000 s
 LOWEST_RATE = 1000  # Hz
 MOST_BYTES, MOST_RATIO = 1 << 29, 2000  # of the frames of a clip: one of them may be exceeded
@@ -105,8 +105,9 @@ def read_clip(
     once.
 
     Raises:
-        ValueError: there is no such file; it is no media file; nothing of it can be decoded in the span.
-            Frames of more than 64 million pixels are not decoded.
+        ValueError: there is no such file; it is no media file; nothing of it can be decoded in the span;
+            frames of more than 64 million pixels, which are not decoded; frames that take over 512 MiB out of
+            a file of less than 1/2000 of that; audio of less than 1,000 or more than 1,000,000 Hz.
         ImportError: PyAV is missing.
     """
     file, begin, end = Path(path), float(start), inf if stop is None else float(stop)
@@ -179,11 +180,10 @@ def inspect_media(path: Path) -> tuple[bool, bool, float]:
     """
     with open_media(path) as (container, streams, origin):
         kinds = [stream.type for stream in streams]
-        if (container.duration or 0) > 10_000_000:  # microseconds
-            with suppress(import_av().FFmpegError):
-                container.seek(container.duration - 5_000_000 + (container.start_time or 0))
         last = 0.0
         with suppress(import_av().FFmpegError):  # `read_clip` reports what cannot be read
+            if (container.duration or 0) > 10_000_000:  # microseconds
+                container.seek(container.duration - 5_000_000 + (container.start_time or 0))
             for packet in demux(container, streams):
                 if packet.pts is not None:
                     last = max(last, float(packet.pts * packet.time_base - origin))
@@ -225,9 +225,8 @@ class Attempt:
         with open_media(self.file) as (container, streams, self.origin):
             self.format = container.format.name.split(",")[0]
             # At low rates frames share packs of MPEG-PS, and after a seek FFmpeg guesses their stamps wrong.
-            self.has_sought = self.start > self.lead and not (
-                self.format == "mpeg" and container.bit_rate < 1e6
-            )
+            is_guessed = self.format == "mpeg" and container.bit_rate < 1_000_000
+            self.has_sought = self.start > self.lead and not is_guessed
             if self.has_sought:
                 target = (self.origin + Fraction(self.start - self.lead)) / streams[0].time_base
                 with suppress(import_av().FFmpegError):  # then frames have no times
@@ -235,26 +234,23 @@ class Attempt:
             unknown = {s.type for s in container.streams if s.codec_context is None} & {"video", "audio"}
             self.faults["a stream of an unknown kind is left out"] += len(unknown)
             for stream in streams:
-                # The TIFF decoder would stop at unknown tags, which are no damage.
-                is_strict = self.is_strict and stream.codec_context.name != "tiff"
-                errors = "crccheck+bitstream+buffer+explode" if is_strict else "0"
+                errors = "crccheck+explode" if self.is_strict else "0"
                 stream.codec_context.options = OPTIONS | {"err_detect": errors}
             self.reformatter = import_av().video.reformatter.VideoReformatter()
-            self.decode(container, streams)
+            if self.format != "tiff_pipe":  # of which FFmpeg decodes some kinds wrongly
+                self.decode(container, streams)
         if not self.pictures and self.format.endswith("_pipe"):
             self.decode_by_pillow()
         return self.make_clip()
 
     def decode_by_pillow(self) -> None:
-        """Decode what FFmpeg does not: animated WebP, and what is left of an image that is cut off."""
-        from PIL import ImageOps  # matplotlib depends on it
-
+        """Decode what FFmpeg does not: TIFF, animated WebP, what is left of an image that is cut off."""
         data, self.faults, self.is_strict = self.file.read_bytes(), Counter(), True
         for padding in (0, 1 << 24) if self.format == "webp_pipe" else (0,):  # for WebP that is cut off
             with warnings.catch_warnings(action="ignore"):
                 for time, image, lacks_some in decode_images(data + bytes(padding)):
-                    if time < self.stop - SAME_TIME and image.mode[0] not in "IF":  # more than 8 bits
-                        self.add_picture(time, np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
+                    if time < self.stop - SAME_TIME:
+                        self.add_picture(time, make_pixels(image))
                         self.faults["a part of the image cannot be decoded"] += lacks_some or padding > 0
             if self.pictures:
                 return
@@ -286,6 +282,8 @@ class Attempt:
 
     def decode_packet(self, packet: Any) -> list[Any]:
         """Decode a packet; one that cannot be decoded is counted, or ends a strict attempt."""
+        if self.pictures and self.format.endswith("_pipe"):
+            return []  # what is behind an image is no part of it
         index, is_video = packet.stream.index, packet.stream.type == "video"
         time = None if packet.pts is None else packet.pts * packet.time_base - self.origin
         # Frames of a video are made from those before them. The first packets after a seek may be incomplete.
@@ -309,7 +307,7 @@ class Attempt:
             # Only packets are stamped, and the frame that comes out with one is that of some packets before.
             ticks, delay = frame.dts, getattr(context, "reorder_depth", 1) * step if is_video else 0
         time = end if ticks is None else float(ticks * frame.time_base - self.origin - delay)
-        if is_video and self.format in ("avi", "mpeg") and end - MISPLACED < time < end:
+        if is_video and self.format in ("avi", "mpeg") and end - 0.25 < time < end:
             time = end  # where packs of MPEG-PS hold several frames, FFmpeg gives some of them earlier stamps
         if self.has_sought and index not in self.ends and (ticks is None or time > self.start):
             raise RetryError({"lead": 20 * self.lead})
