@@ -558,9 +558,9 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 #
 # A label file (CSV or JSON lines) has a row for each clip: `file`, or `video` and `audio` apart, and `label`.
 # Where no column `split` says which rows are for the test, a fifth is drawn. `mt.FolderWorld` reads the files
-# (with PyAV), and `mt.finetune` and `mt.evaluate` take it like any other world. The command
-# `minitvlt finetune classification --data labels.csv` does all of this;
-# the label formats are in [labels.py](../minitvlt/worlds/labels.py).
+# (with PyAV). Like every world it has a method `sample(rng, count)` that returns `mt.Examples`, so
+# `mt.finetune` and `mt.evaluate` take it. The command `minitvlt finetune classification --data labels.csv`
+# does all of this; the label formats are in [labels.py](../minitvlt/worlds/labels.py).
 #
 # ```python
 # folder, rng, rows = Path(tempfile.mkdtemp()), np.random.default_rng(0), ["audio,label"]
