@@ -18,8 +18,9 @@ time of day is kept.
 - `tags=["thumbnail"]` marks the cell whose picture stands in small in README.md.
 - Random numbers come from a seed, and numbers are printed with as few digits as every machine agrees on.
 - A notebook runs without torch, av and ipywidgets: it says what is missing and goes on.
-- What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks, and so
-  is the code of folded answers; what the reader writes is compared with the package (test_by_hand.py).
+- Code in folded answers (```python inside <details>) is run after the cells, each answer by itself.
+- What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks, and what the
+  reader writes is compared with the package there (test_by_hand.py).
 """
 
 import argparse
@@ -44,7 +45,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from PIL import Image, ImageOps
 
-from rules import find_faults, list_shown
+from rules import find_faults, list_answers, list_shown
 
 HERE = Path(__file__).parent
 METADATA = {
@@ -142,8 +143,15 @@ def list_tags(cell: NotebookNode) -> list[str]:
 
 
 def run(notebook: NotebookNode, folder: Path) -> None:
-    """Run all cells in a kernel of this Python, and keep what of their outputs is the same every time."""
-    resources = {"metadata": {"path": str(folder)}}
+    """Run all cells in a kernel of this Python, and keep what of their outputs is the same every time.
+
+    The code of each answer runs behind them, on a copy of their names; one that needs a library that is
+    missing is left out. Its output is not kept.
+    """
+    resources, count = {"metadata": {"path": str(folder)}}, len(notebook.cells)
+    for answer in list_answers(notebook):
+        lines = ("try:", f"    exec({answer!r}, dict(globals()))", "except ImportError:", "    pass")
+        notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
     with settings_of_nobody():
         NotebookClient(
             notebook,
@@ -154,6 +162,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
             extra_arguments=["--log-level=ERROR"],
             resources=resources,
         ).execute()
+    del notebook.cells[count:]
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its version
     for cell in notebook.cells:
         if cell.cell_type == "code":

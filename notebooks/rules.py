@@ -15,6 +15,7 @@ SHORTEST_TEXT = 20  # letters of an alt text
 QUESTIONS = 5
 PARTS = ("**You will be able to**", "**Time to run:**", "**Before this:**", "## Recap", "## Where to go on")
 FOLDED = re.compile(r"<details>.*?</details>", flags=re.S)
+CODE = re.compile(r"```python\n(.*?)```", flags=re.S)
 LINK = re.compile(r'\]\(([^)\s]+)\)|href="([^"]+)"')
 
 
@@ -33,6 +34,12 @@ def find_faults(path: Path) -> list[str]:
     if path.stat().st_size > LARGEST_FILE:
         faults.append(f"has {path.stat().st_size} bytes, more than {LARGEST_FILE}: show smaller pictures")
     return faults
+
+
+def list_answers(notebook: NotebookNode) -> list[str]:
+    """List the code in folded answers."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [code for folded in FOLDED.findall(text) for code in CODE.findall(folded)]
 
 
 def find_long_cells(cell: NotebookNode) -> Iterator[str]:

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from minitvlt.backends import map_tree, to_backend
-from minitvlt.checkpoints.released import EMOTIONS
 from minitvlt.model.parameters import Params
 from minitvlt.model.patches import patchify_audio, patchify_video
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, score_matches
@@ -187,8 +186,7 @@ def score_predictions(
         case "regression":
             return score_regression(outputs[:, 0], labels.reshape(len(outputs)))
         case "labels":
-            names = task.names or EMOTIONS * (outputs.shape[1] == len(EMOTIONS))
-            return score_labels(outputs > 0, labels.astype(bool), names)
+            return score_labels(outputs > 0, labels.astype(bool), task.names)
     raise ValueError(f"There are no metrics for {task.loss_type!r}.")
 
 
@@ -196,13 +194,11 @@ def score_regression(outputs: Float[np.ndarray, " B"], targets: Float[np.ndarray
     """Pearson correlation, mean absolute error beside that of the mean, accuracy of the sign (A2)."""
     error = metrics.compute_mean_absolute_error(outputs, targets)
     chance = float(np.mean(np.abs(targets - targets.mean())))
-    share = float(np.mean(targets >= 0))
+    sign, share = metrics.compute_sign_accuracy(outputs, targets), float(np.mean(targets >= 0))
     return {
         "Pearson correlation": Metric(metrics.compute_pearson(outputs, targets), 0.0),
         "mean absolute error": Metric(error, chance),
-        "accuracy of the sign (A2)": Metric(
-            metrics.compute_sign_accuracy(outputs, targets), max(share, 1 - share)
-        ),
+        "accuracy of the sign (A2)": Metric(sign, max(share, 1 - share)),
     }
 
 

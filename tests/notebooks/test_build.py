@@ -41,7 +41,9 @@ print("only elsewhere")
 # One and one are two.
 # ## Where to go on
 # Nowhere.
-""".replace("QUESTIONS", 5 * "<details><summary>One?</summary>1</details> ")
+""".replace(
+    "QUESTIONS", 5 * "<details><summary>One?</summary>1\n# ```python\n# one = 1\n# ```\n# </details> "
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,6 +132,7 @@ def test_a_source_that_was_changed_since_and_one_that_was_never_built_are_found(
 FIGURE = 'show(figure, "A line that rises from one to three.")'
 UNFIT = [
     ("1 + 1", "1 / 0", "a cell fails: ZeroDivisionError: division by zero"),
+    ("one = 1", "assert 1 == 2, 'one'", "a cell fails: AssertionError: one"),
     (FIGURE, "figure", "cell 5 shows a picture without an alt text: helpers.notebook.show(figure, alt)"),
     ("1 + 1", "import warnings; warnings.warn('Mind!', stacklevel=1)", "cell 4 shows an error or a warning"),
 ]

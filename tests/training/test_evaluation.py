@@ -191,11 +191,10 @@ def test_each_task_has_its_metrics_beside_the_best_constant_prediction(task, out
     }
 
 
-@pytest.mark.parametrize("task", [EMOTION, Task("labels")], ids=["named", "unnamed"])
-def test_six_labels_are_emotions_and_each_has_its_metrics(task):
+def test_each_emotion_has_its_metrics():
     rng = np.random.default_rng(2)
     logits, true = rng.normal(size=(40, 6)), rng.random((40, 6)) < 0.4
-    found = score_predictions(task, logits, true)
+    found = score_predictions(EMOTION, logits, true)
     names = ["happy", "sad", "angry", "fear", "disgust", "surprise"]
     metrics = [f"{metric} of {name}" for metric in ("F1", "weighted accuracy") for name in names]
     assert list(found) == ["mean F1", "mean weighted accuracy", *metrics]
