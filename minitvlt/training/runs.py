@@ -11,11 +11,8 @@ from threading import get_ident
 from typing import Any, BinaryIO
 from zlib import crc32
 
-from minitvlt.backends import kernels_in_use, namespace, to_backend, walk
+from minitvlt.backends import kernels_in_use, walk
 from minitvlt.backends.fast.threads import count_cores
-from minitvlt.model.parameters import Params
-from minitvlt.training.batches import World
-from minitvlt.training.optimizer import Recipe
 
 METRICS, STATE = "metrics.jsonl", "training_state.safetensors"
 _held: set[tuple[int, Path]] = set()  # threads of this process, and the folders that they hold
@@ -72,30 +69,26 @@ def find_temporary(folder: Path, names: Iterable[str]) -> list[Path]:
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
-def describe_run(params: Params, recipe: Recipe, world: World, processes: int) -> dict[str, dict[str, Any]]:
-    """Describe what a run must keep when it is resumed, and what should be the same.
+def describe_run(trainer: Any) -> dict[str, dict[str, Any]]:
+    """Describe what the run of a `Trainer` must keep when it is resumed, and what should be the same.
 
-    Args:
-        params: the initial ones; a run that is resumed goes on with its own.
-        recipe: of the run.
-        world: may have `fingerprints`.
-        processes: that share each batch under torchrun.
+    The world may have `fingerprints`. A run that is resumed goes on with its own parameters.
 
     Returns:
         `identity`, which must not change; `circumstances`, which change numbers by rounding, if at all.
     """
-    library, arrays = namespace(params.encoder.cls).name, walk(to_backend(params, "numpy"))
-    fingerprints = getattr(world, "fingerprints", {"data": {}, "times": {}})
+    library, params = trainer.library, trainer.params
+    fingerprints = getattr(trainer.world, "fingerprints", {"data": {}, "times": {}})
     circumstances = {
-        "initial parameters": crc32(b"".join(array.tobytes() for _, array in arrays)),
+        "initial parameters": crc32(b"".join(array.tobytes() for _, array in walk(params))),
         "array library": library,
         "kernels": kernels_in_use(),
         "number of cores": count_cores(),
-        "number of processes": processes,
+        "number of processes": trainer.processes,
         **{f"version of {x}": import_module(x).__version__ for x in ("minitvlt", "numpy", "scipy", library)},
         **fingerprints["times"],
     }
-    identity = params.config.to_dict() | vars(recipe) | fingerprints["data"]
+    identity = vars(params.config) | vars(trainer.recipe) | fingerprints["data"]
     return {"identity": {name: str(x) for name, x in identity.items()}, "circumstances": circumstances}
 
 

@@ -24,10 +24,11 @@ from minitvlt.training.trainer import Trainer
 class TorchTrainer(Trainer):
     """A training run on PyTorch, in one process or in those that torchrun started"""
 
-    draws_ahead = True
+    library, draws_ahead = "torch", True
 
     def __post_init__(self) -> None:
         self.device = self.params.encoder.cls.device
+        self.params = to_backend(self.params, "numpy")  # until the state has been loaded
         if "WORLD_SIZE" in os.environ or dist.is_initialized():
             self.join_processes()
         super().__post_init__()

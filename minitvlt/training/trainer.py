@@ -106,6 +106,7 @@ class Trainer:
     compile: bool
     stack: ExitStack  # what ends with the run
 
+    library = "numpy"
     rank, processes = 0, 1  # of those that share each batch
     draws_ahead = False  # shared operations change the number of BLAS threads, and so the last bits of a draw
     sum_gradients = staticmethod(sum_gradients)
@@ -116,7 +117,7 @@ class Trainer:
         if self.rank == 0:
             self.stack.enter_context(hold_folder(self.folder))
         self.config = self.params.config
-        self.description = describe_run(self.params, self.recipe, self.world, self.processes)
+        self.description = describe_run(self)
         self.steps_saved, self.state = load_state(self.folder / STATE, self.params, self.description)
         self.steps_done, self.params = self.steps_saved or 0, self.state.parameters
         if self.rank == 0:
@@ -193,7 +194,8 @@ class Trainer:
         if self.rank == 0 and self.steps_done not in (None, self.steps_saved):
             os.fsync(self.metrics.fileno())
             metadata = {"steps": self.steps_done, **self.description}
-            save_arrays(dict(walk(to_backend(self.state, "numpy"))), self.folder / STATE, metadata)
+            state = self.state if self.library == "numpy" else to_backend(self.state, "numpy")
+            save_arrays(dict(walk(state)), self.folder / STATE, metadata)
             self.steps_saved = self.steps_done
 
 
@@ -260,7 +262,7 @@ def load_state(path: Path, params: Params, description: dict[str, Any]) -> tuple
     Raises:
         ValueError: a damaged file, or one of another run, or of an earlier version of minitvlt.
     """
-    start = start_adamw(to_backend(params, "numpy"))
+    start = start_adamw(params)
     if not path.exists():
         return None, start
     arrays, saved = load_arrays(path)
