@@ -187,13 +187,18 @@ def list_cells(number: str, kind: str) -> list[str]:
     return [cell.source for cell in build.read_source(path).cells if cell.cell_type == kind]
 
 
-@pytest.mark.parametrize("name", BY_HAND)
-def test_what_the_reader_writes_agrees_with_the_package(name):
-    """Imports and definitions of the notebook are executed, nothing else of it."""
-    tree, names = ast.parse("\n".join(list_cells(name[:2], "code"))), {"mt": mt}
+def define_names(number: str) -> dict[str, Any]:
+    """Execute the imports and definitions of a notebook, nothing else of it."""
+    tree, names = ast.parse("\n".join(list_cells(number, "code"))), {"mt": mt}
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     tree.body = [node for node in tree.body if isinstance(node, kinds)]
-    exec(compile(tree, name, "exec"), names)
+    exec(compile(tree, number, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_the_reader_writes_agrees_with_the_package(name):
+    names = define_names(name[:2])
     np.testing.assert_allclose(*BY_HAND[name](names[name[3:]]), rtol=1e-5, atol=1e-5)
 
 
