@@ -11,7 +11,7 @@ import pytest
 
 import minitvlt as mt
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.model.parameters import Params, add_classifier, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.transformer import run_blocks, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward
@@ -98,13 +98,6 @@ def test_where_silence_is_padding_cls_is_masked_as_the_first_audio_patch_is(para
     np.testing.assert_array_equal(released.cls[2:], plain.cls[2:])
     assert np.isfinite(released.sequence).all() and np.abs(released.cls[:2] - plain.cls[:2]).max() > 1e-3
     assert_trees_close(forward(changed, *clips), forward(params, *clips), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("lineage", ["huggingface", "original"])
-def test_the_classifier_has_a_pooler_in_the_released_code_and_none_in_transformers(lineage):
-    config = SMALL.replace(classifier_pooler=getattr(Config, lineage)().classifier_pooler)
-    pooler = add_classifier(init(config)).classifier.pooler
-    assert (pooler is not None) == (lineage == "original")
 
 
 def test_by_default_transformers_hides_a_few_whole_steps_of_audio_and_the_released_code_most_patches():

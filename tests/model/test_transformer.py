@@ -1,9 +1,6 @@
 """The transformer: attention as plain loops over single numbers, and the properties that it has."""
 
-import math
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +10,6 @@ from minitvlt.model.transformer import (
     run_attention,
     run_block,
     run_blocks,
-    run_mlp,
     run_norm,
     split_heads,
 )
@@ -68,34 +64,6 @@ def test_a_block_knows_neither_the_order_of_its_tokens_nor_what_padding_holds(da
     expected = run_block(x, block, heads, EPS, is_real)[:, order]
     found = run_block(other[:, order], block, heads, EPS, is_real[:, order])
     np.testing.assert_allclose(found[is_real[:, order]], expected[is_real[:, order]], atol=1e-9)
-
-
-def test_queries_keys_and_values_are_cut_head_by_head():
-    B, N, heads, d = 2, 3, 5, 7
-    rng = np.random.default_rng(0)
-    x, attention = rng.standard_normal((B, N, heads * d)), make_blocks(rng, heads * d)[0].attention
-    parts, qkv = split_heads(x, attention, heads), attention.qkv
-    for kind, b, head, n, i in np.ndindex(3, B, heads, N, d):
-        row = kind * heads * d + head * d + i
-        assert parts[kind][b, head, n, i] == pytest.approx(qkv.weight[row] @ x[b, n] + qkv.bias[row])
-
-
-def test_a_block_normalises_before_it_computes_and_adds_what_it_finds():
-    rng = np.random.default_rng(0)
-    x, block = rng.standard_normal((2, 3, 10)), make_blocks(rng, 10)[0]
-    between = x + run_attention(run_norm(x, block.attention_norm, EPS), block.attention, 2)
-    expected = between + run_mlp(run_norm(between, block.mlp_norm, EPS), block.mlp)
-    np.testing.assert_allclose(run_block(x, block, 2, EPS), expected)
-
-
-def test_the_mlp_computes_each_token_alone():
-    rng = np.random.default_rng(0)
-    x, mlp = rng.standard_normal((2, 3, 5)), make_blocks(rng, 5)[0].mlp
-    whole = run_mlp(x, mlp)
-    for b, n in np.ndindex(2, 3):
-        wide = mlp.expand.weight @ x[b, n] + mlp.expand.bias
-        activated = [z * 0.5 * (1 + math.erf(z / math.sqrt(2))) for z in wide]
-        np.testing.assert_allclose(whole[b, n], mlp.contract.weight @ activated + mlp.contract.bias)
 
 
 @on_every_backend
