@@ -35,6 +35,10 @@ SQUARE, RECIPE = given.LOGITS[:, :3], mt.Recipe(steps=4, warmup_steps=2)
 HIDDEN = given.BATCH.video_masking.is_hidden
 
 
+def join(arrays: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
 def compute_loss(params: Any) -> Any:
     return mt.pretraining_loss(params, given.BATCH).loss
 
@@ -142,9 +146,12 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     ),
     "05 fill_in": fill_in,
     "06 run_backward": run_on_tape,
-    "06 linear_vjp": lambda f: (f(given.LG, given.LX, given.LW)[1], given.FOR_W),
+    "06 linear_vjp": lambda f: (join(f(given.LG, given.LX, given.LW)), join(given.LINEAR_BACK)),
     "06 softmax_vjp": lambda f: (f(given.G, given.X), tape_backend.softmax_vjp(given.G, given.X)),
-    "06 layer_norm_vjp": lambda f: (f(given.NG, given.NX, given.GAMMA, 1e-6)[0], given.NORM_BACK[0]),
+    "06 layer_norm_vjp": lambda f: (
+        join(f(given.NG, given.NX, given.GAMMA, 1e-6)),
+        join(given.NORM_BACK),
+    ),
     "06 attention_vjp": lambda f: (np.array(f(*HEAD)), np.array(given.ATTENTION_BACK)),
     "06 find_gradient_error": plant_exchanged_gradients,
     "07 binary_cross_entropy": lambda f: (

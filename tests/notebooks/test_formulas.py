@@ -274,10 +274,8 @@ ROW, COTANGENT, ONE, STEP = *RNG.normal(size=(2, 5)), np.ones(()), 1e-5
 SLOPES = mt.value_and_grad(cubes)(ROW)[1]
 Y = numpy_backend.softmax(ROW)
 LX, LW, LB, LG = (RNG.normal(size=n) for n in ((5, 3), (2, 3), (2,), (5, 2)))
-FOR_X, FOR_W, FOR_B = pull_back(tape_backend.linear, LG, LX, LW, LB)
+LINEAR_BACK = pull_back(tape_backend.linear, LG, LX, LW, LB)
 NX, NG = RNG.normal(size=(2, 5, 7))
-SIGMA = np.sqrt(NX.var(axis=1, keepdims=True) + 1e-6)
-Z, H = (NX - NX.mean(axis=1, keepdims=True)) / SIGMA, GAMMA * NG
 NORM_BACK = pull_back(lambda *arrays: tape_backend.layer_norm(*arrays, 1e-6), NG, NX, GAMMA, BETA)
 V_BACK = O_BACK[0, 0] @ V[0, 0].T  # G Vᵀ
 R = A * (V_BACK - np.sum(V_BACK * A, axis=1, keepdims=True))
@@ -302,35 +300,10 @@ def nb06_cotangent() -> Pair:
     return by_hand, pull_back(lambda x: x * x + tape_backend.sum(x), COTANGENT, ROW)[0]
 
 
-def nb06_weight_slope() -> Pair:
-    r"""\frac{\partial L}{\partial A} = g^\top x"""
-    return LG.T @ LX, FOR_W
-
-
-def nb06_input_slope() -> Pair:
-    r"""\frac{\partial L}{\partial x} = g \, A"""
-    return LG @ LW, FOR_X
-
-
-def nb06_bias_slope() -> Pair:
-    r"""\frac{\partial L}{\partial b_j} = \sum_i g_{ij}"""
-    return sum(LG), FOR_B
-
-
 def nb06_softmax_slopes() -> Pair:
     r"""\frac{\partial y_j}{\partial x_i} = y_j (\delta_{ij} - y_i)"""
     by_hand = [[Y[j] * ((i == j) - Y[i]) for i in N5] for j in N5]
     return by_hand, [pull_back(tape_backend.softmax, one, ROW)[0] for one in np.eye(5)]
-
-
-def nb06_gamma_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z"""
-    return sum(NG * Z), NORM_BACK[1]
-
-
-def nb06_beta_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g"""
-    return sum(NG), NORM_BACK[2]
 
 
 def nb06_score_vjp() -> Pair:
@@ -566,6 +539,16 @@ def nb05_matching_head() -> Pair:
     return compare_by_hand("05 matching_head")
 
 
+def nb06_linear_vjp() -> Pair:
+    r"""\frac{\partial L}{\partial A} = g^\top x
+
+    \frac{\partial L}{\partial x} = g \, A
+
+    \frac{\partial L}{\partial b_j} = \sum_i g_{ij}
+    """
+    return compare_by_hand("06 linear_vjp")
+
+
 def nb06_softmax_vjp() -> Pair:
     r"""\frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j y_j\Bigr)"""
     return compare_by_hand("06 softmax_vjp")
@@ -573,7 +556,12 @@ def nb06_softmax_vjp() -> Pair:
 
 def nb06_layer_norm_vjp() -> Pair:
     r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z
-    \rangle \bigr)"""
+    \rangle \bigr)
+
+    \frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z
+
+    \frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g
+    """
     return compare_by_hand("06 layer_norm_vjp")
 
 
