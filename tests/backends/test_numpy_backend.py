@@ -16,14 +16,6 @@ from tests.helpers.oracles import attend_by_loops
 from tests.helpers.tracing import count_functions
 
 
-def test_only_floating_point_arrays_change_their_dtype() -> None:
-    assert xp.from_numpy(np.ones(2), None, "float32").dtype == np.float32
-    assert xp.from_numpy(np.arange(2), "cpu", "float32").dtype == np.int64
-    assert xp.from_numpy(np.array([True]), None, "float32").dtype == bool
-    x = np.ones(2)
-    assert xp.from_numpy(x) is x and xp.to_numpy(x) is x
-
-
 @given(st.data())
 def test_take_along_axis_is_a_loop_over_the_elements(data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4))
