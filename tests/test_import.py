@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import minitvlt
-
 HEAVY = {"torch", "av", "transformers", "librosa", "PIL", "IPython", "ipykernel", "ipywidgets", "jupyterlab"}
 HEAVY |= {"jupytext", "nbclient", "notebook"}
 
@@ -19,8 +17,3 @@ def list_modules_after(statement: str) -> set[str]:
 def test_the_package_and_its_command_line_load_nothing_heavy():
     assert not list_modules_after("import minitvlt") & (HEAVY | {"matplotlib"})
     assert not list_modules_after("import minitvlt.__main__") & (HEAVY - {"PIL"})
-
-
-def test_every_public_name_is_there():
-    assert not [name for name in minitvlt.__all__ if not hasattr(minitvlt, name)]
-    assert set(minitvlt.__all__) <= set(dir(minitvlt))

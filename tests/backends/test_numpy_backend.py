@@ -11,15 +11,9 @@ from scipy.special import erf
 
 from minitvlt.backends import numpy_backend as xp
 from tests.backends.cases import IS_REAL
+from tests.helpers.backends import using_kernels
 from tests.helpers.oracles import attend_by_loops
-
-
-def test_only_floating_point_arrays_change_their_dtype() -> None:
-    assert xp.from_numpy(np.ones(2), None, "float32").dtype == np.float32
-    assert xp.from_numpy(np.arange(2), "cpu", "float32").dtype == np.int64
-    assert xp.from_numpy(np.array([True]), None, "float32").dtype == bool
-    x = np.ones(2)
-    assert xp.from_numpy(x) is x and xp.to_numpy(x) is x
+from tests.helpers.tracing import count_functions
 
 
 @given(st.data())
@@ -97,3 +91,12 @@ def test_large_values_do_not_overflow() -> None:
     key = np.stack([np.full(3, 100), np.full(3, -100)]).astype(np.float32)[None, None]
     value = np.array([[1, 2, 3], [7, 7, 7]], np.float32)[None, None]
     np.testing.assert_allclose(xp.attention(query, key, value)[0, 0], [[1, 2, 3], [1, 2, 3]])
+
+
+def test_attention_passes_through_three_functions_and_other_kernels_through_one() -> None:
+    x, heads = np.ones((2, 5, 3)), np.ones((3, 2, 5, 7))
+    with using_kernels("plain"):
+        attending = count_functions(lambda: xp.attention(heads, heads, heads, IS_REAL))
+        others = count_functions(lambda: xp.gelu(xp.linear(xp.layer_norm(x, x[0, 0], x[0, 0], 1e-6), x[0])))
+    assert ("backends/numpy_backend.py", "attention") in attending
+    assert len(attending) <= 3 and len(others) <= 3, sorted(attending | others)

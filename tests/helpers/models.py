@@ -109,6 +109,18 @@ def draw_mask(rng: np.random.Generator, B: int, steps: int, tokens_per_step: int
     return np.repeat(np.arange(steps) < real[:, None], tokens_per_step, axis=1)
 
 
+def draw_padded_clips(
+    config: Config, rng: np.random.Generator, B: int, T: int, s: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw video, audio and their masks; padding holds large values."""
+    video, audio = draw_clips(config, rng, B, T, s)
+    (h, w), f = config.image_grid, config.audio_grid[1]
+    video_mask, audio_mask = draw_mask(rng, B, T, h * w), draw_mask(rng, B, s, f)
+    video[~video_mask[:, :: h * w]] = 1e3
+    audio[:, 0][np.repeat(~audio_mask[:, ::f], config.audio_patch_size[0], axis=1)] = -1e3
+    return video, audio, video_mask, audio_mask
+
+
 def draw_batch(
     config: Config, rng: np.random.Generator, B: int, T: int, s: int, is_padded: bool
 ) -> PretrainingBatch:

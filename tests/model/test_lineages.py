@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minitvlt as mt
 from minitvlt.config import ORIGINAL, Config
-from minitvlt.model.parameters import Params, add_classifier, init
+from minitvlt.model.parameters import Params
 from minitvlt.model.pretraining import PretrainingBatch, autoencode, keep_tokens, pretraining_loss
 from minitvlt.model.transformer import run_blocks, run_norm
 from minitvlt.model.tvlt import embed_audio, embed_video, encode, forward
 from tests.helpers.backends import assert_trees_close
-from tests.helpers.models import NA, NV, SMALL, draw_clips, make_small
+from tests.helpers.models import NA, NV, make_small
 
 CASE = make_small(3, is_padded=True)
 
@@ -45,6 +44,7 @@ def test_the_presets_name_every_setting_in_which_the_lineages_differ():
     of_processing |= {"remove_waveform_mean", "stft_padding", "drop_last_step", "audio_padding_value"}
     of_processing |= {"resampling_window", "mono_gain", "spectrogram_length", "silence_is_padding"}
     of_model = {"token_order", "cls_in_autoencoding", "classifier_pooler", "classifier_norm_eps"}
+    assert (released.audio_mask_type, released.audio_mask_ratio) == ("patch-level", 0.75)
     assert different == set(ORIGINAL) == of_processing | of_model | {"audio_mask_ratio", "audio_mask_type"}
 
 
@@ -98,25 +98,3 @@ def test_where_silence_is_padding_cls_is_masked_as_the_first_audio_patch_is(para
     np.testing.assert_array_equal(released.cls[2:], plain.cls[2:])
     assert np.isfinite(released.sequence).all() and np.abs(released.cls[:2] - plain.cls[:2]).max() > 1e-3
     assert_trees_close(forward(changed, *clips), forward(params, *clips), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("lineage", ["huggingface", "original"])
-def test_the_classifier_has_a_pooler_in_the_released_code_and_none_in_transformers(lineage):
-    config = SMALL.replace(classifier_pooler=getattr(Config, lineage)().classifier_pooler)
-    pooler = add_classifier(init(config)).classifier.pooler
-    assert (pooler is not None) == (lineage == "original")
-
-
-def test_by_default_transformers_hides_a_few_whole_steps_of_audio_and_the_released_code_most_patches():
-    hidden = []
-    for lineage in (Config(), Config.original()):
-        names = ("pixel_mask_ratio", "audio_mask_ratio", "audio_mask_type")
-        config = SMALL.replace(num_image_channels=3, **{name: getattr(lineage, name) for name in names})
-        clips = mt.Examples(*draw_clips(config, np.random.default_rng(4), 20, 3, 5))
-        batch = mt.make_batch(clips, config, np.random.default_rng(5))
-        hidden.append(batch.audio_masking.is_hidden.reshape(20, 5, 3))
-        assert (batch.video_masking.is_hidden.sum(axis=1) == NV - int(NV * 0.25)).all()
-    assert (hidden[0].all(axis=2) == hidden[0].any(axis=2)).all()
-    assert (hidden[0].sum(axis=(1, 2)) == 3 * (5 - int(5 * 0.85))).all()
-    assert (hidden[1].all(axis=2) != hidden[1].any(axis=2)).any()
-    assert (hidden[1].sum(axis=(1, 2)) == NA - int(NA * 0.25)).all()

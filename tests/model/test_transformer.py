@@ -1,114 +1,23 @@
-"""The transformer: attention as plain loops over single numbers, and the properties that it has."""
-
-import math
+"""Attention is that of plain loops over single numbers; whole encoders are compared with transformers."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitvlt.model.parameters import Block
-from minitvlt.model.transformer import (
-    attention_weights,
-    run_attention,
-    run_block,
-    run_blocks,
-    run_mlp,
-    run_norm,
-    split_heads,
-)
-from tests.helpers.backends import on_every_backend
+from minitvlt.model.transformer import run_attention, split_heads
 from tests.helpers.models import SMALL, draw_params
 from tests.helpers.oracles import attend_by_loops
 from tests.helpers.sources import Source
 
-EPS = 1e-6
-
-
-def make_blocks(rng: np.random.Generator, D: int, **changes: int) -> tuple[Block, ...]:
-    config = SMALL.replace(hidden_size=D, num_attention_heads=1, intermediate_size=D + 3, **changes)
-    return draw_params(config, rng).encoder.blocks
-
-
-def draw_case(data) -> tuple[np.ndarray, Block, int, np.ndarray | None]:
-    s = Source(data.draw)
-    heads = s.size(1, 3)
-    D, B, N = heads * s.size(1, 4), s.size(1, 3), s.size(1, 5)
-    is_real = s.choose(None, s.rng.random((B, N)) < 0.7)  # any pattern, also rows without a real token
-    return s.array(B, N, D), make_blocks(s.rng, D)[0], heads, is_real
-
 
 @given(data=st.data())
 def test_attention_is_that_of_plain_loops(data):
-    x, block, heads, is_real = draw_case(data)
-    answer = attend_by_loops(*split_heads(x, block.attention, heads), is_real)  # (B, heads, N, d)
-    output = block.attention.output
-    expected = answer.swapaxes(1, 2).reshape(x.shape) @ output.weight.T + output.bias
-    np.testing.assert_allclose(run_attention(x, block.attention, heads, is_real), expected, atol=1e-9)
-
-
-@given(data=st.data())
-def test_the_rows_of_an_attention_map_sum_to_1_over_the_real_keys(data):
-    x, block, heads, is_real = draw_case(data)
-    query, key, _ = split_heads(x, block.attention, heads)
-    weights = attention_weights(query, key, is_real)
-    is_real = np.ones(x.shape[:2], bool) if is_real is None else is_real
-    has_any = is_real.any(axis=1)[:, None, None]
-    assert (weights >= 0).all()
-    np.testing.assert_allclose(weights.sum(axis=-1), np.broadcast_to(has_any, weights.shape[:3]), atol=1e-12)
-    assert (np.where(is_real[:, None, None, :], 0, weights) == 0).all()
-
-
-@given(data=st.data())
-def test_a_block_knows_neither_the_order_of_its_tokens_nor_what_padding_holds(data):
-    x, block, heads, is_real = draw_case(data)
-    is_real = np.ones(x.shape[:2], bool) if is_real is None else is_real
-    order = np.random.default_rng(0).permutation(x.shape[1])
-    other = np.where(is_real[:, :, None], x, 100.0)
-    expected = run_block(x, block, heads, EPS, is_real)[:, order]
-    found = run_block(other[:, order], block, heads, EPS, is_real[:, order])
-    np.testing.assert_allclose(found[is_real[:, order]], expected[is_real[:, order]], atol=1e-9)
-
-
-def test_queries_keys_and_values_are_cut_head_by_head():
-    B, N, heads, d = 2, 3, 5, 7
-    rng = np.random.default_rng(0)
-    x, attention = rng.standard_normal((B, N, heads * d)), make_blocks(rng, heads * d)[0].attention
-    parts, qkv = split_heads(x, attention, heads), attention.qkv
-    for kind, b, head, n, i in np.ndindex(3, B, heads, N, d):
-        row = kind * heads * d + head * d + i
-        assert parts[kind][b, head, n, i] == pytest.approx(qkv.weight[row] @ x[b, n] + qkv.bias[row])
-
-
-def test_a_block_normalises_before_it_computes_and_adds_what_it_finds():
-    rng = np.random.default_rng(0)
-    x, block = rng.standard_normal((2, 3, 10)), make_blocks(rng, 10)[0]
-    between = x + run_attention(run_norm(x, block.attention_norm, EPS), block.attention, 2)
-    expected = between + run_mlp(run_norm(between, block.mlp_norm, EPS), block.mlp)
-    np.testing.assert_allclose(run_block(x, block, 2, EPS), expected)
-
-
-def test_the_mlp_computes_each_token_alone():
-    rng = np.random.default_rng(0)
-    x, mlp = rng.standard_normal((2, 3, 5)), make_blocks(rng, 5)[0].mlp
-    whole = run_mlp(x, mlp)
-    for b, n in np.ndindex(2, 3):
-        wide = mlp.expand.weight @ x[b, n] + mlp.expand.bias
-        activated = [z * 0.5 * (1 + math.erf(z / math.sqrt(2))) for z in wide]
-        np.testing.assert_allclose(whole[b, n], mlp.contract.weight @ activated + mlp.contract.bias)
-
-
-@on_every_backend
-def test_hidden_states_and_attention_maps_are_those_that_were_used(backend):
-    """Each block is applied by hand to the state before it, with the fused kernel."""
-    rng = np.random.default_rng(0)
-    x, blocks = rng.standard_normal((2, 3, 10)), make_blocks(rng, 10, num_hidden_layers=3)
-    is_real = np.array([[True, True, False], [True, False, False]])
-    hidden, maps = [], []
-    out = run_blocks(*backend.move((x, blocks)), 2, EPS, backend.move(is_real), hidden, maps)
-    for block, after, weights in zip(blocks, hidden, maps, strict=True):
-        query, key, _ = split_heads(run_norm(x, block.attention_norm, EPS), block.attention, 2)
-        backend.assert_close(weights, attention_weights(query, key, is_real))
-        x = run_block(x, block, 2, EPS, is_real)
-        backend.assert_close(after, x)
-    backend.assert_close(out, x)
+    s = Source(data.draw)
+    heads = s.size(1, 3)
+    D, B, N = heads * s.size(1, 4), s.size(1, 3), s.size(1, 5)
+    config = SMALL.replace(hidden_size=D, num_attention_heads=1)
+    x, attention = s.array(B, N, D), draw_params(config, s.rng).encoder.blocks[0].attention
+    is_real = s.choose(None, s.rng.random((B, N)) < 0.7)  # any pattern, also rows without a real token
+    answer = attend_by_loops(*split_heads(x, attention, heads), is_real)  # (B, heads, N, d)
+    expected = answer.swapaxes(1, 2).reshape(x.shape) @ attention.output.weight.T + attention.output.bias
+    np.testing.assert_allclose(run_attention(x, attention, heads, is_real), expected, atol=1e-9)

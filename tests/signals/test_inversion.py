@@ -5,11 +5,8 @@ import pytest
 import scipy.signal
 
 from minitvlt.signals.inversion import (
-    decibel_to_power,
-    denormalise_decibel,
     invert_mel_filters,
     invert_stft,
-    overlap_add,
     reconstruct_waveform,
     run_griffin_lim,
 )
@@ -20,7 +17,6 @@ from minitvlt.signals.spectrogram import (
     make_mel_filters,
 )
 from tests.helpers.annotations import annotations_unchecked
-from tests.helpers.backends import on_every_backend
 
 
 def make_chirp(sample_rate: int, seconds: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
@@ -85,31 +81,6 @@ def test_a_chirp_comes_back_with_its_pitch(sample_rate, mel_bins, window_length,
     np.testing.assert_allclose(loudest[inner], pitch[::hop_length][inner], atol=resolution + spacing)
 
 
-# ---- every backend
-
-MAGNITUDE = np.random.default_rng(0).random((2, 9, 32))
-FILTERS = make_mel_filters(8000, 7, 62)
-STEPS = {
-    "denormalise_decibel": (denormalise_decibel, MAGNITUDE),
-    "decibel_to_power": (decibel_to_power, 10 * MAGNITUDE),
-    "invert_mel_filters": (lambda x: invert_mel_filters(x, FILTERS), MAGNITUDE[..., :7]),
-    "overlap_add": (lambda x: overlap_add(x, 13), MAGNITUDE),
-    "invert_stft": (lambda x: invert_stft(compute_stft(x, 62, 13), 13), MAGNITUDE[..., 0, :]),
-    "run_griffin_lim": (lambda x: run_griffin_lim(x, 13, 3), MAGNITUDE),
-    "reconstruct_waveform": (lambda x: reconstruct_waveform(x, 8000, 62, 13, 3), MAGNITUDE[..., :7]),
-}
-
-
-@on_every_backend
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_equals_numpy_in_double_precision(backend, step):
-    function, x = STEPS[step]
-    expected = function(x)
-    made = function(backend.move(x))
-    assert str(made.dtype).endswith(backend.dtype)
-    backend.assert_close(made, expected, atol={"float32": 1e-3, "float64": 1e-9}[backend.dtype])
-
-
 # ---- bad input
 
 
@@ -123,9 +94,7 @@ def test_every_step_equals_numpy_in_double_precision(backend, step):
         (np.zeros((3, 512)), {}, "leave one empty"),
         (np.zeros((3, 128)), {"sample_rate": 0}, "at least 1 Hz"),
         (np.zeros((3, 128)), {"window_length": 2047}, "even window_length"),
-        (np.zeros((3, 128)), {"window_length": 0}, "even window_length"),
         (np.zeros((3, 128)), {"hop_length": 0}, "hop_length from 1"),
-        (np.zeros((3, 128)), {"hop_length": -1}, "hop_length from 1"),
         (np.zeros((3, 128)), {"hop_length": 2049}, "no sample is skipped"),
     ],
 )

@@ -15,7 +15,7 @@ from minitvlt.training import retrieval
 from minitvlt.training.retrieval import score_all_pairs
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import on_every_backend
-from tests.helpers.models import draw_clips, draw_mask, draw_params
+from tests.helpers.models import draw_padded_clips, draw_params
 
 CONFIG = Config.tiny(task_mae=False, hidden_size=14, num_attention_heads=2, intermediate_size=11)
 
@@ -25,15 +25,9 @@ def draw_model(seed: int = 0, **changes) -> Params:
 
 
 def draw_examples(B: int, seed: int, T: int = 3, steps: int = 3, is_padded: bool = True) -> Examples:
-    """Clips whose padding holds large numbers."""
-    rng = np.random.default_rng(seed)
-    video, audio = draw_clips(CONFIG, rng, B, T, steps)
-    if not is_padded:
-        return Examples(video, audio)
-    video_mask, audio_mask = draw_mask(rng, B, T, 4), draw_mask(rng, B, steps, 2)
-    video[~video_mask[:, ::4]] = 1e3
-    audio[:, 0][np.repeat(~audio_mask[:, ::2], 8, axis=1)] = -1e3
-    return Examples(video, audio, video_mask, audio_mask)
+    """Clips whose padding holds large numbers; all of it is real where there are no masks."""
+    clips = Examples(*draw_padded_clips(CONFIG, np.random.default_rng(seed), B, T, steps))
+    return clips if is_padded else replace(clips, video_mask=None, audio_mask=None)
 
 
 def score_by_loops(params: Params, audio: Examples, video: Examples) -> np.ndarray:

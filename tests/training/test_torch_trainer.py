@@ -209,11 +209,7 @@ def test_the_command_runs_under_torchrun_and_only_the_first_process_prints(tmp_p
 def test_each_process_uses_its_own_gpu(monkeypatch):
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    assert is_first() and [find_device(device) for device in (None, "cpu", "cuda:1")] == [
-        None,
-        "cpu",
-        "cuda:1",
-    ]
+    assert is_first() and find_device(None) is None and find_device("cuda:1") == "cuda:1"
     for name, value in (("WORLD_SIZE", "5"), ("RANK", "4"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
     assert not is_first()
