@@ -234,8 +234,8 @@ def test_odd_arrays_give_the_right_numbers_or_an_error(params, make, error):
 
 ODD_PARAMETERS = {
     "integers": lambda x: x.astype(int),
-    "integer tensors": lambda x: torch.from_numpy(x).long(),
-    "sparse tensors": lambda x: torch.from_numpy(x).to_sparse(),
+    "integer tensors": lambda x: torch.tensor(x).long(),
+    "sparse tensors": lambda x: torch.tensor(x).to_sparse(),
 }
 
 
