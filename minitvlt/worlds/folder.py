@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from minitvlt.signals.media import Clip, import_av, inspect_media, read_clip
 from minitvlt.signals.prepare import Examples, prepare, read_first_frames, take_waveform
 from minitvlt.signals.waveforms import resample
 from minitvlt.worlds.labels import ROWS, MediaClip, read_labels
+from minitvlt.worlds.shapes import check_draw
 
 AUDIO = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -78,30 +79,32 @@ class FolderWorld:
         self._unusable: set[int] = set()
         self._decoded: OrderedDict[int, Clip] = OrderedDict()  # by number, the last used one last
         if not isinstance(source, str | os.PathLike):
-            self.clips = list(source)
+            self.clips, top = list(source), Path()
         elif Path(source).suffix.lower() in ROWS:
-            table = read_labels(source, task)
+            table, top = read_labels(source, task), Path(source).parent
             (self.clips, self.labels), self.names = table.select(split == "test"), table.names
         else:
-            self.clips = []
-            for path in find_media_files(Path(source)):
+            self.clips, top = [], Path(source)
+            for path in find_media_files(top):
                 try:
                     self.clips += cut_into_stretches(path, config)
                 except ValueError as error:
                     self._skip(str(path), error)
             self.clips = self.clips or self._give_up()
-        check_clips(self.clips)
+        for clip in self.clips:
+            if not clip.files or clip.modalities != self.clips[0].modalities:
+                raise ValueError(f"{clip.name or clip.files}: expected frames in all or none, audio too.")
         self._fingerprints = {path: take_fingerprint(path) for clip in self.clips for path in clip.files}
-        self.fingerprints = self._describe(source)
+        self.fingerprints = self._describe(top)
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw `count` clips: the same state of `rng` and the same files give the same clips.
 
         Raises:
-            ValueError: `count` is below 1; no usable file is left; a file has changed since the start.
+            ValueError: `rng` is no generator; `count` is below 1; no usable file is left; a file has changed
+                since the start.
         """
-        if count < 1:
-            raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
+        check_draw(rng, count)
         n, found = len(self.clips), []
         for place in rng.random(count) * n:  # the next clip replaces one that cannot be used, on every draw
             order = (*range(int(place), n), *range(int(place)))
@@ -113,18 +116,18 @@ class FolderWorld:
         """Give all clips that can be used, in their order, by batches, with their numbers.
 
         Of a clip that is longer than a full spectrogram the middle is taken.
-        """
-        found = []
-        for number in range(len(self.clips)):
-            found += [self._cut(number, 0.5)] if self._find(number) else []
-            if found and (len(found) == batch_size or number == len(self.clips) - 1):
-                yield np.array([number for number, _ in found]), self._prepare(found)
-                found = []
 
-    def _describe(self, source: str | os.PathLike[str] | Sequence[MediaClip]) -> dict[str, dict[str, Any]]:
-        """What decides the clips, under names that stay when all files move: see `World`."""
-        top = Path() if not isinstance(source, str | os.PathLike) else Path(source)
-        top = top.parent if top.suffix.lower() in ROWS else top
+        Raises:
+            ValueError: no usable file is left; a file has changed since the start.
+        """
+        spans = (self._cut(number, 0.5) for number in range(len(self.clips)) if self._find(number))
+        while found := list(islice(spans, batch_size)):
+            yield np.array([number for number, _ in found]), self._prepare(found)
+        if len(self._unusable) == len(self.clips):
+            self._give_up()
+
+    def _describe(self, top: Path) -> dict[str, dict[str, Any]]:
+        """What decides the clips, under names that stay when all files move with `top`: see `World`."""
         names = {path: os.path.relpath(path, top) for path in self._fingerprints}
         data = {f"the size of {names[path]}": size for path, (size, _) in self._fingerprints.items()}
         for number, clip in enumerate(self.clips):
@@ -187,13 +190,6 @@ class FolderWorld:
         raise ValueError(f"No file is left that has what is needed and can be decoded:{reasons}")
 
 
-def check_clips(clips: Sequence[MediaClip]) -> None:
-    """Raise a ValueError unless all clips are of one kind."""
-    for clip in clips:
-        if not clip.files or clip.modalities != clips[0].modalities:
-            raise ValueError(f"{clip.name or clip.files}: expected frames in all clips or none, audio too.")
-
-
 def measure(clip: Clip) -> int:
     """Bytes of the arrays of a clip in memory."""
     return sum(array.nbytes for array in (clip.frames, clip.waveform) if array is not None)
@@ -203,13 +199,13 @@ def find_media_files(folder: Path) -> list[Path]:
     """All media files in a folder and the folders in it, linked ones too, by name, without hidden ones."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder that holds the media files.")
-    found, visited = [], set()
+    found, visited, ends = [], set(), VIDEOS + AUDIO + IMAGES
     for parent, folders, names in os.walk(folder, onerror=warn_of_folder, followlinks=True):
         is_new = os.path.realpath(parent) not in visited  # links may go round in circles
         visited.add(os.path.realpath(parent))
         folders[:] = [name for name in folders if is_new and name[0] != "."]
-        paths = [Path(parent, name) for name in names if is_new and name[0] != "."]
-        found += [path for path in paths if path.suffix.lower() in (*VIDEOS, *AUDIO, *IMAGES)]
+        names = [name for name in names if is_new and name[0] != "." and name.lower().endswith(ends)]
+        found += [Path(parent, name) for name in names]
     if not found:
         raise ValueError(f"{folder} holds no media file: none whose name ends in {', '.join(VIDEOS)}.")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
@@ -244,22 +240,20 @@ def decode(clip: MediaClip, config: Config) -> Clip:
 
     Of one file with both, the part is taken where frames and audio run together; time 0 is its begin.
     """
-    rate, seen, heard = config.sample_rate, Clip(None, 0.0, None, 0), Clip(None, 0.0, None, 0)
-    if clip.modalities[0]:
-        seen = read_small_frames(clip, config)
-    if clip.audio is not None:
-        heard = read_clip(clip.audio, clip.start, clip.stop, inf)
-    found = seen.frames is not None, (seen if clip.file else heard).waveform is not None
-    for what, is_wanted, is_found in zip(("frames", "audio"), clip.modalities, found, strict=True):
-        if is_wanted and not is_found:
-            raise ValueError(f"{clip.files[-(what == 'audio')]} holds no {what} in this part of it.")
+    rate, nothing, (has_frames, has_audio) = config.sample_rate, Clip(None, 0.0, None, 0), clip.modalities
+    seen = read_small_frames(clip, config) if has_frames else nothing
+    heard = read_clip(clip.audio, clip.start, clip.stop, inf) if clip.audio else nothing
+    if has_frames and seen.frames is None:
+        raise ValueError(f"{clip.files[0]} holds no frames in this part of it.")
+    if has_audio and (heard if clip.audio else seen).waveform is None:
+        raise ValueError(f"{clip.files[-1]} holds no audio in this part of it.")
     if clip.file is not None:
         start, stop = find_common_span(seen)
         first, last = (round((time - seen.sound_start) * seen.sample_rate) for time in (start, stop))
         heard = replace(seen, waveform=seen.waveform[first:last], damage="")
         seen = replace(seen, times=seen.times - start)
     sound, window = take_waveform(heard, config), config.resampling_window
-    waveform = resample(sound, heard.sample_rate, rate, window) if found[1] else None
+    waveform = resample(sound, heard.sample_rate, rate, window) if has_audio else None
     damage = "; ".join(filter(None, (seen.damage, heard.damage)))
     return replace(seen, waveform=waveform, sample_rate=rate, sound_start=0.0, damage=damage, channels=0)
 

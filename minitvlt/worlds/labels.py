@@ -113,15 +113,14 @@ def read_labels(path: str | os.PathLike[str], task: str) -> LabelledClips:
     if task not in LABELS:
         raise ValueError(f"task must be one of {', '.join(LABELS)}, not {task!r}.")
     rows = read_rows(Path(path))
-    clips = [read_clip_of_row(row) for row in rows]
     expected, parse, number = LABELS[task]
     labels, names = number([row.parse("label", parse, expected) for row in rows])
-    is_test = split_rows(rows)
-    count = len(np.unique(labels[~is_test])) if task == "classification" else len(names)
+    table = LabelledClips([read_clip_of_row(row) for row in rows], labels, names, split_rows(rows))
+    count = len(np.unique(labels[~table.is_test])) if task == "classification" else len(names)
     if count < {"classification": 2, "labels": 1, "soft-labels": 2}.get(task, 0):
         raise ValueError(f"{path}, column label: expected two classes, two answers or one name to train on.")
-    warn_of_repeats(clips, np.zeros(len(rows)) if labels is None else labels, is_test)
-    return LabelledClips(clips, labels, names, is_test)
+    warn_of_repeats(table)
+    return table
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -188,10 +187,10 @@ def read_clip_of_row(row: Row) -> MediaClip:
     if not named or ("file" in named and len(named) > 1):
         row.fail("file", "a file, or a video and an audio apart, or one of these alone")
     paths = {}
-    for column, name in named.items():  # one that no file can have is no error here
+    for column, name in named.items():
         spellings = row.folder / str(name), row.folder / str(name).replace("\\", "/")  # as Windows has it
-        found = next(filter(os.path.isfile, spellings), None)
-        paths[column] = found or row.fail(column, "a file that is there")
+        existing = filter(os.path.isfile, spellings)  # a name that no file can have is no error here
+        paths[column] = next(existing, None) or row.fail(column, "a file that is there")
     start = row.parse("start", parse_number, "seconds, such as 2.5", 0.0)
     stop = row.parse("stop", parse_number, "seconds, such as 2.5") if "stop" in row.values else None
     if start < 0 or (stop is not None and stop <= start):
@@ -212,30 +211,28 @@ def split_rows(rows: Sequence[Row]) -> Bool[np.ndarray, " rows"]:
     return is_test
 
 
-def warn_of_repeats(
-    clips: list[MediaClip], labels: Shaped[np.ndarray, "rows *labels"], is_test: Bool[np.ndarray, " rows"]
-) -> None:
+def warn_of_repeats(table: LabelledClips) -> None:
     """Warn of clips, by content, that overlap with clips of the other split, or that have two labels."""
+    clips, names = table.clips, [f"{clip.files[0].name} ({clip.name})" for clip in table.clips]
     paths = {path for clip in clips for path in clip.files}
     sizes = Counter(map(os.path.getsize, paths))
     contents = {path: hash_file(path) if sizes[os.path.getsize(path)] > 1 else path for path in paths}
     stops = [clip.stop or math.inf for clip in clips]
     first: dict[Any, int] = {}  # row of each clip
     last: dict[Any, int] = {}  # row of each content and split that ends last so far
-    shared, relabelled = [], []
+    shared, relabelled = [], []  # the names of two clips each
     for i in sorted(range(len(clips)), key=lambda i: clips[i].start):
-        content, is_held_out = tuple(contents[path] for path in clips[i].files), bool(is_test[i])
+        content, is_held_out = tuple(contents[path] for path in clips[i].files), bool(table.is_test[i])
         j = first.setdefault((content, clips[i].start, stops[i]), i)
-        relabelled += [(j, i)] if np.any(labels[i] != labels[j]) else []
+        if table.labels is not None and np.any(table.labels[i] != table.labels[j]):
+            relabelled.append(f"{names[j]} and {names[i]}")
         j = last.get((content, not is_held_out))
-        shared += [(j, i)] if j is not None and clips[i].start < stops[j] else []
+        if j is not None and clips[i].start < stops[j]:
+            shared.append(f"{names[j]} and {names[i]}")
         last[content, is_held_out] = max(i, last.get((content, is_held_out), i), key=stops.__getitem__)
     for what, pairs in (("In train and in test rows", shared), ("With two labels", relabelled)):
-        names = [
-            " and ".join(f"{clips[k].files[0].name} ({clips[k].name})" for k in pair) for pair in pairs[:10]
-        ]
-        if names:
-            warnings.warn(f"{what} are {len(pairs)} clips: {'; '.join(names)}.", stacklevel=3)
+        if pairs:
+            warnings.warn(f"{what}: {len(pairs)} clip(s), {'; '.join(pairs[:10])}.", stacklevel=3)
 
 
 def hash_file(path: Path) -> Any:
@@ -277,21 +274,21 @@ def parse_answers(value: Any) -> dict[str, float]:
     return scores
 
 
-def sort_names(names: set[str]) -> tuple[str, ...]:
-    """Sort words by the alphabet; if all are integers, by size.
+def number_names(names: set[str]) -> dict[str, int]:
+    """Number words, and sort them, by the alphabet; if all are integers, by size.
 
-    >>> sort_names({"10", "9"}), sort_names({"10", "9", "sun"})
-    (('9', '10'), ('10', '9', 'sun'))
+    >>> number_names({"10", "9"}), number_names({"10", "9", "sun"})
+    ({'9': 0, '10': 1}, {'10': 0, '9': 1, 'sun': 2})
     """
     is_numeric = all(name.removeprefix("-").isdecimal() and len(name) < 19 for name in names)
-    return tuple(sorted(names, key=(lambda name: (int(name), name)) if is_numeric else None))
+    ordered = sorted(names, key=(lambda name: (int(name), name)) if is_numeric else None)
+    return {name: number for number, name in enumerate(ordered)}
 
 
 def number_classes(words: list[str]) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
     """Number the classes: words by the alphabet, integers by size."""
-    names = sort_names(set(words))
-    numbers = {name: number for number, name in enumerate(names)}
-    return np.array([numbers[word] for word in words]), names
+    numbers = number_names(set(words))
+    return np.array([numbers[word] for word in words]), tuple(numbers)
 
 
 def number_lists(lists: list[list[str]]) -> tuple[Bool[np.ndarray, "rows k"], tuple[str, ...]]:
@@ -307,12 +304,11 @@ def number_lists(lists: list[list[str]]) -> tuple[Bool[np.ndarray, "rows k"], tu
 
 def number_answers(scores: list[dict[str, float]]) -> tuple[Float[np.ndarray, "rows k"], tuple[str, ...]]:
     """Put scores in the order of the answers; an answer that a row does not name has 0."""
-    names = sort_names({answer for answers in scores for answer in answers})
-    numbers = {name: number for number, name in enumerate(names)}
-    table = np.zeros((len(scores), len(names)), np.float32)
+    numbers = number_names({answer for answers in scores for answer in answers})
+    table = np.zeros((len(scores), len(numbers)), np.float32)
     for row, answers in zip(table, scores, strict=True):
         row[[numbers[name] for name in answers]] = list(answers.values())
-    return table, names
+    return table, tuple(numbers)
 
 
 # What a label must be, how it is parsed, and how all of them become an array, with the names of its columns

@@ -21,7 +21,6 @@ from jaxtyping import Bool, Float, Int, UInt8
 from minitvlt.config import Config
 from minitvlt.signals.prepare import Examples, prepare_audio, prepare_video
 
-Numbers = Int[np.ndarray, "*any"]  # of shapes, colours or motions
 Range = tuple[float, float]
 
 # ---- Frames. An outline is a signed distance, above 0 outside: edges are as sharp as pixels allow, and
@@ -158,10 +157,9 @@ def add_clicks(
     time = np.arange(min(samples, sample_rate // 50)) / sample_rate
     tone = np.sin(2 * np.pi * min(2500.0, sample_rate / 4) * time)
     click = (CLICK * tone * np.exp(-time / 0.004)).astype(np.float32)
-    clip, copy = np.nonzero(moments < 1)
-    first = (moments[clip, copy] * samples).astype(np.int64)
-    for row, begin in zip(clip, first, strict=True):
-        heard = waveforms[row, begin : begin + len(click)]
+    for clip, copy in np.argwhere(moments < 1):
+        begin = int(moments[clip, copy] * samples)
+        heard = waveforms[clip, begin : begin + len(click)]
         heard += click[: len(heard)]
 
 
@@ -240,16 +238,17 @@ class Scenes:
         }
 
 
-def is_held_out(shape: Numbers, colour: Numbers, motion: Numbers) -> Bool[np.ndarray, "*any"]:
-    """Tell whether a combination is kept from training: one in four, a Latin square of shape and colour for
-    each motion, so that training shows every two of the three together, but never these three."""
-    return (shape + colour + motion) % 4 == 0
+def is_held_out(combinations: Int[np.ndarray, "3 *any"]) -> Bool[np.ndarray, "*any"]:
+    """Tell which combinations of shape, colour and motion are kept from training: one in four, a Latin square
+    of shape and colour for each motion, so that training shows every two of the three together, but never
+    these three."""
+    return combinations.sum(axis=0) % 4 == 0
 
 
 def draw_scenes(rng: np.random.Generator, count: int, held_out: bool, max_count: int) -> Scenes:
     """Draw what happens in `count` clips; different attributes are drawn independently."""
     grid = np.indices((len(SHAPES), len(COLOURS), len(MOTIONS))).reshape(3, -1)
-    combinations = grid[:, is_held_out(*grid) == held_out]
+    combinations = grid[:, is_held_out(grid) == held_out]
     shape, colour, motion = combinations[:, rng.integers(combinations.shape[1], size=count)]
     start = rng.random((count, max_count, 2), dtype=np.float32)
     start[:, :, 0] = (start[:, :1, 0] + np.arange(max_count) / max_count) % 1  # copies apart from each other
@@ -273,6 +272,14 @@ def _draw_level(rng: np.random.Generator, n: int, low: Range, high: Range) -> Fl
     return np.where(rng.integers(2, size=n) == 1, rng.uniform(*high, n), rng.uniform(*low, n))
 
 
+def check_draw(rng: np.random.Generator, count: int) -> None:
+    """Raise a ValueError unless this many clips can be drawn from a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"Expected rng as a generator, such as numpy.random.default_rng(3), got {rng!r}.")
+    if count < 1:
+        raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
+
+
 class ShapesWorld:
     """Where clips of singing shapes come from."""
 
@@ -290,10 +297,6 @@ class ShapesWorld:
 
     def sample(self, rng: np.random.Generator, count: int) -> Examples:
         """Draw clips that are ready for the model; the same state of the generator gives the same clips."""
-        if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                f"Expected rng as a generator, such as numpy.random.default_rng(3), got {rng!r}."
-            )
         frames, waveforms, labels = self.draw_clips(rng, count)
         video, _ = prepare_video(list(frames), self.config)
         audio, _ = prepare_audio(list(waveforms), self.config.sample_rate, self.config)
@@ -314,31 +317,26 @@ class ShapesWorld:
         Returns:
             frames, waveforms at `config.sample_rate`, and the labels of `Scenes.label`.
         """
-        if count < 1:
-            raise ValueError(f"Expected a count of 1 clip or more, got {count}.")
+        check_draw(rng, count)
         scenes = draw_scenes(rng, count, self.split == "held_out", self.max_count)
         T = self.config.num_frames if frames is None else frames
         return self._paint(scenes, (np.arange(T) + 0.5) / T), self._sing(scenes), scenes.label()
 
     def _paint(self, scenes: Scenes, moments: np.ndarray) -> np.ndarray:
         H, W = self.config.image_shape
-        radius = (min(H, W) * scenes.radius[:, None, None]).astype(np.float32)
-        centre = np.stack(
-            [radius + (side - 2 * radius) * scenes.locate(moments, axis) for axis, side in enumerate((W, H))],
-            axis=-1,
-        )
+        radius = (min(H, W) * scenes.radius[:, None, None, None]).astype(np.float32)
+        place = np.stack([scenes.locate(moments, axis) for axis in (0, 1)], axis=-1)
+        centre = radius + (np.float32([W, H]) - 2 * radius) * place
         channels = np.array([0, 120, 240])  # the hues of red, green and blue
         colour = 0.64 + 0.36 * np.cos(np.radians(scenes.hue[:, None] - channels))
-        sizes = np.where(scenes.is_there, radius[:, 0], np.float32(-1000))
+        sizes = np.where(scenes.is_there, radius[:, 0, 0], np.float32(-1000))
         return paint_frames(scenes.shape, centre, sizes, colour.astype(np.float32), H, W)
 
     def _sing(self, scenes: Scenes) -> np.ndarray:
         samples = self.config.spectrogram_length * self.config.hop_length
-        loudness = (scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there
         height = scenes.locate(np.arange(samples) / samples, axis=1)
-        rate = self.config.sample_rate
-        waveforms = sing(
-            scenes.shape, height, loudness.astype(np.float32), scenes.tremble.astype(np.float32), rate
-        )
+        loudness = ((scenes.radius[:, None] / LARGE[1]) ** 2 * scenes.is_there).astype(np.float32)
+        tremble, rate = scenes.tremble.astype(np.float32), self.config.sample_rate
+        waveforms = sing(scenes.shape, height, loudness, tremble, rate)
         add_clicks(waveforms, scenes.find_bounces(), rate)
         return waveforms

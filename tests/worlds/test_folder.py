@@ -18,6 +18,8 @@ from minitvlt.signals.waveforms import write_wav
 from minitvlt.worlds import folder as module
 from minitvlt.worlds.folder import FolderWorld, decode, find_media_files
 from minitvlt.worlds.labels import MediaClip
+from minitvlt.worlds.shapes import ShapesWorld
+from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.media import make_frames, make_sweep, needs_av, write_media
 from tests.helpers.processing import make_film
 
@@ -362,7 +364,8 @@ def test_a_world_without_one_usable_file_says_why():
     world = FolderWorld([MediaClip(file=Path("films/b.wav"), name="b")], CONFIG)
     with pytest.raises(ValueError, match=r"(?s)No file is left.*b: .*holds no frames"):
         draw(world)
-    assert read_all(world) == []
+    with pytest.raises(ValueError, match=r"(?s)No file is left.*b: .*holds no frames"):
+        read_all(world)
 
 
 def test_a_file_that_changes_while_it_is_in_use_is_an_error(films):
@@ -380,7 +383,7 @@ def test_a_file_that_changes_while_it_is_in_use_is_an_error(films):
     [
         (lambda: FolderWorld("nowhere", CONFIG), "is not a folder"),
         (lambda: FolderWorld(".", CONFIG), r"holds no media file.*\.mp4"),
-        (lambda: FolderWorld([WAV, MediaClip(file=Path("a.wav"))], CONFIG), "frames in all clips or none"),
+        (lambda: FolderWorld([WAV, MediaClip(file=Path("a.wav"))], CONFIG), "frames in all or none"),
         (lambda: FolderWorld([MediaClip(name="line 2")], CONFIG), "expected frames in all"),
         (lambda: FolderWorld([MediaClip(audio=Path("no.wav"))], CONFIG), r"There is no file no\.wav"),
         (lambda: draw(FolderWorld([WAV], CONFIG), 0, 0), "1 clip or more, got 0"),
@@ -394,6 +397,12 @@ def test_what_makes_no_world_is_refused(make, expected, tmp_path):
 
 
 WAV = MediaClip(audio=Path("a.wav"))
+
+
+def test_a_seed_instead_of_a_generator_is_refused_by_every_world_in_the_same_words(films):
+    for world in (FolderWorld(films, CONFIG), ShapesWorld(CONFIG)):
+        with annotations_unchecked(), pytest.raises(ValueError, match=r"Expected rng as a generator.* got 3\."):
+            world.sample(3, 2)
 
 
 # ---- fingerprints
@@ -426,7 +435,7 @@ def test_fingerprints_of_a_folder_tell_files_and_sizes_and_stay_when_it_moves(fi
 
 
 def test_fingerprints_of_a_label_file_tell_spans_labels_splits_and_order(films):
-    rows = ["b.mp4,0,1,x,train", "a.mp4,1,2,y,train", "a.mp4,0,1,x,train", "b.mp4,0,1,y,test"]
+    rows = ["b.mp4,0,1,x,train", "a.mp4,1,2,y,train", "a.mp4,0,1,x,train", "b.mp4,1.5,2,y,test"]
 
     def write(*rows: str) -> dict:
         Path("films/labels.csv").write_text("\n".join(["file,start,stop,label,split", *rows]))

@@ -167,13 +167,13 @@ def test_clips_in_train_and_test_and_those_with_two_labels_are_warned_about_by_n
         if said:
             (message,) = (str(one.message) for one in found)
             assert re.search(
-                rf"^{said[0]} are 1 clips: {said[1]} \(.*line .* and .*{said[2]} \(.*line", message
+                rf"^{said[0]}: 1 clip\(s\), {said[1]} \(.*line .* and .*{said[2]} \(.*line", message
             )
 
 
 def test_many_repeats_are_counted_and_ten_are_named():
     path = write([{"file": "a.mp4", "start": i, "stop": i + 2, "label": i} for i in range(99)])
-    with pytest.warns(UserWarning, match=r"^In train .* \d\d clips: a.mp4[^;]*(; a.mp4[^;]*){9}$"):
+    with pytest.warns(UserWarning, match=r"^In train .* \d\d clip\(s\), a.mp4[^;]*(; a.mp4[^;]*){9}$"):
         read(path, "regression", "train")
 
 
