@@ -18,7 +18,7 @@ from minitvlt.model.parameters import Params
 from minitvlt.model.tasks import classify
 from minitvlt.model.tvlt import forward
 from minitvlt.signals.media import Clip, read_clip
-from minitvlt.signals.prepare import Examples, prepare
+from minitvlt.signals.prepare import prepare
 from tests.helpers.media import needs_av, write_media
 from tests.helpers.peers import make_pair, transformers
 from tests.helpers.processing import (
@@ -33,14 +33,6 @@ from tests.helpers.processing import (
 from tests.helpers.released import draw_tensors, list_released, run_head, run_released
 
 ROUNDING = 1e-3  # of each pixel to a whole grey level, by Pillow: so far it moves the logits
-PROCESSING = [
-    "remove_waveform_mean",
-    "stft_padding",
-    "drop_last_step",
-    "frame_crop",
-    "frame_choice",
-    "frame_interpolation",
-]
 
 
 def make_clips() -> list[Clip]:
@@ -59,10 +51,6 @@ def resample_to_model(clip: Clip) -> np.ndarray:
 
 def tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.asarray(array, np.float64))
-
-
-def classify_examples(params: Params, made: Examples) -> np.ndarray:
-    return classify(params, made.video, made.audio, made.video_mask, made.audio_mask)
 
 
 # ---- transformers
@@ -99,11 +87,9 @@ def test_from_raw_clips_to_logits_as_transformers_does():
         expected = theirs.double().eval()(*map(tensor, arguments)).logits.numpy()
     made = prepare(clips, ours.config)
     assert not made.video_mask.all() and not made.audio_mask.all()
-    np.testing.assert_allclose(classify_examples(ours, made), expected, atol=ROUNDING)
+    found = classify(ours, made.video, made.audio, made.video_mask, made.audio_mask)
+    np.testing.assert_allclose(found, expected, atol=ROUNDING)
     assert np.ptp(expected) > 0.3
-    for field in PROCESSING:  # each counts
-        switched = prepare(clips, ours.config.replace(**{field: getattr(Config.original(), field)}))
-        assert np.abs(classify_examples(ours, switched) - expected).max() > 2 * ROUNDING, field
 
 
 # ---- the released code

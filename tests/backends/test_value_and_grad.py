@@ -62,8 +62,6 @@ NO_SCALARS = {
     "an array of one": (lambda x: x[:1], r"\(1,\)"),
     "a complex number": (lambda x: x[0] * 1j, "complex128"),
     "a pair": (lambda x: (x[0], x), "tuple"),
-    "nothing": (lambda x: None, "NoneType"),
-    "a word": (lambda x: "loss", "str"),
 }
 
 
@@ -75,9 +73,8 @@ def test_a_value_that_is_no_real_scalar_is_refused(backend: str, function, found
 
 
 @ON_BOTH
-def test_values_that_do_not_depend_on_the_parameters_and_parameters_used_twice(backend: str) -> None:
+def test_parameters_may_be_used_twice(backend: str) -> None:
     x = to_backend(np.array([3.0, 5.0])[::-1], backend)
-    assert value_and_grad(lambda x: 3)(x)[1].tolist() == [0, 0]
     value, gradients = value_and_grad(lambda pair: (pair[0] * pair[1])[0])((x, x))
     assert float(value) == 25.0 and [g.tolist() for g in gradients] == [[5.0, 0.0], [5.0, 0.0]]
 

@@ -13,16 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors import safe_open
 
 from minitvlt.backends import flatten, map_tree, to_backend
 from minitvlt.checkpoints.huggingface import (
-    PROCESSING,
     PROCESSING_FILE,
-    PROCESSING_OURS,
-    describe_processing,
     from_huggingface,
     parse_processing,
     to_huggingface,
@@ -140,31 +135,19 @@ def test_ours_come_back_from_every_backend(kind, backend, tmp_path):
     assert load_theirs(kind, folder).config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
 
 
-@on_every_class
-def test_pickles_and_half_precision_are_read_as_float32(kind, tmp_path):
-    theirs = save_theirs(kind, tmp_path / "safe", num_labels=5)
-    theirs.save_pretrained(tmp_path / "pickled", safe_serialization=False)
-    theirs.half().save_pretrained(tmp_path / "half")
-    ours = from_huggingface(tmp_path / "safe")
-    assert (tmp_path / "pickled" / "pytorch_model.bin").exists()
-    assert_same(from_huggingface(tmp_path / "pickled"), ours)
-    assert_trees_close(from_huggingface(tmp_path / "half"), ours, rtol=1e-3, atol=1e-3)
-    assert ours.config.num_labels == 5
-    present = {part for part in ("decoder", "matching", "classifier", "ranking") if getattr(ours, part)}
-    assert present == {MODEL: set(), PRETRAINING: {"decoder", "matching"}, CLASSIFIER: {"classifier"}}[kind]
-
-
 @pytest.mark.parametrize("is_safe", [True, False], ids=["safetensors", "torch"])
 @on_every_class
-def test_weights_in_parts_and_in_bfloat16_are_read(kind, is_safe, tmp_path):
+def test_weights_in_parts_and_in_half_precision_are_read_as_float32(kind, is_safe, tmp_path):
     theirs = save_theirs(kind, tmp_path / "whole")
     theirs.save_pretrained(tmp_path / "parts", safe_serialization=is_safe, max_shard_size="2KB")
     assert len(list((tmp_path / "parts").glob("*-of-*"))) > 2
     assert_same(from_huggingface(tmp_path / "parts"), from_huggingface(tmp_path / "whole"))
-    theirs.bfloat16().save_pretrained(tmp_path / "half", safe_serialization=is_safe, max_shard_size="2KB")
-    found, exact = from_huggingface(tmp_path / "half"), from_huggingface(tmp_path / "whole")
-    assert_trees_close(found, exact, rtol=2**-8, atol=0)
-    assert {array.dtype for array in flatten(found).values()} == {np.dtype(np.float32)}
+    exact = from_huggingface(tmp_path / "whole")
+    for half in (theirs.bfloat16, theirs.half):
+        half().save_pretrained(tmp_path / "half", safe_serialization=is_safe)
+        found = from_huggingface(tmp_path / "half")
+        assert_trees_close(found, exact, rtol=2**-8, atol=1e-3)
+        assert {array.dtype for array in flatten(found).values()} == {np.dtype(np.float32)}
 
 
 def split_folder(folder: Path) -> dict[str, str]:
@@ -180,8 +163,6 @@ def split_folder(folder: Path) -> dict[str, str]:
 
 INDEXES: dict[str, tuple[Callable[[dict[str, str]], Any], str]] = {
     "outside": (lambda files: files | {"layernorm.bias": "../secret.safetensors"}, "files in this folder"),
-    "absolute": (lambda files: files | {"layernorm.bias": "/etc/passwd"}, "files in this folder"),
-    "of a number": (lambda files: files | {"layernorm.bias": 3}, "files in this folder"),
     "of a list": (lambda files: list(files), "files in this folder"),
     "empty": (lambda files: {}, "files in this folder"),
     "endless": (lambda files: files | {"layernorm.bias": 300 * "a"}, "files in this folder"),
@@ -295,27 +276,22 @@ def test_settings_of_missing_parts_do_not_matter(tmp_path):
     assert_same(from_huggingface(tmp_path / "folder"), params)
 
 
-def lengthen(params: Params, part: str, positions: str, table: str) -> Params:
-    """Give one table twice as many rows."""
-    tables = getattr(getattr(params, part), positions)
-    longer = replace(tables, **{table: np.concatenate([getattr(tables, table)] * 2)})
-    return replace(params, **{part: replace(getattr(params, part), **{positions: longer})})
+def lengthen(params: Params) -> Params:
+    """Give one table of the decoder twice as many rows."""
+    tables = params.decoder.video_positions
+    longer = replace(tables, time=np.concatenate([tables.time] * 2))
+    return replace(params, decoder=replace(params.decoder, video_positions=longer))
 
 
 FOREIGN: dict[str, tuple[Callable[[], Params], str]] = {
     "a ranking head": (lambda: replace(make_ours(), ranking=make_ours().matching), "No class .* 'ranking'"),
-    "mean pooling": (lambda: make_ours(CLASSIFIER, pooling="mean"), "pooling='cls' there, 'mean' here"),
     "a pooler": (lambda: make_ours(CLASSIFIER, classifier_pooler=True), "classifier_pooler=False there"),
     "eps": (lambda: make_ours(CLASSIFIER, classifier_norm_eps=1e-5), "classifier_norm_eps=1e-06 there"),
     "a joint decoder": (lambda: make_ours(joint_decoder=True), "joint_decoder=False there, True here"),
     "oblong patches": (lambda: make_ours(image_patch_size=(2, 3)), "predicts square patches, not 2×3"),
     "unequal tables": (
-        lambda: lengthen(make_ours(), "decoder", "video_positions", "time"),
+        lambda: lengthen(make_ours()),
         r"decoder.video_positions.time has the shape \(10, 8\), .* says \(5, 8\)",
-    ),
-    "frequencies": (
-        lambda: lengthen(make_ours(MODEL), "encoder", "audio_positions", "frequency"),
-        r"frequency has the shape \(8, 10\), but its configuration says \(4, 10\)",
     ),
     "NaN": (lambda: map_tree(lambda x: x * np.float32(np.nan), make_ours()), "encoder.cls: 10 of 10 values"),
     "an array too many": (
@@ -388,6 +364,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "half a rate": ({"sampling_rate": 0.5}, "sample_rate must be a positive integer, not 0.5"),
     "no hops": ({"hop_length_to_sampling_rate": 0}, "hop_length must be a positive integer, not 0"),
     "no frames": ({"num_frames": 0}, "num_frames must be a positive integer"),
+    "a list": ({"num_frames": [4]}, "num_frames must be a positive integer"),
+    "an object": ({"padding_value": {}}, "audio_padding_value must be a finite number"),
     "a broken length": ({"spectrogram_length": 15}, "not a multiple of audio_patch_size"),
     "no padding": ({"padding_value": float("nan")}, "audio_padding_value must be a finite number"),
     "another crop order": ({"frame_crop": "never"}, "frame_crop must be one of after-resizing"),
@@ -401,23 +379,6 @@ def test_processing_that_makes_no_sense_is_refused(values, message, tmp_path):
     with annotations_unchecked(), pytest.raises(ValueError, match=message) as caught:
         from_huggingface(tmp_path)
     assert str(tmp_path / PROCESSING_FILE) in str(caught.value)
-
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-NAMES = sorted({*describe_processing(CONFIG), *PROCESSING, *PROCESSING_OURS})
-
-
-@given(values=st.dictionaries(st.sampled_from(NAMES), anything, max_size=4))
-def test_any_processing_gives_a_configuration_or_a_value_error(values):
-    with annotations_unchecked():
-        try:
-            assert isinstance(parse_processing(values, CONFIG)[0], Config)
-        except ValueError as error:
-            assert str(error)
 
 
 def test_the_processors_of_transformers_make_the_same_clip_of_what_is_written(tmp_path):
@@ -519,17 +480,7 @@ def test_the_hubs_own_library_finds_what_it_keeps(tmp_path):
     assert ran.stdout == "10\n", ran.stderr
 
 
-PATHS = [
-    "./model",
-    "../model",
-    "/somebody/model",
-    "~/model",
-    "model",
-    "a/b/c",
-    "somebody/",
-    "some body/model",
-]
-PATHS += ["runs/model.safetensors", "runs/there", Path("somebody/model"), "https://somewhere/model", ""]
+PATHS = ["runs/model.safetensors", "~/model", "a/b/c", "some body/model", "runs/there", Path("a/model"), ""]
 
 
 @pytest.mark.parametrize("name", PATHS, ids=str)

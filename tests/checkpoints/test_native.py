@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from minitvlt.backends import flatten, to_backend, to_module, value_and_grad
+from minitvlt.backends import flatten, to_backend, to_module
 from minitvlt.checkpoints import huggingface, native
 from minitvlt.checkpoints.detect import load_any
 from minitvlt.checkpoints.huggingface import to_huggingface
@@ -32,11 +32,11 @@ from minitvlt.checkpoints.native import (
 )
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, init
-from minitvlt.model.pretraining import pretraining_loss, score_matches
+from minitvlt.model.pretraining import score_matches
 from minitvlt.worlds.shapes import ShapesWorld
 from tests.helpers.annotations import annotations_unchecked
 from tests.helpers.backends import assert_trees_close, on_every_backend
-from tests.helpers.models import draw_batch, draw_params
+from tests.helpers.models import draw_params
 from tests.helpers.released import CONFIG
 
 
@@ -61,19 +61,6 @@ def assert_same(ours: Params, theirs: Params) -> None:
 def test_parameters_come_back_on_every_backend(backend, changes, tmp_path):
     params = backend.move(draw_params(CONFIG.replace(**changes), np.random.default_rng(3)))
     assert_same(load(save(params, tmp_path / "model.safetensors")), to_backend(params, "numpy"))
-
-
-def test_gradients_come_back(params, tmp_path):
-    batch = draw_batch(params.config, np.random.default_rng(5), 2, 3, 5, is_padded=True)
-    _, gradient = value_and_grad(lambda params: pretraining_loss(params, batch).loss)(params)
-    assert_same(load(save(gradient, tmp_path / "gradient.safetensors")), gradient)
-
-
-def test_half_precision_halves_the_file(params, tmp_path):
-    single = save(to_backend(params, "numpy", dtype="float32"), tmp_path / "single.safetensors")
-    half = save(params, tmp_path / "half.safetensors", dtype="float16")
-    assert half.stat().st_size < 0.7 * single.stat().st_size
-    assert_same(load(half), to_backend(params, "numpy", dtype="float16"))
 
 
 def test_position_tables_keep_their_length(params, tmp_path):
@@ -218,7 +205,7 @@ def test_settings_are_for_files_without_a_configuration(params, tmp_path):
 
 def test_half_precision_is_read_as_it_is_and_by_load_any_as_float32(params, tmp_path):
     half = to_backend(params, "numpy", dtype="float16")
-    path = save(half, tmp_path / "half.safetensors")
+    path = save(params, tmp_path / "half.safetensors", dtype="float16")
     assert_same(load(path), half)
     assert_same(load_any(path), to_backend(half, "numpy", dtype="float32"))
     assert_same(load_any(save(params, path)), params)  # in float64
@@ -348,16 +335,10 @@ def test_bfloat16_is_read_as_float32_and_numbers_of_eight_bits_are_refused(tmp_p
     from safetensors.torch import save_file
 
     numbers = torch.tensor([[1.0, -2.5, 3e-39], [torch.inf, 3.3e38, -0.0]])
-    tensors = {"half": numbers.bfloat16(), "double": numbers.double(), "scalar": torch.tensor(0.1).bfloat16()}
+    tensors = {"half": numbers.bfloat16(), "scalar": torch.tensor(0.1).bfloat16()}
     save_file(tensors, tmp_path / "x.safetensors")
-    assert_holds(
-        load_arrays(tmp_path / "x.safetensors")[0],
-        {
-            "half": numbers.bfloat16().float().numpy(),
-            "double": numbers.double().numpy(),
-            "scalar": torch.tensor(0.1).bfloat16().float().numpy(),
-        },
-    )
+    expected = {name: tensor.float().numpy() for name, tensor in tensors.items()}
+    assert_holds(load_arrays(tmp_path / "x.safetensors")[0], expected)
     save_file({"x": torch.ones(3).to(torch.float8_e4m3fn)}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match=r"cannot read.*float32"):
         load_arrays(tmp_path / "x.safetensors")

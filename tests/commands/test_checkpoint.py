@@ -126,16 +126,13 @@ def test_convert_warns_of_what_is_not_read_and_of_what_transformers_computes_oth
     ("words", "expected"),
     [
         (["info", "nothing.safetensors"], "is not there"),
-        (["info", "."], "config.json"),
         (["info", "narrow.ckpt"], "--heads"),
         (["info", MODEL, "--heads", "2"], "holds its own settings"),
-        (["convert", MODEL, "original.ckpt"], "original.ckpt exists, and nothing is overwritten"),
         (["convert", MODEL, "folder"], "folder exists, and nothing is overwritten"),
         (["convert", MODEL, "target.onnx"], "ends in .safetensors, .ckpt, .pth, .pt, .bin or has no suffix"),
         (["convert", "ranking.safetensors", "target"], "ranking"),
         (["convert", "pooler.safetensors", "target.ckpt"], "pooler"),
         (["convert", "two.ckpt", "target.safetensors"], "--classifier"),
-        (["convert", MODEL, "target.ckpt", "--heads", "2"], "holds its own settings"),
     ],
 )
 def test_bad_requests_are_refused(refuse: Callable, words: list[str], expected: str) -> None:

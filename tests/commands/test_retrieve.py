@@ -91,41 +91,32 @@ def test_a_search_ranks_by_score(undrawn, clips: Path, capsys, modality: str) ->
     assert set(read_everything("found")) == {"found.png", "ranking.jsonl"}
 
 
-def test_torch_agrees_and_a_ranking_head_is_preferred_and_broken_files_are_left_out(
-    undrawn, clips, capsys
-) -> None:
+def test_torch_agrees_and_a_ranking_head_is_preferred(undrawn, clips) -> None:
     assert main(["retrieve", "clips"]) == 0
     assert main(["retrieve", "clips", "--backend", "torch", "--out", "torch"]) == 0
     np.testing.assert_allclose(read_scores("torch/scores.csv")[1], read_scores()[1], atol=1e-4)
-    write_oddities(clips)
     params = load("run/model.safetensors")
     other = init(CONFIG, seed=2)
     save(add_ranking(type(params)(CONFIG, params.encoder, matching=other.matching)), "ranking.safetensors")
     assert main(["retrieve", "clips", "--checkpoint", "ranking.safetensors", "--out", "ranked"]) == 0
     names, scores = read_scores("ranked/scores.csv")
     assert names == NAMES and not np.allclose(read_scores()[1], scores)
-    err = capsys.readouterr().err
-    assert all(f"Skipped {name}" in err for name in ("broken.mp4", "broken.wav", "silent.mp4", "tone.wav"))
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["nowhere"], "nowhere is not a folder"),
-        (["empty"], "holds no media file"),
         (["clips", "--sound", "nothing.wav"], "no file nothing.wav"),
         (["clips", "--sound", "odd/broken.wav"], r"No clip can be used:\n  odd/broken.wav"),
         (["clips", "--video", "odd/tone.wav"], "Expected a video, but odd/tone.wav has none"),
         (["odd", "--out", "found"], r"No clip can be used:\n  broken.mp4"),
         (["clips", "--out", "clips"], "clips exists, and nothing is overwritten"),
-        (["clips", "--device", "cuda"], "NumPy runs on the CPU"),
         (["some.csv"], "line 3, column label: .* other rows have"),
         (["clips", "--checkpoint", "reconstructing.safetensors"], "have no .*head"),
     ],
 )
 def test_bad_requests_are_refused(clips: Path, refuse: Callable, words: list[str], expected: str) -> None:
-    for folder in ("empty", "odd"):
-        Path(folder).mkdir()
+    Path("odd").mkdir()
     write_oddities(Path("odd"))
     Path("some.csv").write_text("file,label\nclips/0.mp4,dog\nclips/1.mp4,\n")
     save(init(CONFIG.replace(task_matching=False)), "reconstructing.safetensors")

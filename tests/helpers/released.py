@@ -154,13 +154,7 @@ def list_mae(has_decoder: bool = True, **changes: Any) -> dict[str, tuple[int, .
     return shapes | decoder if has_decoder else shapes
 
 
-def make_vit_mae(
-    folder: Path,
-    has_decoder: bool = True,
-    max_shard_size: str = "5GB",
-    safe_serialization: bool = True,
-    **changes: Any,
-) -> Any:
+def make_vit_mae(folder: Path, has_decoder: bool = True, **changes: Any) -> Any:
     """Let transformers write a folder with a small ViTMAE of random parameters, and return the model."""
     transformers = pytest.importorskip("transformers", reason="transformers 4.40.2 is not installed: no peer")
     sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 7}
@@ -172,7 +166,7 @@ def make_vit_mae(
     with torch.no_grad():
         for name, parameter in theirs.named_parameters():
             parameter.copy_(torch.from_numpy(draw_values(name, tuple(parameter.shape), rng)))
-    theirs.save_pretrained(folder, max_shard_size=max_shard_size, safe_serialization=safe_serialization)
+    theirs.save_pretrained(folder, max_shard_size="3KB")
     return theirs.eval()
 
 

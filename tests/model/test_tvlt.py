@@ -12,7 +12,6 @@ from minitvlt.model.tvlt import (
     embed_audio,
     embed_video,
     encode,
-    fit_time_positions,
     forward,
     interpolate_positions,
     video_position_embedding,
@@ -105,16 +104,6 @@ def test_padding_changes_no_real_token(params, frames, steps):
 # ---- positions
 
 
-def test_a_time_table_is_fitted_to_the_longest_clip_and_padding_gets_nothing():
-    table = np.random.default_rng(0).standard_normal((3, 2))
-    mask = np.repeat(np.arange(6) < np.array([[1], [4]]), 5, axis=1)
-    expected = np.concatenate([interpolate_positions(table, 4), np.zeros((2, 2))])
-    np.testing.assert_array_equal(fit_time_positions(table, 6, mask), expected)
-    np.testing.assert_array_equal(fit_time_positions(table, 6), interpolate_positions(table, 6))
-    np.testing.assert_array_equal(fit_time_positions(table, 2, mask[:, :10]), table[:2])
-    np.testing.assert_array_equal(fit_time_positions(table, 5, np.zeros((1, 5), bool))[:3], table)
-
-
 @pytest.mark.parametrize(("rows", "n"), [(5, 7), (7, 5), (1, 4), (6, 1), (4, 4)])
 def test_positions_are_interpolated_as_by_pytorch(rows, n):
     table = np.random.default_rng(0).standard_normal((rows, 3))
@@ -182,17 +171,14 @@ BAD_CLIPS = [
     ({"video": VIDEO[0]}, r"5 axes \(B, T, C, H, W\)"),
     ({"audio": AUDIO[:, 0]}, r"4 axes \(B, C, S, F\)"),
     ({"video": np.zeros((2, 3, 3, 6, 10))}, r"2 channels in video, .* \(B T C H W\), got \(2, 3, 3, 6, 10\)"),
-    ({"video": np.zeros((2, 3, 6, 10, 2))}, r"2 channels in video, which come first"),
     ({"audio": np.zeros((2, 2, 10, 21))}, "1 channels in audio"),
     ({"video": np.zeros((2, 3, 2, 7, 10))}, "axis H of video has the size 7"),
     ({"video": np.zeros((0, 3, 2, 6, 10)), "audio": None}, "none of the size 0"),
     ({"video": VIDEO.astype(np.uint8)}, r"floating-point numbers in \[-1, 1\], got uint8"),
     ({"video_mask": np.ones((2, NV + 1), bool)}, r"video_mask as booleans .*\(2, 12\), got bool .*\(2, 13\)"),
-    ({"audio_mask": np.ones((1, NA), bool)}, r"audio_mask as booleans .*\(2, 15\), got bool .*\(1, 15\)"),
     ({"audio_mask": np.ones((2, NA), np.int64)}, r"audio_mask as booleans .* got int64"),
     ({"video": None, "video_mask": np.ones((2, NV), bool)}, "video_mask without video"),
     ({"video": to_backend(VIDEO, "torch")}, "different libraries"),
-    ({"video_mask": torch.ones((2, NV), dtype=torch.bool)}, "different libraries"),
 ]
 
 
@@ -209,18 +195,15 @@ ODD_ARRAYS = {  # what is made of the frames, and the error where they are refus
     "read-only": (lambda x: np.broadcast_to(x, x.shape), None),
     "a subclass": (lambda x: x.view(np.recarray), None),
     "masked": (lambda x: np.ma.array(x, mask=x > 0), "got MaskedArray"),
-    "objects": (lambda x: x.astype(object), "dense floating-point numbers .* got object"),
     "complex": (lambda x: x + 1j, "dense floating-point numbers .* got complex64"),
     "lists": (lambda x: x.tolist(), "got list"),
     "large": (lambda x: x * np.float32(1e18) * 1e3, "numbers beyond 1e18"),
-    "infinite": (lambda x: x / np.float32(0), "numbers beyond 1e18"),
     "tensors that require grad": (lambda x: torch.from_numpy(x).requires_grad_(), None),
     "large tensors": (lambda x: torch.from_numpy(x) * 1e30, "numbers beyond 1e18"),
     "sparse tensors": (lambda x: torch.from_numpy(x).to_sparse(), "dense floating-point numbers"),
 }
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize(("make", "error"), ODD_ARRAYS.values(), ids=ODD_ARRAYS)
 def test_odd_arrays_give_the_right_numbers_or_an_error(params, make, error):
     video, expected = make(VIDEO.astype(np.float32)), forward(params, VIDEO, None).cls
@@ -234,7 +217,6 @@ def test_odd_arrays_give_the_right_numbers_or_an_error(params, make, error):
 
 ODD_PARAMETERS = {
     "integers": lambda x: x.astype(int),
-    "integer tensors": lambda x: torch.tensor(x).long(),
     "sparse tensors": lambda x: torch.tensor(x).to_sparse(),
 }
 
@@ -253,7 +235,6 @@ BAD_TOKENS = [
     ({"video_tokens": np.zeros((2, 5, 13))}, r"shape \(B, N, 14\), got float64 of the shape \(2, 5, 13\)"),
     ({"audio_tokens": np.zeros((2, 14))}, r"audio_tokens as floating-point .* of the shape \(2, 14\)"),
     ({"audio_tokens": np.zeros((3, 4, 14))}, "as many videos as audios, got 2 and 3"),
-    ({"audio_tokens": np.zeros((2, 4, 14), int)}, "audio_tokens as floating-point numbers"),
     ({"video_mask": np.ones((2, 4), bool)}, r"video_mask as booleans of the shape \(2, 5\)"),
     ({"video_tokens": None, "video_mask": np.ones((2, 5), bool)}, "video_mask without video"),
 ]

@@ -99,7 +99,6 @@ def audio(waveform: Any, rate: Any = 8000, **fields: Any) -> Callable[[], Clip]:
         (film(frame_rate=0), "frame rate above 0 for 2 frames"),
         (film(times=np.array([0.0, np.nan])), "a later time for each of 2 frames"),
         (film(times=np.array([-0.1, 1.0])), "seconds from 0 to 20,000"),
-        (film(times=np.array([0.0, 1e9])), "seconds from 0 to 20,000"),
         (film(times=np.array([1.0, 1.000001])), "grow by 1/90000"),
         (audio(np.zeros((2, 500))), "mix its channels"),
         (audio(np.zeros(500), 8000.0), "whole hertz, 1 to 1,000,000, got 8000.0"),
@@ -359,7 +358,6 @@ def change_length(path: Path, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("name", "harm", "words"),
     [
-        ("s.mp4", lambda path: cut(path, 0.6), r"s\.mp4: .*packet"),
         ("s.mp4", lambda path: blank(path, 0.5), r"s\.mp4: .*packet"),
         (
             "s.mkv",
@@ -367,24 +365,18 @@ def change_length(path: Path, seconds: float) -> None:
             r"s\.mkv: the file is cut off; it ends at 1\..* s, but its header states 2\..* s",
         ),
         ("s.mkv", lambda path: change_length(path, 36000), "but its header states 36000"),
-        ("s.ts", lambda path: blank(path, 0.7), r"s\.ts: "),
-        ("s.wav", lambda path: cut(path, 0.6), r"s\.wav: the file is cut off"),
         ("s.mkv", lambda path: change_length(path, 0.1), None),
     ],
 )
 def test_a_damaged_file_is_read_as_far_as_it_goes_and_one_warning_counts_what_is_missing(name, harm, words):
     path, sweep = Path(name), make_sweep(2.0, 44100)
-    frames, codecs = (
-        (None, ("", "pcm_s16le")) if name == "s.wav" else (make_frames(50, 32, 34), ("libx264", "aac"))
-    )
-    write_media(path, frames, sound=sweep, codecs=codecs, options={"movflags": "faststart"})
+    write_media(path, make_frames(50, 32, 34), sound=sweep, options={"movflags": "faststart"})
     harm(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clip = read_clip(path)
-    assert len(clip.waveform) > 0.4 * 44100 and (frames is None or len(clip.frames) > 10)
-    primer = 1024 * (name == "s.ts")
-    assert correlate(clip.waveform[primer:10000], sweep[: 10000 - primer]) > 0.95
+    assert len(clip.waveform) > 0.4 * 44100 and len(clip.frames) > 10
+    assert correlate(clip.waveform[:10000], sweep) > 0.95
     assert [str(warning.message) for warning in caught] == ([f"{name}: {clip.damage}."] if words else [])
     if words:
         with pytest.warns(UserWarning, match=words):
@@ -425,6 +417,7 @@ def test_a_mutated_file_is_read_or_refused_with_a_sentence(seed):
         ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\nsecret.mp4\n#EXT-X-ENDLIST\n"),
         ("film.mov", '<?xml version="1.0"?><MPD><Period><BaseURL>secret.mp4</BaseURL></Period></MPD>'),
         ("film.wav", "v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"),
+        ("film.wav", "[playlist]\nFile1=secret.mp4\nNumberOfEntries=1\n"),
         ("s.srt", "1\n00:00:00,000 --> 00:00:01,000\nHello\n"),
         ("s.png", "this is only text"),
         ("s.mp4", "\0" * 1000),
@@ -457,7 +450,6 @@ def write_claims(path: Path, at: int, claim: bytes) -> Path:
     ("path", "at", "claim", "words"),
     [
         ("s.png", 16, struct.pack(">II", 16000, 16000), "more than 64,000,000 pixels"),
-        ("s.bmp", 18, struct.pack("<II", 9000, 9000), "more than 64,000,000 pixels"),
         ("s.gif", 6, struct.pack("<HH", 30000, 30000), "more than 64,000,000 pixels"),
         ("s.wav", 24, struct.pack("<I", 0), "cannot be decoded"),
         ("s.wav", 24, struct.pack("<I", 1), "its audio has 1 Hz, not 1,000 to 1,000,000"),

