@@ -7,9 +7,9 @@ the same: `Config()` is the published base model.
 import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from math import inf
-from operator import mod
 from typing import Annotated, Any, Literal, get_args, get_origin
+
+import numpy as np
 
 
 def _is_count(value: Any) -> bool:
@@ -21,7 +21,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 # What the value of a field must be: in words, for the error message, and as a test. (A `Literal` says it.)
@@ -220,7 +220,7 @@ def check_combinations(config: Config) -> None:
     }
     for part_name, (name, whole) in wholes.items():
         part = getattr(config, part_name)
-        if any(map(mod, *(x if isinstance(x, tuple) else (x,) for x in (whole, part)))):
+        if np.any(np.mod(whole, part)):
             raise ValueError(f"{name} {whole} is not a multiple of {part_name} {part}.")
     if window % 2 or window < max(4, hop):
         raise ValueError(f"window_length must be even and at least 4 and hop_length ({hop}), not {window}.")

@@ -121,11 +121,12 @@ if CHECKPOINT is None:
         print(f"{name:<60}{mt.flatten(params)[name].shape}")
 
 # %% [markdown]
-# ## Two programs, two sets of habits
+# ## Two programs, two settings
 #
 # The authors' code and the one in transformers hold the same model and still differ in small ways: whether
-# the mean of the wave is removed, how frames are cropped, in which order the tokens stand. Each difference is
-# a field of `mt.Config`, and a checkpoint comes with those of its kind. These are all of them.
+# the mean of the waveform is removed, how frames are cropped, in which order the tokens stand. These
+# differences are fields of `mt.Config`, and a checkpoint comes with those of its kind. The few that are not
+# reproduced are listed in [from_transformers.md](from_transformers.md).
 
 # %%
 theirs, ours = mt.Config.original().to_dict(), mt.Config.huggingface().to_dict()

@@ -106,9 +106,7 @@ def find_format(target: Path) -> str:
     """Find the format that the suffix of a target stands for."""
     if target.suffix not in SUFFIXES:
         known = ", ".join(filter(None, SUFFIXES))
-        raise ValueError(
-            f"Expected a target that ends in {known} or has no suffix, got {target}: or use --to."
-        )
+        raise ValueError(f"Expected --to, or a target that ends in {known} or has no suffix, got {target}.")
     return SUFFIXES[target.suffix]
 
 

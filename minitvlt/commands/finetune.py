@@ -27,12 +27,7 @@ from minitvlt.config import Config
 from minitvlt.files import write_atomically, write_json
 from minitvlt.model.parameters import Params
 from minitvlt.training.batches import World
-from minitvlt.training.evaluation import (
-    BATCH,
-    draw_held_out,
-    predict,
-    score_predictions,
-)
+from minitvlt.training.evaluation import BATCH, draw_held_out, predict, score_predictions
 from minitvlt.training.finetuning import EMBEDDED_TASKS, FINETUNING, Task, make_objective, replace_head
 from minitvlt.views.report import report_finetuning
 from minitvlt.worlds.folder import FolderWorld
@@ -77,6 +72,8 @@ def finetune(arguments: argparse.Namespace) -> None:
         )
     settings = replace(settings, config=params.config)
     task, training, held_out = make_worlds(settings)
+    if settings.negatives is not None and task.loss_type != "ranking":
+        raise ValueError(f"--negatives is for the task ranking, not for {settings.task}: leave it out.")
     task = task if settings.negatives is None else replace(task, negatives=settings.negatives)
     params = replace_head(params, task, settings.recipe.seed, settings.pooling)
     finish = partial(finish_run, task, held_out, settings, arguments.out)
@@ -112,9 +109,7 @@ def make_worlds(settings: Settings) -> tuple[Task, World, World]:
     if data is None:
         return EMBEDDED_TASKS[task], ShapesWorld(config), ShapesWorld(config, "held_out")
     training, held_out = (FolderWorld(data, config, task=task, split=split) for split in ("train", "test"))
-    if next(held_out.read(1), None) is None:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in held_out.skipped.items())
-        raise ValueError(f"No held-out clip can be used: {reasons}")
+    next(held_out.read(1))  # raises a ValueError if no clip can be used
     for kind, values in held_out.fingerprints.items():
         training.fingerprints[kind] |= {f"held out: {name}": value for name, value in values.items()}
     return Task(task, None if training.labels is None else "label", training.names), training, held_out

@@ -19,9 +19,8 @@ from minitvlt.views.figures import plot_reconstruction, save_figure
 from minitvlt.worlds.folder import decode
 from minitvlt.worlds.labels import MediaClip
 
-EXAMPLES = (
-    "  minitvlt reconstruct film.mp4 --checkpoint run/model.safetensors --start 10 --out film_reconstructed"
-)
+EXAMPLES = """\
+  minitvlt reconstruct film.mp4 --checkpoint run/model.safetensors --start 10 --out film_reconstructed"""
 SMALLEST_FILM = 128  # pixels; smaller frames are enlarged by a whole factor, because players blur them
 FILM_RATE = 44100  # Hz; AAC has a dozen sample rates, models have any
 

@@ -85,8 +85,7 @@ def search(params: Params, file: Path, modality: str, source: Path, out: Path) -
     captions = [f"{line['rank']}. {shorten(line['clip'], 22)}\nscore {line['score']:.2f}" for line in lines]
     if other == "video":
         found = [frames[len(frames) // 2][None] for frames in found]
-    example = crop_padding(query, modality, 0)
-    figure = plot_retrieval(config, example, found, captions[:SHOWN], file.name)
+    figure = plot_retrieval(config, crop_padding(query, modality, 0), found, captions[:SHOWN], file.name)
     for line in lines[:SHOWN]:
         print(f"{line['rank']:>3}  {line['score']:>9.3f}  {line['clip']}")
     write_json_lines(lines, out / "ranking.jsonl")
@@ -160,11 +159,7 @@ def read_clips(clips: list[MediaClip], config: Config) -> tuple[Examples, list[i
     Raises:
         ValueError: no clip can be decoded (with the reasons), or clips of different kinds.
     """
-    world = FolderWorld(clips, config)
-    numbers, examples = next(world.read(len(clips)), (None, None))
-    if examples is None:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in world.skipped.items())
-        raise ValueError(f"No clip can be used:{reasons}")
+    numbers, examples = next(FolderWorld(clips, config).read(len(clips)))
     return examples, numbers.tolist()
 
 

@@ -3,7 +3,6 @@
 Masks are data: the noise is drawn on the host and handed in, so every backend hides the same patches.
 """
 
-import math
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int, Shaped
@@ -33,7 +32,7 @@ def random_masking(
 
     Ties stay in order. Padding sorts last, so it is neither kept nor hidden.
 
-    The count is math.floor(N_real * (1 - ratio) + 1e-9), because 10 * (1 - 0.9) is slightly less than 1 in
+    The count is int(N_real * (1 - ratio) + 1e-9), because 10 * (1 - 0.9) is slightly less than 1 in
     floating point. The code in transformers has int(N * (1 - ratio)), which is one less in a few cases: of
     the ratios 0.1, 0.2, …, 0.9 at 0.8 if N is a multiple of 5, at 0.9 if N is a multiple of 10, and at 0.3
     for few N, the smallest of which is 90.
@@ -54,7 +53,7 @@ def random_masking(
     xp = namespace(noise, mask)
     B, N = noise.shape
     # The counts come from a table of Python's own results, so that no backend's precision changes them.
-    kept_of = xp.as_like([math.floor(n * (1 - ratio) + 1e-9) for n in range(N + 1)], noise)  # (N + 1,)
+    kept_of = xp.as_like([int(n * (1 - ratio) + 1e-9) for n in range(N + 1)], noise)  # (N + 1,)
     order = xp.argsort(noise, axis=1)  # (B, N)
     if mask is None:
         kept = xp.broadcast_to(kept_of[N:], (B,))  # (B,)

@@ -96,13 +96,9 @@ def make_resize_weights(
 
 def check_pixels(frames: np.ndarray, name: str) -> None:
     """Raise a ValueError unless these are frames of RGB pixels in uint8, at least one of one pixel."""
-    if (
-        getattr(frames, "ndim", 0) != 4
-        or frames.shape[-1] != 3
-        or 0 in frames.shape
-        or frames.dtype != np.uint8
-    ):
-        found = getattr(frames, "dtype", type(frames).__name__), getattr(frames, "shape", "")
+    shape, dtype = getattr(frames, "shape", ()), getattr(frames, "dtype", type(frames).__name__)
+    if len(shape) != 4 or shape[-1] != 3 or 0 in shape or dtype != np.uint8:
+        found = dtype, shape
         raise ValueError(f"Expected {name} as a NumPy array of uint8, (T, H, W, 3), not empty, got {found}.")
 
 

@@ -208,8 +208,7 @@ class Attempt:
         self.frame_gap, self.shrink, self.is_strict = gap, shrink, is_strict
         self.pictures: list[tuple[float, np.ndarray]] = []  # time, pixels
         self.audio: list[np.ndarray] = []  # pieces that follow each other without a gap
-        self.samples = self.silence = self.sample_rate = 0  # samples in all, and those of silence in gaps
-        self.channels = 0
+        self.samples = self.silence = self.sample_rate = self.channels = 0  # silence: samples of it in gaps
         self.audio_start = self.last = 0.0  # seconds; `last` is the end of what was decoded
         self.ends: dict[int, float] = {}  # of the last frame of each stream: when the next is expected
         self.faults: Counter[str] = Counter()
@@ -345,9 +344,7 @@ class Attempt:
             (frame,) = import_av().AudioResampler(frame.format.packed).resample(frame)
         samples, rate = frame.to_ndarray(), frame.sample_rate
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise ValueError(
-                f"{self.file}: its audio has {rate} Hz, not {LOWEST_RATE:,} to {HIGHEST_RATE:,}."
-            )
+            raise ValueError(f"{self.file}: audio has {rate} Hz, not {LOWEST_RATE:,} to {HIGHEST_RATE:,}.")
         if not frame.format.is_planar:  # one row: the channels of each sample side by side
             samples = samples.reshape(frame.samples, -1).T
         if not self.audio:

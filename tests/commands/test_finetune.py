@@ -142,8 +142,8 @@ def test_a_film_that_is_broken_is_named_and_left_out(undrawn, run, clips, capsys
     for n in (0, 2):
         Path(f"clips/{n}.mp4").write_bytes(b"this is no film")
     assert main([*FINETUNE, "regression", "--data", path, "--out", "other"]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert "No held-out clip can be used: " in last and "line 3" in last and not Path("other").exists()
+    error = capsys.readouterr().err.partition("minitvlt finetune: ")[2]
+    assert re.search(r"(?s)^No file is left .* line 2: .* line 3: ", error) and not Path("other").exists()
 
 
 @needs_av
@@ -174,6 +174,7 @@ def test_a_run_is_not_resumed_on_another_label_of_a_test_clip(undrawn, run, clip
         (["shape", "--checkpoint", "labels.csv"], "labels.csv"),
         (["shape"], "run/model.safetensors is not there"),
         (["ranking", "--negatives", "0", *MODEL], "at least 1 wrong video beside the right one, got 0"),
+        (["shape", "--negatives", "3", *MODEL], "--negatives is for the task ranking, not for shape"),
         (["shape", "--out", "labels.csv"], "labels.csv exists, and nothing is overwritten"),
     ],
 )

@@ -107,9 +107,9 @@ def test_torch_agrees_and_a_ranking_head_is_preferred(undrawn, clips) -> None:
     ("words", "expected"),
     [
         (["clips", "--sound", "nothing.wav"], "no file nothing.wav"),
-        (["clips", "--sound", "odd/broken.wav"], r"No clip can be used:\n  odd/broken.wav"),
+        (["clips", "--sound", "odd/broken.wav"], r"No file is left .*:\n  odd/broken.wav"),
         (["clips", "--video", "odd/tone.wav"], "Expected a video, but odd/tone.wav has none"),
-        (["odd", "--out", "found"], r"No clip can be used:\n  broken.mp4"),
+        (["odd", "--out", "found"], r"No file is left .*:\n  broken.mp4"),
         (["clips", "--out", "clips"], "clips exists, and nothing is overwritten"),
         (["some.csv"], "line 3, column label: .* other rows have"),
         (["clips", "--checkpoint", "reconstructing.safetensors"], "have no .*head"),
