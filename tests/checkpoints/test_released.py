@@ -246,7 +246,6 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no first block": ({"blocks.0.mlp.fc1.weight": None}, {}, r"lacks blocks\.0\.mlp\.fc1\.weight"),
     "a width": ({}, {"hidden_size": 20}, "hidden_size=20 contradicts its arrays, which say 10"),
     "patches": ({}, {"image_patch_size": (1, 1)}, r"image_patch_size=\(1, 1\) contradicts its arrays"),
-    "labels": ({}, {"num_labels": 6}, "num_labels=6 contradicts its arrays, which say 3"),
     "heads": ({}, {"num_attention_heads": 3}, "hidden_size 10 is not a multiple of num_attention_heads 3"),
     "frames": ({}, {"image_size": 8}, r"pos_embed_v has the shape \(1, 9, 10\), .* \(1, 16, 10\)"),
     "a misspelling": ({}, {"hiden_size": 10}, "did you mean 'hidden_size'"),

@@ -136,9 +136,8 @@ def test_a_long_narrow_image_takes_no_more_than_its_middle():
 def test_black_borders_are_found_all_round(borders):
     top, bottom, left, right = borders
     frames = np.maximum(make_frames(3, 11, 13), 40)  # and codecs do not leave black at 0
-    padded = np.pad(
-        frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=9
-    )  # codecs' black
+    black = 9  # of codecs
+    padded = np.pad(frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=black)
     rows, columns = find_picture(padded)
     np.testing.assert_array_equal(padded[:, rows, columns], frames)
 

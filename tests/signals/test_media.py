@@ -194,9 +194,8 @@ def test_a_span_is_a_slice_of_the_whole(suffix):
             np.testing.assert_array_equal(span.frames, whole.frames[inside])
             np.testing.assert_allclose(span.times, whole.times[inside] - start, atol=1e-9)
         expected = whole.waveform[round(start * rate) : round(stop * rate)]
-        slack = (
-            0 if suffix in ("mp4", "mov", "flac", "mp3") else 45
-        )  # others round times, to 1/1000 s at most
+        # others round times, to 1/1000 s at most
+        slack = 0 if suffix in ("mp4", "mov", "flac", "mp3") else 45
         assert abs(len(span.waveform) - len(expected)) <= slack
         inner = expected[50:-50]
         errors = [
@@ -293,12 +292,8 @@ def real() -> Clip:
 def test_the_real_clip_and_spans_of_it(span, real):
     assert real.frames.shape == (132, 45, 80, 3) and real.frame_rate == pytest.approx(25)
     np.testing.assert_allclose(real.times, np.arange(132) / 25)
-    assert (real.sample_rate, len(real.waveform), real.sound_start, real.damage) == (
-        48000,
-        249 * 1024,
-        0.0,
-        "",
-    )
+    assert (real.sample_rate, len(real.waveform)) == (48000, 249 * 1024)
+    assert (real.sound_start, real.damage) == (0.0, "")
     found = read_clip(real.path, *span)
     inside = (real.times > span[0] - 1e-9) & (real.times < span[1] - 1e-9)
     np.testing.assert_array_equal(found.frames[:, ::16, ::16], real.frames[inside])
@@ -359,11 +354,7 @@ def change_length(path: Path, seconds: float) -> None:
     ("name", "harm", "words"),
     [
         ("s.mp4", lambda path: blank(path, 0.5), r"s\.mp4: .*packet"),
-        (
-            "s.mkv",
-            lambda path: cut(path, 0.6),
-            r"s\.mkv: the file is cut off; it ends at 1\..* s, but its header states 2\..* s",
-        ),
+        ("s.mkv", lambda path: cut(path, 0.6), r"s\.mkv: the file is cut off; it ends at 1\..* states 2\."),
         ("s.mkv", lambda path: change_length(path, 36000), "but its header states 36000"),
         ("s.mkv", lambda path: change_length(path, 0.1), None),
     ],

@@ -60,9 +60,8 @@ def test_mask_of_videos_of_different_lengths_is_that_of_the_published_processor(
 
     clips = make_clips((2, 50, 70, 3), (4, 50, 50, 3), (1, 90, 50, 3))
     processor = TvltImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48})
-    expected = processor([list(clip) for clip in clips])[
-        "pixel_mask"
-    ]  # it cannot stack the frames themselves
+    # it cannot stack the frames themselves
+    expected = processor([list(clip) for clip in clips])["pixel_mask"]
     video, mask = prepare_video(clips, Config(image_size=48))
     assert video.shape == (3, 4, 3, 48, 48)
     np.testing.assert_array_equal(mask, np.array(expected).astype(bool))

@@ -218,7 +218,6 @@ def test_without_a_split_always_the_same_fifth_is_held_out(rows):
         ("regression", "file,label\na.mp4,1_0\n", "expected a number like 2.5, got '1_0'"),
         ("regression", "file,label\na.mp4,1e39\n", "expected a number like 2.5, got '1e39'"),
         ("regression", "file,start,label\na.mp4,,1\nb.mp4\n", "line 2 or the next: expected 3 cells, got 1"),
-        ("labels", "file,label,split\na.mp4,warm,test\nb.mp4,\n", "expected 3 cells, got 2: 'b.mp4,'"),
         ("guessing", "file,label\na.mp4,dog\n", "task must be one of classification, .* ranking"),
     ],
 )
