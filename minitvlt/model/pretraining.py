@@ -200,7 +200,8 @@ def restore_tokens(
 def decode(decoder: Decoder, config: Config, tokens: Tokens, masks: Masks) -> Tokens:
     """Run the decoder on each modality alone, as the paper found better, or on both in one sequence."""
 
-    def run(x: Float[Array, "B N D"], is_real: Bool[Array, "B N"] | None) -> Float[Array, "B N D"]:
+    # Tokens of the shape (B, N, D) and their mask (B, N); as annotations these would be built at every call.
+    def run(x: Array, is_real: Array | None) -> Array:
         heads, eps = config.decoder_num_attention_heads, config.layer_norm_eps
         x = run_blocks(x, decoder.blocks, heads, eps, is_real, None, None, config.gradient_checkpointing)
         return run_norm(x, decoder.norm, eps)

@@ -31,7 +31,7 @@ def attend(
     output = np.empty((B, N, heads, d), value.dtype).transpose(0, 2, 1, 3)  # (B, heads, N, d)
     log_total = np.empty((B, heads, N, 1), value.dtype)
 
-    def work(part: Part, rows: slice, scratch: Float[Array, "2 size"]) -> None:
+    def work(part: Part, rows: slice, scratch: np.ndarray) -> None:
         weights = compute_scores(query, key, is_real, part, rows, scratch[0])
         highest = np.max(weights, axis=-1, keepdims=True, initial=LOWEST)
         weights -= highest
@@ -91,7 +91,7 @@ def attend_vjp(
     g_query, g_key, g_value = np.empty_like(query), np.zeros_like(key), np.zeros_like(value)
     scale = np.asarray(query.shape[-1] ** -0.5, query.dtype)
 
-    def work(part: Part, rows: slice, scratch: Float[Array, "2 size"]) -> None:
+    def work(part: Part, rows: slice, scratch: np.ndarray) -> None:
         some_g, some_query = g[part][:, :, rows], query[part][:, :, rows]
         weights = compute_scores(query, key, is_real, part, rows, scratch[0])
         weights -= log_total[part][:, :, rows]
