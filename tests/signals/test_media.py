@@ -443,8 +443,8 @@ def write_claims(path: Path, at: int, claim: bytes) -> Path:
         ("s.png", 16, struct.pack(">II", 16000, 16000), "more than 64,000,000 pixels"),
         ("s.gif", 6, struct.pack("<HH", 30000, 30000), "more than 64,000,000 pixels"),
         ("s.wav", 24, struct.pack("<I", 0), "cannot be decoded"),
-        ("s.wav", 24, struct.pack("<I", 1), "its audio has 1 Hz, not 1,000 to 1,000,000"),
-        ("s.wav", 24, struct.pack("<I", 1_000_003), "its audio has 1000003 Hz"),
+        ("s.wav", 24, struct.pack("<I", 1), "audio has 1 Hz, not 1,000 to 1,000,000"),
+        ("s.wav", 24, struct.pack("<I", 1_000_003), "audio has 1000003 Hz"),
         ("s.wav", 22, struct.pack("<H", 0), "holds nothing"),
     ],
 )
