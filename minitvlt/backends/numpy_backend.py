@@ -73,6 +73,7 @@ reshape, permute_dims, broadcast_to, concat = np.reshape, np.transpose, np.broad
 take, take_along_axis, where, sum, mean, max = np.take, np.take_along_axis, np.where, np.sum, np.mean, np.max
 exp, log, sqrt, tanh, abs, real, imag = np.exp, np.log, np.sqrt, np.tanh, np.abs, np.real, np.imag
 maximum, minimum, matmul = np.maximum, np.minimum, np.matmul
+has_numbers = np.size  # optional: whether checks can look at the numbers of an array at once
 argsort = partial(np.argsort, kind="stable")  # equal values stay in their order
 
 

@@ -37,8 +37,8 @@ def differentiate(function: Callable[..., Any], params: Any, args: tuple) -> tup
     except RuntimeError as error:
         if "in-place" not in str(error):
             raise
-        raise ValueError("Parameters cannot be changed in place: compute new tensors from them.") from None
-    found = iter([torch.zeros_like(x) for x in leaves])
+        raise ValueError(f"A tensor with a gradient was changed in place: {error}. Make new ones.") from None
+    found = map(torch.zeros_like, leaves)  # made when they are asked for
     if leaves and torch.is_tensor(value) and value.requires_grad:
         found = iter(torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True))
 
@@ -103,8 +103,9 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
 
 
 def has_numbers(x: torch.Tensor) -> bool:
-    """Return whether numbers can be looked at at once: on the CPU, but not while torch.compile traces."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Return whether numbers can be looked at at once: on the CPU, but not in torch.compile or torch.func."""
+    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return x.device.type == "cpu" and x.numel() > 0 and not (is_wrapped or torch.compiler.is_compiling())
 
 
 def as_like(x: Array | float | list, like: torch.Tensor) -> torch.Tensor:

@@ -184,10 +184,13 @@ def run_training(
         train(params, world, recipe, arguments.out, objective=objective, **how)
         return
     with hold_folder(arguments.out, (*WRITTEN, *FILES)):
+        save = partial(write_atomically, arguments.out / SETTINGS, partial(write_json, asdict(settings)))
         if not arguments.resume:
             check_startable(arguments.out)  # another process may have been faster
-        write_atomically(arguments.out / SETTINGS, partial(write_json, asdict(settings)))
-        finish(train(params, world, recipe, arguments.out, objective=objective, **how))
+            save()
+        trained = train(params, world, recipe, arguments.out, objective=objective, **how)
+        save()  # after a resume the data may lie elsewhere; `train` has compared them
+        finish(trained)
 
 
 def write_json_lines(lines: Iterable[dict[str, Any]], path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from minitvlt.backends import Array, to_backend
-from minitvlt.checkpoints.released import EMOTIONS
 from minitvlt.config import Config
 from minitvlt.model.parameters import Params, add_classifier, add_ranking
 from minitvlt.model.tasks import TaskBatch, check_task_batch, compute_task_loss
@@ -47,7 +46,6 @@ class Task:
             raise ValueError(f"Expected at least 1 wrong video beside the right one, got {self.negatives}.")
 
 
-EMOTION = Task("labels", "emotion", EMOTIONS)  # as in CMU-MOSEI
 EMBEDDED_TASKS = {
     "shape": Task("classification", "shape", SHAPES),
     "colour": Task("classification", "colour", tuple(COLOURS)),

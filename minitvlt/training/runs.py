@@ -38,7 +38,7 @@ def hold_folder(folder: Path, names: Iterable[str] = (METRICS, STATE)) -> Iterat
         try:
             lock(file)
         except (BlockingIOError, PermissionError):
-            raise ValueError(f"Another process trains in {folder}: wait for its end, or end it.") from None
+            raise ValueError(f"Another process or thread trains in {folder}: wait for its end.") from None
         except OSError as error:
             warnings.warn(f"{folder} cannot be locked ({error}): start no second run in it.", stacklevel=4)
         for path in find_temporary(folder, names):
@@ -79,9 +79,12 @@ def describe_run(trainer: Any) -> dict[str, dict[str, Any]]:
     """
     library, params = trainer.library, trainer.params
     fingerprints = getattr(trainer.world, "fingerprints", {"data": {}, "times": {}})
+    if len(fingerprints["data"]) > 10_000:  # the header of a state does not hold any number of names
+        fingerprints = {kind: {f"all {kind}": crc32(str(x).encode())} for kind, x in fingerprints.items()}
     circumstances = {
-        "initial parameters": crc32(b"".join(array.tobytes() for _, array in walk(params))),
+        "initial parameters": crc32(str([crc32(array.tobytes()) for _, array in walk(params)]).encode()),
         "array library": library,
+        "precision": f"{trainer.dtype}, compile={trainer.compile}",
         "kernels": kernels_in_use(),
         "number of cores": count_cores(),
         "number of processes": trainer.processes,

@@ -267,12 +267,11 @@ def load_state(path: Path, params: Params, description: dict[str, Any]) -> tuple
         return None, start
     arrays, saved = load_arrays(path)
     shapes, expected = ({name: x.shape for name, x in tree.items()} for tree in (arrays, dict(walk(start))))
-    saved = saved if shapes == expected else {}
     identity, circumstances = (list_changes(saved.get(kind, {}), description[kind]) for kind in description)
-    if identity:
+    if identity or shapes != expected:
         raise ValueError(
             f"{path} belongs to a run with another configuration, recipe or data, or of an earlier version: "
-            f"{identity}. Resume with the same, or start again in another folder."
+            f"{identity or 'its arrays do not fit'}. Resume with the same, or start again in another folder."
         )
     if circumstances:
         warnings.warn(f"{path}: {circumstances}. The run goes on; its results may differ.", stacklevel=5)

@@ -79,7 +79,7 @@ class FolderWorld:
         self._unusable: set[int] = set()
         self._decoded: OrderedDict[int, Clip] = OrderedDict()  # by number, the last used one last
         if not isinstance(source, str | os.PathLike):
-            self.clips, top = list(source), Path()
+            self.clips, top = list(source), Path(os.path.abspath(os.sep))
         elif Path(source).suffix.lower() in ROWS:
             table, top = read_labels(source, task), Path(source).parent
             (self.clips, self.labels), self.names = table.select(split == "test"), table.names
@@ -261,9 +261,11 @@ def decode(clip: MediaClip, config: Config) -> Clip:
 def read_small_frames(clip: MediaClip, config: Config) -> Clip:
     """Decode frames at the model's size, as many as the choice of `num_frames` in a span can tell apart.
 
-    Black borders, where they are to be cut off, are what is black in every frame of the whole clip.
+    Black borders, where they are to be cut off, are what is black in every frame of the whole clip, also
+    under "bright-part" where the clip is longer than a spectrogram.
     """
     path, (H, W) = clip.file or clip.video, config.image_shape
+    resizing = config.frame_interpolation, config.frame_antialias
     span = (0.0, None) if path.suffix.lower() in IMAGES else (clip.start, clip.stop)
     if config.frame_choice == "first" and (chosen := read_first_frames(path, span, config)) is not None:
         return chosen
@@ -275,8 +277,7 @@ def read_small_frames(clip: MediaClip, config: Config) -> Clip:
         return pixels[:1, :1]
 
     def shrink(pixels: np.ndarray) -> np.ndarray:
-        whole = pixels[None, rows, columns]
-        scaled = transform_frames(whole, H, W, config.frame_crop, config.frame_interpolation)[0]  # (3, H, W)
+        scaled = transform_frames(pixels[None, rows, columns], H, W, config.frame_crop, *resizing)[0]
         return np.rint((scaled.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)  # (H, W, 3)
 
     rows = columns = slice(None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import minitvlt as mt
 from minitvlt.backends import namespace, recompute, to_backend, value_and_grad
 from minitvlt.backends.tape import TapeArray
 from tests.helpers.backends import assert_trees_close, register_strict
@@ -107,6 +108,14 @@ def test_changes_in_place_are_refused(backend: str) -> None:
     with pytest.raises(ValueError, match="changed in place"):
         value_and_grad(change)(x)
     assert x.tolist() == [2.0, 3.0]
+
+
+def test_transformations_of_torch_pass_through_a_forward_pass() -> None:
+    params = mt.to_backend(mt.init(mt.Config.tiny()), "torch")
+    video = torch.rand(2, 3, 3, 24, 24)
+    found = torch.func.grad(lambda x: mt.forward(params, x, None).cls.sum())(video)
+    expected = mt.value_and_grad(lambda x: mt.forward(params, x, None).cls.sum())(video)[1]
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_library_without_gradients_is_refused() -> None:

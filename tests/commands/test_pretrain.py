@@ -154,6 +154,10 @@ def test_a_run_is_resumed_on_the_same_films_alone(undrawn, clips: Path, monkeypa
         "pretrain", "--resume", "--out", "run", "--data", "nowhere/clips"
     )
     os.truncate("clips/1.mp4", Path("clips/1.mp4").stat().st_size - 1)
+    shutil.copytree("clips", "others")
+    Path("others/0.mp4").unlink()
+    assert "recipe or data" in refuse("pretrain", "--resume", "--out", "run", "--data", "others")
+    assert read_settings(Path("run")).data == str(Path("clips").resolve())  # it was refused: nothing changes
     os.utime("clips/1.mp4", (1, 1))
     shutil.move("clips", "moved")
     assert "clips is not a folder" in refuse("pretrain", "--resume")

@@ -47,7 +47,7 @@ def test_a_folder_that_another_process_holds_is_refused_and_left_alone(held):
     folder, process = held
     (folder / f".{Path(STATE).stem}-0a1b2c3d.safetensors").mkdir()  # the other process writes here
     before = sorted(path.name for path in folder.iterdir())
-    with pytest.raises(ValueError, match=r"Another process trains in .*run: wait for its end"):
+    with pytest.raises(ValueError, match=r"Another process or thread trains in .*run: wait for its end"):
         run_training(folder, SHORT)
     assert sorted(path.name for path in folder.iterdir()) == before
     process.kill()
@@ -60,7 +60,10 @@ def test_a_thread_may_hold_a_folder_twice_and_another_one_may_not(tmp_path):
     refused = []
 
     def try_to_hold():
-        with pytest.raises(ValueError, match="Another process trains"), hold_folder(tmp_path / "run"):
+        with (
+            pytest.raises(ValueError, match="Another process or thread trains"),
+            hold_folder(tmp_path / "run"),
+        ):
             pytest.fail("it is held")
         refused.append(True)
 
@@ -186,6 +189,18 @@ def test_other_circumstances_are_warned_about_once(stopped, monkeypatch, change,
         run_training(stopped, world=world)
     assert len(seen) == 1
     run_training(stopped, world=world)
+
+
+def test_a_state_holds_the_names_of_any_number_of_files(tmp_path):
+    def resume(size: int) -> None:
+        world = mt.ShapesWorld(mt.Config.tiny())
+        world.fingerprints = {"data": {f"the size of {i}.mp4": size for i in range(20_000)}, "times": {}}
+        mt.train(mt.init(mt.Config.tiny()), world, mt.Recipe(steps=1, batch_size=2), tmp_path, False)
+
+    resume(3)
+    assert (tmp_path / STATE).stat().st_size < 5_000_000
+    with pytest.raises(ValueError, match="all data was"):
+        resume(4)
 
 
 def test_changes_are_listed_by_name_and_only_some_of_many():

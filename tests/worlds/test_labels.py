@@ -98,6 +98,7 @@ SPREADSHEETS = {
     "a line that says so, and old line ends": ("sep=,\n" + PLAIN).replace("\n", "\r").encode(),
     "empty columns and rows": ("\n,,,\n" + PLAIN.replace("\n", ",,\n") + ",,,,\n ,\xa0,\n").encode(),
     "quoted cells": '"file", "start","label"\n"a.mp4",, "sun"\n"b.mp4",2,"red car"\nć d.mp4,0.5,sun'.encode(),
+    "no cells for the last columns": b"file,label,start\na.mp4,sun\nb.mp4,red car,2\n\xc4\x87 d.mp4,sun,0.5",
     "hard spaces": PLAIN.replace("red car", "\xa0red\xa0 car").replace("start", "start\xa0").encode(),
 }
 
