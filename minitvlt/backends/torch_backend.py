@@ -104,8 +104,8 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
 
 def has_numbers(x: torch.Tensor) -> bool:
     """Return whether numbers can be looked at at once: on the CPU, but not in torch.compile or torch.func."""
-    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
-    return x.device.type == "cpu" and x.numel() > 0 and not (is_wrapped or torch.compiler.is_compiling())
+    is_plain = not torch.compiler.is_compiling() and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return is_plain and x.device.type == "cpu" and x.numel() > 0
 
 
 def as_like(x: Array | float | list, like: torch.Tensor) -> torch.Tensor:

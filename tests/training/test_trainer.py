@@ -363,12 +363,12 @@ def test_a_state_that_does_not_fit_is_refused(halfway):
         run_training(halfway, replace(RECIPE, seed=6))
     with pytest.raises(ValueError, match=expected.format("mae_weight was 3.0, is 0.123")):
         run_training(halfway, config=CONFIG.replace(mae_weight=0.123))
-    for damaged, about in (
-        ({**arrays, "mean.encoder.cls": np.zeros(9, np.float32)}, metadata),
-        (arrays, {"steps": 10, "run": "of another version"}),
+    for damaged, about, found in (
+        ({**arrays, "mean.encoder.cls": np.zeros(9, np.float32)}, metadata, "its arrays do not fit"),
+        (arrays, {"steps": 10, "run": "of another version"}, "was absent, is "),
     ):
         save_arrays(damaged, halfway / STATE, about)
-        with pytest.raises(ValueError, match=expected.format("was absent, is ")):
+        with pytest.raises(ValueError, match=expected.format(found)):
             run_training(halfway)
 
 
