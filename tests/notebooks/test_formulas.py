@@ -6,6 +6,7 @@ The formula is the docstring of its check: whoever changes one has to look at th
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,15 @@ WRITTEN = [(path.stem, formula) for path in NOTEBOOKS for formula in list_formul
 
 
 def list_checks() -> dict[tuple[str, str], Callable[[], Pair]]:
-    """List the functions named `nb`, the number of a notebook, and a word, by the formulas of a docstring."""
+    """List the checks by their formulas: functions nb01_… with them as docstring, and `BY_READER`."""
     stems = {path.stem[:2]: path.stem for path in NOTEBOOKS}
     checks = {name: each for name, each in globals().items() if re.match(r"nb\d\d_", name)}
+    texts = [(name[2:4], each.__doc__, each) for name, each in checks.items()]
+    texts += [(key[0], text, partial(compare_by_hand, key[1])) for key, text in BY_READER.items()]
     return {
-        (stems[name[2:4]], " ".join(formula.split())): each
-        for name, each in checks.items()
-        for formula in each.__doc__.split("\n\n")
+        (stems[number], " ".join(formula.split())): check
+        for number, text, check in texts
+        for formula in text.split("\n\n")
     }
 
 
@@ -454,145 +457,66 @@ def compare_by_hand(name: str) -> Pair:
     return BY_HAND[name](define_names(name[:2])[name[3:]])
 
 
-def nb01_hann_window() -> Pair:
-    r"""\text{hann}[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}"""
-    return compare_by_hand("01 hann_window")
+# The notebook of each formula, and what the reader writes there (see test_by_hand.py) that computes it
+BY_READER: dict[tuple[str, str], str] = {
+    ("01", "01 hann_window"): r"""\text{hann}[m] = \tfrac12 - \tfrac12 \cos\frac{2\pi m}{M}""",
+    ("01", "01 stft"): r"""
+    X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}""",
+    ("01", "01 mel_filters"): r"""\operatorname{filter}_j(f) = \frac{2}{r - l}
+    \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)""",
+    ("01", "01 log_mel"): r"""\text{band}[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]
 
+    y[t, j] = \operatorname{clip}\Bigl(\frac{\text{level}[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1""",
+    ("01", "01 to_decibel"): r"""\text{dB}[t, j] = 10 \log_{10} \max(\text{band}[t, j], 10^{-10})
 
-def nb01_stft() -> Pair:
-    r"""X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}"""
-    return compare_by_hand("01 stft")
+    \text{level}[t, j] = \max(\text{dB}[t, j], \; \max_{t', j'} \text{dB}[t', j'] - 80)""",
+    ("02", "02 patchify_video"): r"""n = (t \, h + r) \, w + c
 
-
-def nb01_mel_filters() -> Pair:
-    r"""\operatorname{filter}_j(f) = \frac{2}{r - l}
-    \max\Bigl(0, \min\Bigl(\frac{f - l}{c - l}, \frac{r - f}{r - c}\Bigr)\Bigr)"""
-    return compare_by_hand("01 mel_filters")
-
-
-def nb01_log_mel() -> Pair:
-    r"""\text{band}[t, j] = \sum_k \operatorname{filter}_j(k R / M) \, P[t, k]
-
-    y[t, j] = \operatorname{clip}\Bigl(\frac{\text{level}[t, j] - 20}{40}, \; -2, \; 0\Bigr) + 1
-    """
-    return compare_by_hand("01 log_mel")
-
-
-def nb01_to_decibel() -> Pair:
-    r"""\text{dB}[t, j] = 10 \log_{10} \max(\text{band}[t, j], 10^{-10})
-
-    \text{level}[t, j] = \max(\text{dB}[t, j], \; \max_{t', j'} \text{dB}[t', j'] - 80)
-    """
-    return compare_by_hand("01 to_decibel")
-
-
-def nb02_patchify_video() -> Pair:
-    r"""n = (t \, h + r) \, w + c
-
-    m = (i \, q + j) \, C + k
-    """
-    return compare_by_hand("02 patchify_video")
-
-
-def nb02_patchify_audio() -> Pair:
-    r"""n = t \, f + j"""
-    return compare_by_hand("02 patchify_audio")
-
-
-def nb02_video_positions() -> Pair:
-    r"""x_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{frame}}_{t} + E^{\text{video}}"""
-    return compare_by_hand("05 video_positions")
-
-
-def nb02_audio_positions() -> Pair:
-    r"""x_n = e_n + E^{\text{step}}_{t} + E^{\text{frequency}}_{j} + E^{\text{audio}}"""
-    return compare_by_hand("05 audio_positions")
-
-
-def nb03_random_masking() -> Pair:
-    r"""K = \lfloor N (1 - \rho) \rfloor"""
-    return compare_by_hand("03 random_masking")
-
-
-def nb04_layer_norm() -> Pair:
-    r"""\operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta"""
-    return compare_by_hand("04 layer_norm")
-
-
-def nb04_attend_masked() -> Pair:
-    r"""s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}
+    m = (i \, q + j) \, C + k""",
+    ("02", "02 patchify_audio"): r"""n = t \, f + j""",
+    ("02", "05 video_positions"): r"""
+    x_n = e_n + E^{\text{space}}_{r w + c} + E^{\text{frame}}_{t} + E^{\text{video}}""",
+    ("02", "05 audio_positions"): r"""
+    x_n = e_n + E^{\text{step}}_{t} + E^{\text{frequency}}_{j} + E^{\text{audio}}""",
+    ("03", "03 random_masking"): r"""K = \lfloor N (1 - \rho) \rfloor""",
+    ("04", "04 layer_norm"): r"""
+    \operatorname{norm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta""",
+    ("04", "04 attend_masked"): r"""s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}
 
     a_{ij} = \frac{e^{s_{ij}}}{\sum_{l} e^{s_{il}}}
 
-    o_i = \sum_j a_{ij} v_j
-    """
-    return compare_by_hand("04 attend_masked")
-
-
-def nb05_join() -> Pair:
-    r"""x^{(0)} = \bigl[\, \text{cls}; \; x^{\text{video}}; \; x^{\text{audio}} \,\bigr]"""
-    return compare_by_hand("05 join")
-
-
-def nb05_matching_head() -> Pair:
-    r"""z = A_2 \tanh(A_1 \, y_{\text{cls}} + b_1) + b_2"""
-    return compare_by_hand("05 matching_head")
-
-
-def nb06_linear_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial A} = g^\top x
+    o_i = \sum_j a_{ij} v_j""",
+    ("05", "05 join"): r"""
+    x^{(0)} = \bigl[\, \text{cls}; \; x^{\text{video}}; \; x^{\text{audio}} \,\bigr]""",
+    ("05", "05 matching_head"): r"""z = A_2 \tanh(A_1 \, y_{\text{cls}} + b_1) + b_2""",
+    ("06", "06 linear_vjp"): r"""\frac{\partial L}{\partial A} = g^\top x
 
     \frac{\partial L}{\partial x} = g \, A
 
-    \frac{\partial L}{\partial b_j} = \sum_i g_{ij}
-    """
-    return compare_by_hand("06 linear_vjp")
-
-
-def nb06_softmax_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j y_j\Bigr)"""
-    return compare_by_hand("06 softmax_vjp")
-
-
-def nb06_layer_norm_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z
+    \frac{\partial L}{\partial b_j} = \sum_i g_{ij}""",
+    ("06", "06 softmax_vjp"): r"""\frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j y_j\Bigr)""",
+    ("06", "06 layer_norm_vjp"): r"""
+    \frac{\partial L}{\partial x} = \frac{1}{\sigma} \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z
     \rangle \bigr)
 
     \frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z
 
-    \frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g
-    """
-    return compare_by_hand("06 layer_norm_vjp")
-
-
-def nb06_attention_vjp() -> Pair:
-    r"""\frac{\partial L}{\partial v} = a^\top g
+    \frac{\partial L}{\partial \beta} = \sum_{\text{rows}} g""",
+    ("06", "06 attention_vjp"): r"""\frac{\partial L}{\partial v} = a^\top g
 
     \frac{\partial L}{\partial q} = \frac{g_s \, k}{\sqrt d}
 
-    \frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}
-    """
-    return compare_by_hand("06 attention_vjp")
-
-
-def nb07_binary_cross_entropy() -> Pair:
-    r"""L_{\text{match}} = -\frac{1}{B} \sum_b \bigl( y_b \log \sigma(z_b) + (1 - y_b) \log (1 - \sigma(z_b))
-    \bigr)"""
-    return compare_by_hand("07 binary_cross_entropy")
-
-
-def nb07_masked_mse() -> Pair:
-    r"""L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2"""
-    return compare_by_hand("07 masked_mse")
-
-
-def nb07_adamw_step() -> Pair:
-    r"""m \leftarrow \beta_1 m + (1 - \beta_1) \, g
+    \frac{\partial L}{\partial k} = \frac{g_s^\top q}{\sqrt d}""",
+    ("07", "07 binary_cross_entropy"): r"""
+    L_{\text{match}} = -\frac{1}{B} \sum_b \bigl( y_b \log \sigma(z_b) + (1 - y_b) \log (1 - \sigma(z_b))
+    \bigr)""",
+    ("07", "07 masked_mse"): r"""
+    L_{\text{mae}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2""",
+    ("07", "07 adamw_step"): r"""m \leftarrow \beta_1 m + (1 - \beta_1) \, g
 
     s \leftarrow \beta_2 s + (1 - \beta_2) \, g^2
 
     \hat m = \frac{m}{1 - \beta_1^k}, \quad \hat s = \frac{s}{1 - \beta_2^k}
 
-    \theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}
-    """
-    return compare_by_hand("07 adamw_step")
+    \theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}""",
+}
