@@ -133,7 +133,7 @@ def read_first_frames(path: Path, span: tuple[float, float | None], config: Conf
     start, stop = span
     if stop is not None and stop - start > config.clip_seconds:
         return None
-    found = read_clip(path, start, stop, 0.0, lambda pixels: pixels[:1, :1])
+    found = read_clip(path, start, stop or start + config.clip_seconds + 1, 0.0, lambda x: x[:1, :1])
     if found.frames is None or found.damage or np.ptp(found.times) > config.clip_seconds:
         return None
     chosen = np.unique(choose_frames(found.times, -math.inf, math.inf, config.num_frames, "first"))
