@@ -27,7 +27,7 @@ except ModuleNotFoundError:
 #
 # The clips are made by a program. A shape moves over a dark background, and a tone is heard: the form of the
 # shape decides the timbre, its height in the frame the pitch, its size the loudness. In this notebook there
-# is one shape in each clip. Clips are drawn anew for each batch, so no clip is seen twice.
+# is one shape in each clip. New clips are drawn for each batch, so no clip is seen twice.
 #
 # A model is measured on a **test set** that training does not use. Here one in four of all combinations of
 # shape, colour and motion is held out: training never shows them, and the test set consists of them.
