@@ -220,7 +220,7 @@ def check_combinations(config: Config) -> None:
     }
     for part_name, (name, whole) in wholes.items():
         part = getattr(config, part_name)
-        if np.any(np.mod(whole, part)):
+        if np.any(np.mod(np.array(whole, object), part)):  # objects: integers of any size
             raise ValueError(f"{name} {whole} is not a multiple of {part_name} {part}.")
     if window % 2 or window < max(4, hop):
         raise ValueError(f"window_length must be even and at least 4 and hop_length ({hop}), not {window}.")

@@ -69,6 +69,7 @@ INVALID = [
     ("image_size", (225, 224), r"\(225, 224\) is not a multiple of image_patch_size"),
     ("spectrogram_length", 2050, r"\(2050, 128\) is not a multiple of audio_patch_size \(16, 16\)"),
     ("frequency_length", 100, r"\(2048, 100\) is not a multiple of audio_patch_size"),
+    ("hidden_size", 10**30, "0 is not a multiple of num_attention_heads 12"),
     ("hidden_size", 770, "770 is not a multiple of num_attention_heads 12"),
     ("decoder_hidden_size", 520, "520 is not a multiple of decoder_num_attention_heads 16"),
     ("hop_length", 4096, r"at least 4 and hop_length \(4096\), not 2048"),
