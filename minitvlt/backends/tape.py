@@ -37,6 +37,75 @@ class Node:
         self.cotangent: Array | None = None
 
 
+def value_of(x: Any) -> Any:
+    """Return the NumPy array of a TapeArray; a constant is returned as it is."""
+    return x.value if isinstance(x, TapeArray) else x
+
+
+def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
+    """Record a value that was computed from other arrays.
+
+    Args:
+        value: the result.
+        edges: pairs (parent, vjp), or (tuple of parents, vjp) where one computation serves several: `vjp(g)`
+            then returns a tuple. Parents that are not recorded are constants; an edge to constants alone is
+            dropped, and a value without edges is a constant itself.
+    """
+    linked = []
+    for parents, vjp in edges:
+        parents = parents if isinstance(parents, tuple) else (parents,)
+        nodes = [parent.node if isinstance(parent, TapeArray) else None for parent in parents]
+        if any(nodes):
+            linked.append((nodes, vjp))
+    return TapeArray(value, linked) if linked else value
+
+
+# --------------------------------------------------------------------------------------------- arithmetic
+
+
+def add(x: Array, y: Array) -> Array:
+    """z = x + y: ∂z/∂x = ∂z/∂y = 1."""
+    return record(value_of(x) + value_of(y), (x, lambda g: g), (y, lambda g: g))
+
+
+def subtract(x: Array, y: Array) -> Array:
+    """z = x - y: ∂z/∂x = 1 and ∂z/∂y = -1."""
+    return record(value_of(x) - value_of(y), (x, lambda g: g), (y, operator.neg))
+
+
+def multiply(x: Array, y: Array) -> Array:
+    """z = x y: ∂z/∂x = y and ∂z/∂y = x."""
+    a, b = value_of(x), value_of(y)
+    return record(a * b, (x, lambda g: g * b.conjugate()), (y, lambda g: g * a.conjugate()))
+
+
+def divide(x: Array, y: Array) -> Array:
+    """z = x / y: ∂z/∂x = 1 / y and ∂z/∂y = -x / y² = -z / y."""
+    a, b = value_of(x), value_of(y)
+    z = a / b
+    return record(z, (x, lambda g: g / b.conjugate()), (y, lambda g: g * (-z / b).conjugate()))
+
+
+def power(x: Array, exponent: float | int) -> Array:
+    """y = xⁿ for a number n: dy/dx = n xⁿ⁻¹."""
+    a = value_of(x)
+    return record(a**exponent, (x, lambda g: g * (exponent * a ** (exponent - 1)).conjugate()))
+
+
+def select(x: "TapeArray", index: Any) -> "TapeArray":
+    """y = x[index] by integers and slices: g goes to the selected elements, 0 to all others."""
+    for i in index if isinstance(index, tuple) else (index,):
+        if isinstance(i, list) or getattr(i, "shape", ()):
+            raise ValueError("Expected integers and slices as an index; for an array use take_along_axis.")
+
+    def vjp(g: Array) -> Array:
+        back = np.zeros(x.shape, g.dtype)
+        back[index] = g
+        return back
+
+    return record(x.value[index], (x, vjp))
+
+
 class TapeArray:
     """A NumPy array that is recorded.
 
@@ -58,42 +127,21 @@ class TapeArray:
     def __repr__(self) -> str:
         return f"TapeArray({self.value!r})"
 
-    def __add__(self, other: Array) -> "TapeArray":
-        return add(self, other)
-
-    def __sub__(self, other: Array) -> "TapeArray":
-        return subtract(self, other)
+    __add__ = __radd__ = add
+    __mul__ = __rmul__ = multiply
+    __sub__, __truediv__, __pow__, __getitem__ = subtract, divide, power, select
 
     def __rsub__(self, other: Array) -> "TapeArray":
         return subtract(other, self)
 
-    def __mul__(self, other: Array) -> "TapeArray":
-        return multiply(self, other)
-
-    def __truediv__(self, other: Array) -> "TapeArray":
-        return divide(self, other)
-
     def __rtruediv__(self, other: Array) -> "TapeArray":
         return divide(other, self)
-
-    def __pow__(self, exponent: int | float) -> "TapeArray":
-        return power(self, exponent)
 
     def __neg__(self) -> "TapeArray":
         return record(-self.value, (self, operator.neg))
 
-    def __getitem__(self, index: Any) -> "TapeArray":
-        return select(self, index)
-
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ValueError("Recorded arrays cannot be changed in place: compute new ones, as where does.")
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def value_of(x: Any) -> Any:
-    """Return the NumPy array of a TapeArray; a constant is returned as it is."""
-    return x.value if isinstance(x, TapeArray) else x
 
 
 for _compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
@@ -101,26 +149,7 @@ for _compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq
     setattr(TapeArray, _method, lambda self, other, compare=_compare: compare(self.value, value_of(other)))
 
 
-# ----------------------------------------------------------------------------------- forward and backward
-
-
-def record(value: Array, *edges: tuple[Any, Callable]) -> Array:
-    """Record a value that was computed from other arrays.
-
-    Args:
-        value: the result.
-        edges: pairs (parent, vjp), or (tuple of parents, vjp) where one computation serves several: `vjp(g)`
-            then returns a tuple. Parents that are not recorded are constants; an edge to constants alone is
-            dropped, and a value without edges is a constant itself.
-    """
-    linked = [(_find_nodes(parents), vjp) for parents, vjp in edges]
-    linked = [(nodes, vjp) for nodes, vjp in linked if any(nodes)]
-    return TapeArray(value, linked) if linked else value
-
-
-def _find_nodes(parents: Any) -> list[Node | None]:
-    parents = parents if isinstance(parents, tuple) else (parents,)
-    return [parent.node if isinstance(parent, TapeArray) else None for parent in parents]
+# --------------------------------------------------------------------------------------- backward pass
 
 
 def backward(output: TapeArray, cotangent: Array | None = None) -> None:
@@ -206,49 +235,3 @@ def recompute(function: Callable[..., Array], *args: Any) -> Array:
         return tuple(_gradient_of(array) for _, array in walk(again) if isinstance(array, TapeArray))
 
     return record(function(*map_tree(value_of, args)), (parents, vjp))
-
-
-# --------------------------------------------------------------------------------------------- arithmetic
-
-
-def add(x: Array, y: Array) -> Array:
-    """z = x + y: ∂z/∂x = ∂z/∂y = 1."""
-    return record(value_of(x) + value_of(y), (x, lambda g: g), (y, lambda g: g))
-
-
-def subtract(x: Array, y: Array) -> Array:
-    """z = x - y: ∂z/∂x = 1 and ∂z/∂y = -1."""
-    return record(value_of(x) - value_of(y), (x, lambda g: g), (y, operator.neg))
-
-
-def multiply(x: Array, y: Array) -> Array:
-    """z = x y: ∂z/∂x = y and ∂z/∂y = x."""
-    a, b = value_of(x), value_of(y)
-    return record(a * b, (x, lambda g: g * b.conjugate()), (y, lambda g: g * a.conjugate()))
-
-
-def divide(x: Array, y: Array) -> Array:
-    """z = x / y: ∂z/∂x = 1 / y and ∂z/∂y = -x / y² = -z / y."""
-    a, b = value_of(x), value_of(y)
-    z = a / b
-    return record(z, (x, lambda g: g / b.conjugate()), (y, lambda g: g * (-z / b).conjugate()))
-
-
-def power(x: Array, exponent: float | int) -> Array:
-    """y = xⁿ for a number n: dy/dx = n xⁿ⁻¹."""
-    a = value_of(x)
-    return record(a**exponent, (x, lambda g: g * (exponent * a ** (exponent - 1)).conjugate()))
-
-
-def select(x: TapeArray, index: Any) -> TapeArray:
-    """y = x[index] by integers and slices: g goes to the selected elements, 0 to all others."""
-    for i in index if isinstance(index, tuple) else (index,):
-        if isinstance(i, list) or getattr(i, "shape", ()):
-            raise ValueError("Expected integers and slices as an index; for an array use take_along_axis.")
-
-    def vjp(g: Array) -> Array:
-        back = np.zeros(x.shape, g.dtype)
-        back[index] = g
-        return back
-
-    return record(x.value[index], (x, vjp))

@@ -148,25 +148,22 @@ def _check_tokens(config: Config, name: str, tokens: Array) -> int:
 def check_batch(params: Any, batch: Any, has_matching: bool, has_mae: bool) -> None:
     """Check the model and a `PretrainingBatch` for all that matching, autoencoding or both need."""
     check_library(params, *(x for _, x in walk(batch)))
+    needed = ["audio", *["mixed_video", "is_match"] * has_matching]
+    needed += ["video", "video_masking", "audio_masking"] * has_mae
+    missing = [name for name in needed if getattr(batch, name) is None]
+    if missing:
+        raise ValueError(f"The batch lacks {', '.join(missing)}, which the configured tasks need.")
     if has_matching:
         check_part(params, "matching")
-        _check_given(batch, ("audio", "mixed_video", "is_match"))
         masks = (batch.mixed_video_mask, batch.audio_mask)
         check_clips(params.config, (batch.mixed_video, batch.audio), masks)
         check_mask("is_match", batch.is_match, (batch.audio.shape[0],))
     if has_mae:
         check_part(params, "decoder")
-        _check_given(batch, ("video", "audio", "video_masking", "audio_masking"))
         masks, B = (batch.video_mask, batch.audio_mask), batch.audio.shape[0]
         Nv, Na = check_clips(params.config, (batch.video, batch.audio), masks)
         _check_masking("video_masking", batch.video_masking, (B, Nv))
         _check_masking("audio_masking", batch.audio_masking, (B, Na))
-
-
-def _check_given(batch: Any, names: tuple[str, ...]) -> None:
-    missing = [name for name in names if getattr(batch, name) is None]
-    if missing:
-        raise ValueError(f"The batch lacks {', '.join(missing)}, which the configured tasks need.")
 
 
 def _check_masking(name: str, masking: Any, shape: tuple[int, int]) -> None:

@@ -199,17 +199,15 @@ def restore_tokens(
 
 def decode(decoder: Decoder, config: Config, tokens: Tokens, masks: Masks) -> Tokens:
     """Run the decoder on each modality alone, as the paper found better, or on both in one sequence."""
-
-    # Tokens of the shape (B, N, D) and their mask (B, N); as annotations these would be built at every call.
-    def run(x: Array, is_real: Array | None) -> Array:
-        heads, eps = config.decoder_num_attention_heads, config.layer_norm_eps
+    heads, eps, Nv = config.decoder_num_attention_heads, config.layer_norm_eps, tokens[0].shape[1]
+    sequences = [join_tokens(tokens, masks)] if config.joint_decoder else zip(tokens, masks, strict=True)
+    decoded = []
+    for x, is_real in sequences:
         x = run_blocks(x, decoder.blocks, heads, eps, is_real, None, None, config.gradient_checkpointing)
-        return run_norm(x, decoder.norm, eps)
-
-    if not config.joint_decoder:
-        return run(tokens[0], masks[0]), run(tokens[1], masks[1])
-    x, Nv = run(*join_tokens(tokens, masks)), tokens[0].shape[1]
-    return x[:, :Nv, ...], x[:, Nv:, ...]
+        decoded.append(run_norm(x, decoder.norm, eps))
+    if config.joint_decoder:
+        return decoded[0][:, :Nv, ...], decoded[0][:, Nv:, ...]
+    return tuple(decoded)
 
 
 def sum_squared_error(

@@ -168,7 +168,7 @@ def test_a_reader_follows_two_steps_through_few_functions_and_files(tmp_path):
     with using_kernels("plain"), annotations_unchecked():
         passed = count_functions(lambda: mt.train(params, ReadyWorld(), recipe, tmp_path, False))
     assert ("training/trainer.py", "Trainer.run_steps") in passed
-    assert len(passed) <= 138 and len({path for path, _ in passed}) <= 18
+    assert len(passed) <= 130 and len({path for path, _ in passed}) <= 18
 
 
 # Extensions from outside
