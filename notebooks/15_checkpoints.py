@@ -399,8 +399,8 @@ for title, there in (("the file", needed), ("with a prefix", prefixed), ("and a 
 # %% [markdown]
 # The second line is a common mistake. Training programs wrap a model, and all names get a prefix. A reader
 # that takes what fits and ignores the rest (in PyTorch `load_state_dict(..., strict=False)`) then reads
-# nothing, and the training starts from random parameters without a word. The package removes a common prefix,
-# raises an error where something is missing, and warns where something is left over.
+# nothing, and training starts from random parameters without any message. The package removes a common
+# prefix, raises an error where something is missing, and warns where something is left over.
 
 # %%
 damaged = {
@@ -635,8 +635,8 @@ print("harmful:", list_functions(harmful))
 print("numbers:", list_functions(pickle.dumps({"cls_token": [0.5, 0.25]})))
 
 # %% [markdown]
-# What `torch.save` writes is a zip file with a pickle in it, and the numbers beside it. The pickle calls these
-# functions.
+# What `torch.save` writes is a zip file with a pickle in it, and the numbers beside it. Its pickle calls the
+# following functions.
 
 # %% tags=["needs-torch"]
 import zipfile
@@ -664,13 +664,14 @@ with contextlib.chdir(folder):
         print(error)
 
 # %% [markdown]
-# A safetensors file contains no program. It can still be wrong: cut off, or with offsets that lie outside.
-# A reader has to check before it trusts; ours does not, the package does.
+# A safetensors file contains no program. It can still be wrong: cut off, with wrong offsets, or without a
+# header. And the index of a folder may name files elsewhere on the disk. A reader for files of others has to
+# check all of this; ours does not, the package does.
 
 # %%
-whole = path.read_bytes()
-lying = whole.replace(b'"data_offsets":[0,', b'"data_offsets":[9,')
-for title, data in (("cut off", whole[: len(whole) // 2]), ("wrong offset", lying), ("no header", whole[:5])):
+whole = (folder / "mine.safetensors").read_bytes()
+other = whole.replace(b'"data_offsets": [0,', b'"data_offsets": [9,')
+for title, data in (("cut off", whole[: len(whole) // 2]), ("wrong offset", other), ("no header", whole[:5])):
     (folder / "broken.safetensors").write_bytes(data)
     try:
         mt.load(folder / "broken.safetensors")
