@@ -233,7 +233,7 @@ print("as the package's:", np.allclose(fit_frames(few, 24), theirs[0], atol=1e-4
 # padding to a whole number of patches. The second figure is the input of the model in use here for 0.77
 # seconds.
 
-# %% tags=["thumbnail"]
+# %%
 from helpers.diagrams import plot_masked_clip
 
 published = mt.prepare(cut(film, 1.0, 2.0), mt.Config())
@@ -351,7 +351,7 @@ print("on the film, no better in either modality:", min(on_film) > 0.8)
 # world (right); a row is an audio clip, a column is a video, and true pairs are on the diagonal. Above 0
 # the model says that the two belong together.
 
-# %%
+# %% tags=["thumbnail"]
 from helpers.diagrams import draw_heat
 
 scores = [mt.score_all_pairs(params, each) for each in (real, world)]
