@@ -1,7 +1,9 @@
 """What the reader of a notebook writes agrees with the package."""
 
 import ast
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ pytest.importorskip("jupytext", reason="the sources of notebooks are read by jup
 import build
 import minitvlt as mt
 from minitvlt.backends import numpy_backend, tape_backend
-from minitvlt.model import pretraining, transformer
+from minitvlt.checkpoints import names, native, released
+from minitvlt.model import pretraining, transformer, tvlt
 from minitvlt.model.parameters import LayerNorm
-from minitvlt.signals import spectrogram
+from minitvlt.signals import frames, spectrogram
 from minitvlt.training import metrics, optimizer
 from minitvlt.training.evaluation import score_retrieval
 from tests.notebooks import test_formulas as given
@@ -21,15 +24,30 @@ from tests.notebooks import test_formulas as given
 Pair = tuple[Any, Any]  # what the reader's function gives, and what the package gives
 NOISE, TOKENS = given.RNG.normal(size=(2, 3, 10))
 MASKING = mt.random_masking(NOISE, 0.9)
+ROWS, KEPT = NOISE[..., None], TOKENS[:, :1, None]
+RESTORED = pretraining.restore_tokens(KEPT, TOKENS[0, :1], MASKING)
 
 
 BLOCK, TOKENS_IN = given.ENCODER.blocks[0], given.WHOLE.hidden[0]
 HEADS = transformer.split_heads(TOKENS_IN, BLOCK.attention, 4)  # q, k, v
+QKV, NORM = transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), LayerNorm(given.GAMMA, given.BETA)
 IS_REAL = np.arange(TOKENS_IN.shape[1])[None] < 5
+TOKENS_OUT = transformer.run_block(TOKENS_IN, BLOCK, 4, 1e-6, IS_REAL)
 PARAMS = mt.map_tree(lambda array: array.astype(float), given.PARAMS)
 ALLOWED, HEAD = IS_REAL[:, None, None], [x[0, 0] for x in (given.O_BACK, given.Q, given.KEY, given.V)]
 SQUARE, RECIPE = given.LOGITS[:, :3], mt.Recipe(steps=4, warmup_steps=2)
-HIDDEN = given.BATCH.video_masking.is_hidden
+RATES = [optimizer.compute_learning_rate(step, RECIPE) for step in range(RECIPE.steps)]
+ADAMW = given.THETA, given.COTANGENT, given.MEAN, given.SQUARE
+OUT, HIDDEN = given.OUT, given.BATCH.video_masking.is_hidden
+HIDDEN_ROWS = mt.patchify_video(given.BATCH.video, (12, 12))
+SCORES = mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio)
+TIMES, FRAMES = np.arange(9) ** 1.5 / 20, given.RNG.integers(0, 256, (2, 30, 47, 3)).astype(np.uint8)
+OURS, THEIRS = mt.flatten(given.PARAMS), names.give_arrays(names.TRANSFORMERS, given.PARAMS)
+CONVOLUTION, FILE = THEIRS[names.TRANSFORMERS.anchor], native.PACKAGED / "shapes-small.safetensors"
+PATCHES = given.ENCODER.video_patches.weight, given.ENCODER.video_patches.bias
+PLACES = tvlt.video_position_embedding(given.E, given.CONFIG, (1, 1, 3, 60, 48)) - given.E.modality
+SINGLE = given.torch.tensor(given.G, dtype=given.torch.float32)
+BITS = SINGLE.bfloat16().view(given.torch.int16).numpy().view(np.uint16)
 
 
 def join(arrays: Any) -> np.ndarray:
@@ -71,8 +89,7 @@ def run_on_counting(make_backend: Callable) -> Pair:
     counted = make_backend.__globals__["Counted"]
     mt.register_backend(make_backend(), lambda array: isinstance(array, counted))
     inside = mt.to_backend((PARAMS, given.CLIP.video, given.CLIP.audio), "counting")
-    plain = mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio)
-    return mt.to_backend(mt.score_matches(*inside), "numpy"), plain
+    return mt.to_backend(mt.score_matches(*inside), "numpy"), SCORES
 
 
 def run_on_tape(run_backward: Callable) -> Pair:
@@ -99,6 +116,14 @@ def fill_in(by_hand: Callable) -> Pair:
     return ours, mt.autoencode(PARAMS, batch)[1]
 
 
+def write_and_read(write: Callable) -> Pair:
+    """All parameters in a file of the reader's, read by the package."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(OURS, Path(folder) / "model.safetensors")
+        found = native.read_tensors(Path(folder) / "model.safetensors")
+    return join(found[name] for name in OURS), join(OURS.values())
+
+
 BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and the name of the function
     "01 cut_frames": lambda f: (f(given.WAVE, 34, 9), spectrogram.frame_waveform(given.WAVE, 34, 9)),
     "01 hann_window": lambda f: (f(given.M), given.WINDOW),
@@ -109,64 +134,28 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "02 patchify_video": lambda f: (f(given.VIDEO, 2, 3), mt.patchify_video(given.VIDEO, (2, 3))),
     "02 patchify_audio": lambda f: (f(given.PICTURE, 2, 3), mt.patchify_audio(given.PICTURE, (2, 3))),
     "03 random_masking": lambda f: (np.hstack(f(NOISE, 0.9)), np.hstack([*vars(MASKING).values()][:3])),
-    "03 keep_tokens": lambda f: (
-        f(NOISE[..., None], MASKING.keep),
-        pretraining.keep_tokens(NOISE[..., None], MASKING),
-    ),
-    "03 restore_tokens": lambda f: (
-        f(TOKENS[:, :1, None], TOKENS[0, :1], MASKING.restore),
-        pretraining.restore_tokens(TOKENS[:, :1, None], TOKENS[0, :1], MASKING),
-    ),
-    "04 layer_norm": lambda f: (
-        f(given.NX, LayerNorm(given.GAMMA, given.BETA), 1e-3),
-        numpy_backend.layer_norm(given.NX, given.GAMMA, given.BETA, 1e-3),
-    ),
-    "04 split_heads": lambda f: (
-        f(transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), 4),
-        np.array(HEADS),
-    ),
+    "03 keep_tokens": lambda f: (f(ROWS, MASKING.keep), pretraining.keep_tokens(ROWS, MASKING)),
+    "03 restore_tokens": lambda f: (f(KEPT, TOKENS[0, :1], MASKING.restore), RESTORED),
+    "04 layer_norm": lambda f: (f(given.NX, NORM, 1e-3), transformer.run_norm(given.NX, NORM, 1e-3)),
+    "04 split_heads": lambda f: (f(QKV, 4), np.array(HEADS)),
     "04 merge_heads": lambda f: (f(HEADS[0]), HEADS[0].transpose(0, 2, 1, 3).reshape(TOKENS_IN.shape)),
     "04 attend_masked": lambda f: (f(*HEADS, ALLOWED), numpy_backend.attention(*HEADS, IS_REAL)),
-    "04 transformer_block": lambda f: (
-        f(TOKENS_IN, BLOCK, 4, 1e-6, ALLOWED),
-        transformer.run_block(TOKENS_IN, BLOCK, 4, 1e-6, IS_REAL),
-    ),
+    "04 transformer_block": lambda f: (f(TOKENS_IN, BLOCK, 4, 1e-6, ALLOWED), TOKENS_OUT),
     "05 video_positions": lambda f: (f(given.E, 2), given.Z_VIDEO - given.E_VIDEO),
     "05 audio_positions": lambda f: (f(given.F, 2), given.Z_AUDIO - given.E_AUDIO),
-    "05 join": lambda f: (
-        f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]),
-        given.WHOLE.hidden[0],
-    ),
-    "05 matching_head": lambda f: (
-        f(given.HEAD, given.WHOLE.cls),
-        mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio),
-    ),
+    "05 join": lambda f: (f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]), TOKENS_IN),
+    "05 matching_head": lambda f: (f(given.HEAD, given.WHOLE.cls), SCORES),
     "05 fill_in": fill_in,
     "06 run_backward": run_on_tape,
     "06 linear_vjp": lambda f: (join(f(given.LG, given.LX, given.LW)), join(given.LINEAR_BACK)),
     "06 softmax_vjp": lambda f: (f(given.G, given.X), tape_backend.softmax_vjp(given.G, given.X)),
-    "06 layer_norm_vjp": lambda f: (
-        join(f(given.NG, given.NX, given.GAMMA, 1e-6)),
-        join(given.NORM_BACK),
-    ),
+    "06 layer_norm_vjp": lambda f: (join(f(given.NG, given.NX, given.GAMMA, 1e-6)), join(given.NORM_BACK)),
     "06 attention_vjp": lambda f: (np.array(f(*HEAD)), np.array(given.ATTENTION_BACK)),
     "06 find_gradient_error": plant_exchanged_gradients,
-    "07 binary_cross_entropy": lambda f: (
-        f(given.OUT.match_logits, given.BATCH.is_match),
-        given.OUT.match_loss,
-    ),
-    "07 masked_mse": lambda f: (
-        f(given.OUT.video_prediction, mt.patchify_video(given.BATCH.video, (12, 12)), HIDDEN),
-        given.OUT.video_loss,
-    ),
-    "07 adamw_step": lambda f: (
-        f(given.THETA, given.COTANGENT, given.MEAN, given.SQUARE, 5, 0.1, 0.2, 0.9, 0.98),
-        given.AFTER,
-    ),
-    "07 learning_rate": lambda f: (
-        [f(k, RECIPE) for k in range(1, 5)],
-        [optimizer.compute_learning_rate(step, RECIPE) for step in range(4)],
-    ),
+    "07 binary_cross_entropy": lambda f: (f(OUT.match_logits, given.BATCH.is_match), OUT.match_loss),
+    "07 masked_mse": lambda f: (f(OUT.video_prediction, HIDDEN_ROWS, HIDDEN), OUT.video_loss),
+    "07 adamw_step": lambda f: (f(*ADAMW, 5, 0.1, 0.2, 0.9, 0.98), given.AFTER),
+    "07 learning_rate": lambda f: ([f(k, RECIPE) for k in range(1, 5)], RATES),
     "07 train": train_by_hand,
     "08 compute_ranks": lambda f: (f(SQUARE), metrics.compute_ranks(SQUARE)),
     "08 recall_at": lambda f: (f(1, SQUARE), score_retrieval(SQUARE)["recall@1 of 3"].value),
@@ -175,6 +164,18 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "08 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
     "08 f1": lambda f: (f(SQUARE > 0, SQUARE < 1), metrics.compute_f1(SQUARE > 0, SQUARE < 1)),
     "09 make_backend": run_on_counting,
+    "11 choose_frames": lambda f: (f(TIMES, 1.3, 4), frames.choose_frames(TIMES, 0.0, 1.3, 4)),
+    "11 resize_weights": lambda f: (f(50, 7), frames.make_resize_weights(50, 7, 7)),
+    "11 fit_frames": lambda f: (f(FRAMES, 24), mt.prepare_video(FRAMES, mt.Config.tiny())[0][0]),
+    "15 read_safetensors": lambda f: (join(f(FILE)[0].values()), join(native.read_tensors(FILE).values())),
+    "15 write_safetensors": write_and_read,
+    "15 from_bfloat16": lambda f: (f(BITS), SINGLE.bfloat16().float().numpy()),
+    "15 to_bfloat16": lambda f: (f(SINGLE.numpy()), BITS),
+    "15 split_qkv": lambda f: (join(f(OURS, 1).values()), join(THEIRS[name] for name in f(OURS, 1))),
+    "15 join_qkv": lambda f: (join(f(THEIRS, 1).values()), join(OURS[name] for name in f(THEIRS, 1))),
+    "15 flatten_convolution": lambda f: (f(CONVOLUTION), PATCHES[0]),
+    "15 fold_pixels": lambda f: (join(f(*PATCHES)), join(released.fold_normalisation(*PATCHES))),
+    "15 interpolate_grid": lambda f: (f(given.E.space, (2, 3), (5, 4)) + given.E.time[0], PLACES),
 }
 
 

@@ -438,12 +438,12 @@ def nb10_micro_batches() -> Pair:
 
 
 def nb11_seconds() -> Pair:
-    r"""t = \frac{S \, h}{R}"""
+    r"""t = \frac{S \; \text{hop}}{R}"""
     return 2048 * 512 / 44100, mt.Config().clip_seconds
 
 
 def nb11_tokens() -> Pair:
-    r"""N = 1 + T \, \frac{H}{p} \, \frac{W}{p} + \frac{S}{p} \, \frac{F}{p}"""
+    r"""N = 1 + T \, \frac{H}{p} \, \frac{W}{q} + \frac{S}{p} \, \frac{F}{q}"""
     return 1 + 2 * (24 / 12) * (36 / 12) + 16 / 8 * 24 / 8, WHOLE.sequence.shape[1]
 
 
@@ -519,4 +519,6 @@ BY_READER: dict[tuple[str, str], str] = {
     \hat m = \frac{m}{1 - \beta_1^k}, \quad \hat s = \frac{s}{1 - \beta_2^k}
 
     \theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}""",
+    ("15", "15 fold_pixels"): r"""
+    \frac{(x + 1) / 2 - \mu}{\sigma} = \frac{x}{2 \sigma} + \frac{1 / 2 - \mu}{\sigma}""",
 }
