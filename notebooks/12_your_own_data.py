@@ -328,7 +328,7 @@ compute = mt.value_and_grad(lambda params, batch: mt.pretraining_loss(params, ba
 
 
 # %%
-def train(start, world, recipe=recipe):
+def train(start, world, recipe):
     """The losses of all steps; the steps of the measurements and their held-out losses."""
     state, losses, measured = start_adamw(start), [], []
     for step in range(recipe.steps):
@@ -349,8 +349,8 @@ from minitvlt.backends.fast.threads import on_one_core
 few = Clips(cut_all(films[:8]))
 many = Clips(cut_all(record(np.random.default_rng(1), 200)[0]))
 with on_one_core():  # so small a model is faster on one core
-    runs = {"8 recordings": train(mt.init(config, 0), few)}
-    runs["200 recordings"] = train(mt.init(config, 0), many)
+    runs = {"8 recordings": train(mt.init(config, 0), few, recipe)}
+    runs["200 recordings"] = train(mt.init(config, 0), many, recipe)
 
 # %% [markdown]
 # ## Reading the curves
@@ -592,7 +592,7 @@ print(len(ranks), "clips; median rank better than by chance:", bool(np.median(ra
 #         return replace(clips, video=np.where(flips, clips.video[..., ::-1], clips.video))
 #
 # with on_one_core():
-#     losses, _, measured = train(mt.init(config, 0), Mirrored(few.examples))
+#     losses, _, measured = train(mt.init(config, 0), Mirrored(few.examples), recipe)
 # print(f"training {np.mean(losses[-20:]):.2f}, held out {measured[-1]:.2f}; before: "
 #       f"{ends['8 recordings']:.2f}, {last['8 recordings']:.2f}")
 # assert measured[-1] > last["200 recordings"] + 0.2

@@ -31,14 +31,17 @@ except ModuleNotFoundError:
 # the cells below run on the CPU, on one core, which is faster for such small sizes; where PyTorch is missing,
 # they say so, and everything in NumPy runs anyway.
 
-# %% tags=["volatile"]
-import importlib.util
+# %%
 from contextlib import ExitStack
 
 from minitvlt.backends.fast.threads import on_one_core
 
 stack = ExitStack()
-stack.enter_context(on_one_core())  # of NumPy
+stack.enter_context(on_one_core())  # matrix products of NumPy
+
+# %% tags=["volatile"]
+import importlib.util
+
 has_torch, device = importlib.util.find_spec("torch") is not None, "cpu"
 if has_torch:
     import torch
@@ -282,7 +285,8 @@ axes.legend()
 show(figure, "Five bars: activations are the largest part in float32, and small with both settings together.")
 
 # %% [markdown]
-# On a card, `torch.cuda.max_memory_allocated()` gives the peak. It is somewhat higher than the estimate:
+# (In bfloat16 there is also a copy of the weights in two bytes.) On a card,
+# `torch.cuda.max_memory_allocated()` gives the peak. It is somewhat higher than the estimate:
 # temporary arrays, the libraries themselves, and memory that is lost between allocations.
 
 # %% [markdown]
@@ -808,8 +812,7 @@ else:
 # <details><summary>Answer</summary>
 #
 # The matrices of a block have $D^2$ elements: four times the parameters. The activations have $D$ numbers for
-# each token: twice. The FLOPs of linear maps grow fourfold, those of attention twofold: a little less than
-# four.
+# each token: twice. The FLOPs of linear maps grow fourfold, those of attention twofold: between the two.
 #
 # ```python
 # sizes = ("hidden_size", "intermediate_size", "decoder_hidden_size", "decoder_intermediate_size")

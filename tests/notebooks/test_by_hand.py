@@ -1,35 +1,47 @@
 """What the reader of a notebook writes agrees with the package."""
 
 import ast
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("jupytext", reason="the sources of notebooks are read by jupytext")
 import build
 import minitvlt as mt
-from minitvlt.backends import numpy_backend, tape_backend
+from minitvlt.backends import numpy_backend as plain
+from minitvlt.backends import tape_backend
 from minitvlt.model import pretraining, transformer
 from minitvlt.model.parameters import LayerNorm
 from minitvlt.signals import spectrogram
 from minitvlt.training import metrics, optimizer
 from minitvlt.training.evaluation import score_retrieval
+from minitvlt.views.figures import smooth
 from tests.notebooks import test_formulas as given
 
 Pair = tuple[Any, Any]  # what the reader's function gives, and what the package gives
 NOISE, TOKENS = given.RNG.normal(size=(2, 3, 10))
 MASKING = mt.random_masking(NOISE, 0.9)
-
+NOISY, NINE, FEW = NOISE[..., None], NOISE[:, :9], (TOKENS[:, :1, None], TOKENS[0, :1])
 
 BLOCK, TOKENS_IN = given.ENCODER.blocks[0], given.WHOLE.hidden[0]
+NORM, IN = (given.GAMMA, given.BETA), (TOKENS_IN, BLOCK, 4, 1e-6)
 HEADS = transformer.split_heads(TOKENS_IN, BLOCK.attention, 4)  # q, k, v
 IS_REAL = np.arange(TOKENS_IN.shape[1])[None] < 5
 PARAMS = mt.map_tree(lambda array: array.astype(float), given.PARAMS)
 ALLOWED, HEAD = IS_REAL[:, None, None], [x[0, 0] for x in (given.O_BACK, given.Q, given.KEY, given.V)]
 SQUARE, RECIPE = given.LOGITS[:, :3], mt.Recipe(steps=4, warmup_steps=2)
-HIDDEN = given.BATCH.video_masking.is_hidden
+RATES = [optimizer.compute_learning_rate(step, RECIPE) for step in range(4)]
+OUT, BATCH, HIDDEN = given.OUT, given.BATCH, given.BATCH.video_masking.is_hidden
+PATCHES = mt.patchify_video(BATCH.video, (12, 12))
+MEAN_LOSS = pretraining.sum_squared_error(0 * PATCHES + PATCHES.mean(0), PATCHES, HIDDEN) / HIDDEN.sum()
+WAVE_BITS = torch.tensor(given.WAVE).float().bfloat16().view(torch.int16).numpy().view(np.uint16)
+ADAMW = (given.THETA, given.COTANGENT, given.MEAN, given.SQUARE)
+SCORES = mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio)
 
 
 def join(arrays: Any) -> np.ndarray:
@@ -71,8 +83,7 @@ def run_on_counting(make_backend: Callable) -> Pair:
     counted = make_backend.__globals__["Counted"]
     mt.register_backend(make_backend(), lambda array: isinstance(array, counted))
     inside = mt.to_backend((PARAMS, given.CLIP.video, given.CLIP.audio), "counting")
-    plain = mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio)
-    return mt.to_backend(mt.score_matches(*inside), "numpy"), plain
+    return mt.to_backend(mt.score_matches(*inside), "numpy"), SCORES
 
 
 def run_on_tape(run_backward: Callable) -> Pair:
@@ -99,6 +110,18 @@ def fill_in(by_hand: Callable) -> Pair:
     return ours, mt.autoencode(PARAMS, batch)[1]
 
 
+def read_table(read_label_file: Callable) -> Pair:
+    """A label file of eight files, two with each content, which the reader divides and reads."""
+    folder, split = Path(tempfile.mkdtemp()), read_label_file.__globals__["split_by_content"]
+    paths = [mt.write_wav(folder / f"{n}.wav", np.full(9, n // 2 / 9), 8000) for n in range(8)]
+    is_test = split(paths, 0.5)
+    rows = [f"{n}.wav,{'test' if test else 'train'},{n // 2}" for n, test in enumerate(is_test)]
+    (folder / "labels.csv").write_text("\n".join(["file,split,label", *rows]))
+    theirs = mt.read_labels(folder / "labels.csv", "classification")  # warns of a content in both parts
+    ours = read_label_file(folder / "labels.csv")
+    return join([ours[0], ours[2], is_test]), join([theirs.labels, theirs.is_test, theirs.is_test])
+
+
 BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and the name of the function
     "01 cut_frames": lambda f: (f(given.WAVE, 34, 9), spectrogram.frame_waveform(given.WAVE, 34, 9)),
     "01 hann_window": lambda f: (f(given.M), given.WINDOW),
@@ -109,64 +132,28 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "02 patchify_video": lambda f: (f(given.VIDEO, 2, 3), mt.patchify_video(given.VIDEO, (2, 3))),
     "02 patchify_audio": lambda f: (f(given.PICTURE, 2, 3), mt.patchify_audio(given.PICTURE, (2, 3))),
     "03 random_masking": lambda f: (np.hstack(f(NOISE, 0.9)), np.hstack([*vars(MASKING).values()][:3])),
-    "03 keep_tokens": lambda f: (
-        f(NOISE[..., None], MASKING.keep),
-        pretraining.keep_tokens(NOISE[..., None], MASKING),
-    ),
-    "03 restore_tokens": lambda f: (
-        f(TOKENS[:, :1, None], TOKENS[0, :1], MASKING.restore),
-        pretraining.restore_tokens(TOKENS[:, :1, None], TOKENS[0, :1], MASKING),
-    ),
-    "04 layer_norm": lambda f: (
-        f(given.NX, LayerNorm(given.GAMMA, given.BETA), 1e-3),
-        numpy_backend.layer_norm(given.NX, given.GAMMA, given.BETA, 1e-3),
-    ),
-    "04 split_heads": lambda f: (
-        f(transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), 4),
-        np.array(HEADS),
-    ),
+    "03 keep_tokens": lambda f: (f(NOISY, MASKING.keep), pretraining.keep_tokens(NOISY, MASKING)),
+    "03 restore_tokens": lambda f: (f(*FEW, MASKING.restore), pretraining.restore_tokens(*FEW, MASKING)),
+    "04 layer_norm": lambda f: (f(given.NX, LayerNorm(*NORM), 1e-3), plain.layer_norm(given.NX, *NORM, 1e-3)),
+    "04 split_heads": lambda f: (f(transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), 4), HEADS),
     "04 merge_heads": lambda f: (f(HEADS[0]), HEADS[0].transpose(0, 2, 1, 3).reshape(TOKENS_IN.shape)),
-    "04 attend_masked": lambda f: (f(*HEADS, ALLOWED), numpy_backend.attention(*HEADS, IS_REAL)),
-    "04 transformer_block": lambda f: (
-        f(TOKENS_IN, BLOCK, 4, 1e-6, ALLOWED),
-        transformer.run_block(TOKENS_IN, BLOCK, 4, 1e-6, IS_REAL),
-    ),
+    "04 attend_masked": lambda f: (f(*HEADS, ALLOWED), plain.attention(*HEADS, IS_REAL)),
+    "04 transformer_block": lambda f: (f(*IN, ALLOWED), transformer.run_block(*IN, IS_REAL)),
     "05 video_positions": lambda f: (f(given.E, 2), given.Z_VIDEO - given.E_VIDEO),
     "05 audio_positions": lambda f: (f(given.F, 2), given.Z_AUDIO - given.E_AUDIO),
-    "05 join": lambda f: (
-        f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]),
-        given.WHOLE.hidden[0],
-    ),
-    "05 matching_head": lambda f: (
-        f(given.HEAD, given.WHOLE.cls),
-        mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio),
-    ),
+    "05 join": lambda f: (f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]), TOKENS_IN),
+    "05 matching_head": lambda f: (f(given.HEAD, given.WHOLE.cls), SCORES),
     "05 fill_in": fill_in,
     "06 run_backward": run_on_tape,
     "06 linear_vjp": lambda f: (join(f(given.LG, given.LX, given.LW)), join(given.LINEAR_BACK)),
     "06 softmax_vjp": lambda f: (f(given.G, given.X), tape_backend.softmax_vjp(given.G, given.X)),
-    "06 layer_norm_vjp": lambda f: (
-        join(f(given.NG, given.NX, given.GAMMA, 1e-6)),
-        join(given.NORM_BACK),
-    ),
+    "06 layer_norm_vjp": lambda f: (join(f(given.NG, given.NX, given.GAMMA, 1e-6)), join(given.NORM_BACK)),
     "06 attention_vjp": lambda f: (np.array(f(*HEAD)), np.array(given.ATTENTION_BACK)),
     "06 find_gradient_error": plant_exchanged_gradients,
-    "07 binary_cross_entropy": lambda f: (
-        f(given.OUT.match_logits, given.BATCH.is_match),
-        given.OUT.match_loss,
-    ),
-    "07 masked_mse": lambda f: (
-        f(given.OUT.video_prediction, mt.patchify_video(given.BATCH.video, (12, 12)), HIDDEN),
-        given.OUT.video_loss,
-    ),
-    "07 adamw_step": lambda f: (
-        f(given.THETA, given.COTANGENT, given.MEAN, given.SQUARE, 5, 0.1, 0.2, 0.9, 0.98),
-        given.AFTER,
-    ),
-    "07 learning_rate": lambda f: (
-        [f(k, RECIPE) for k in range(1, 5)],
-        [optimizer.compute_learning_rate(step, RECIPE) for step in range(4)],
-    ),
+    "07 binary_cross_entropy": lambda f: (f(OUT.match_logits, BATCH.is_match), OUT.match_loss),
+    "07 masked_mse": lambda f: (f(OUT.video_prediction, PATCHES, HIDDEN), OUT.video_loss),
+    "07 adamw_step": lambda f: (f(*ADAMW, 5, 0.1, 0.2, 0.9, 0.98), given.AFTER),
+    "07 learning_rate": lambda f: ([f(k, RECIPE) for k in range(1, 5)], RATES),
     "07 train": train_by_hand,
     "08 compute_ranks": lambda f: (f(SQUARE), metrics.compute_ranks(SQUARE)),
     "08 recall_at": lambda f: (f(1, SQUARE), score_retrieval(SQUARE)["recall@1 of 3"].value),
@@ -175,6 +162,19 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "08 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
     "08 f1": lambda f: (f(SQUARE > 0, SQUARE < 1), metrics.compute_f1(SQUARE > 0, SQUARE < 1)),
     "09 make_backend": run_on_counting,
+    "12 split_by_content": lambda f: read_table(f.__globals__["read_label_file"]),
+    "12 read_label_file": read_table,
+    "12 mean_patch_loss": lambda f: (f(PATCHES, PATCHES, HIDDEN), MEAN_LOSS),
+    "12 moving_average": lambda f: (f(given.WAVE, 7), smooth(given.WAVE, 7)),
+    "12 early_stop": lambda f: (f([3, 1, 2, 4, 0], 2), (1, 3)),
+    "14 count_state_bytes": lambda f: (f(BLOCK), 4 * sum(x.nbytes for x in mt.flatten(BLOCK).values())),
+    "14 block_bytes": lambda f: (f(2, 3, 5, 7), 4 * (2 * 3) * (8 * 5 + 2 * 7)),
+    "14 to_bfloat16": lambda f: (f(given.WAVE), WAVE_BITS),
+    "14 from_bfloat16": lambda f: (f(WAVE_BITS), torch.tensor(given.WAVE).bfloat16().float()),
+    "14 product_intensity": lambda f: (f(3, 5, 7, 4), sum(3 * 7 * [5 + 5]) / 4 / (3 * 5 + 5 * 7 + 3 * 7)),
+    "14 attainable_rate": lambda f: (f(np.array([2.0, 4.0]), 10.0, 3.0), [6, 10]),
+    "14 average_gradients": lambda f: (f([NOISE[0], NOISE[1:].sum(0)], (1, 2)), NOISE.mean(0)),
+    "14 ring_all_reduce": lambda f: (join([f(NINE)[0][2], f(NINE)[1]]), join([NINE.sum(0), 12])),
 }
 
 
