@@ -151,7 +151,17 @@ for split, values in scores.items():
     print(f"random labels, split {split}: accuracy {np.mean(values):.1f} (mean of ten labellings)")
 
 # %% [markdown]
-# So the split is made by recording, never by clip; with faces or voices, by person. Files need care as well:
+# So the split is made by recording, never by clip; with faces or voices, by person.
+
+# %%
+from helpers.training_figure import draw_splits
+
+draw_splits().show(
+    "Five recordings of four clips: by clip, test clips lie in four rows; by recording, in one."
+)
+
+# %% [markdown]
+# Files need care as well:
 # the same film may lie in a folder twice, under two names. `split_by_content` gives all paths with the same
 # bytes the same side. It sorts the contents by a **hash**, a number computed from the bytes alone, so the
 # result does not depend on the order or the names of the files.
@@ -375,15 +385,15 @@ values = np.array(runs["8 recordings"][0])
 print("as the package's:", np.allclose(moving_average(values, 15), smooth(values, 15)))
 
 # %% [markdown]
-# In both panels the thin line is the training loss, the thick black line its moving average, and dots are the
-# held-out loss. The dotted line is the baseline.
+# In both panels the thin line is the training loss, the thick black line its moving average, and the green
+# dots are the held-out loss. The dotted line is the baseline.
 
 
 # %% tags=["volatile"]
 def draw_run(axes, title, losses, steps, measured):
     axes.plot(range(1, len(losses) + 1), losses, color="lightgray")
     axes.plot(range(1, len(losses) + 1), moving_average(losses, 15), color="black", label="training")
-    axes.plot(steps, measured, "o-", color="#0072b2", markersize=4, label="held out")
+    axes.plot(steps, measured, "o-", color="#009e73", markersize=4, label="held out")
     axes.axhline(baseline, color="gray", linestyle=":")
     axes.set(title=title, ylim=(0, 3.2))
 
@@ -407,9 +417,9 @@ print("200 recordings: the held-out loss is far below the baseline:", last["200 
 
 # %% [markdown]
 # With eight recordings, the training loss goes on falling while the held-out loss rises: the model
-# **overfits**. It learns single clips by heart, for instance which background belongs to which hum. With two
-# hundred, there is too much to learn by heart, and what helps on the training clips helps on new ones as
-# well. Three things to look for in any run:
+# **overfits**. It memorises single clips, for instance which background belongs to which hum. Two hundred are
+# too many to be memorised in these steps, and what lowers the loss on the training clips also lowers it on
+# new ones. Three things to look for in any run:
 #
 # - both curves stay at the baseline: nothing is learnt yet (raise the learning rate, wait longer, check that
 #   audio and video of a file belong together);
@@ -580,7 +590,7 @@ print(len(ranks), "clips; median rank better than by chance:", bool(np.median(ra
 #
 # <details><summary>Answer</summary>
 #
-# This is **data augmentation**. Each clip has two versions, so learning by heart is harder, but the
+# This is **data augmentation**. Each clip has two versions, so memorising is harder, but the
 # backgrounds and hums are still only eight. The held-out loss rises less; it does not fall to that of two
 # hundred recordings.
 #
@@ -711,7 +721,7 @@ print(len(ranks), "clips; median rank better than by chance:", bool(np.median(ra
 # - L. Prechelt, *Early Stopping: But When?*, 1998,
 #   [doi 10.1007/3-540-49430-8_3](https://doi.org/10.1007/3-540-49430-8_3).
 # - C. Zhang et al., *Understanding Deep Learning Requires Rethinking Generalization*, 2017,
-#   [arXiv 1611.03530](https://arxiv.org/abs/1611.03530): networks that learn random labels by heart.
+#   [arXiv 1611.03530](https://arxiv.org/abs/1611.03530): networks that memorise random labels.
 # - A. Zadeh et al., *Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable Dynamic
 #   Fusion Graph*, 2018, [ACL P18-1208](https://aclanthology.org/P18-1208/): clips cut from
 #   videos of many speakers.

@@ -70,7 +70,7 @@ def count_state_bytes(params):
 
 
 # %% [markdown]
-# For comparison, the bytes of all arrays of one step of the small model. `outline` makes the parameters of a
+# For comparison, the bytes of all arrays of one step of the tiny model. `outline` makes the parameters of a
 # model without memory for them, so that the published one can be counted as well.
 
 # %%
@@ -92,9 +92,9 @@ for name, each in {"tiny": config, "small": mt.Config.small(), "published": mt.C
 # %% [markdown]
 # ## Memory of the activations
 #
-# The backward pass needs results of the forward pass (**activations**), so they are kept until then. Which
-# ones, follows from the VJPs of [06](06_backpropagation.ipynb): a linear map keeps its input, LayerNorm and
-# GELU theirs, attention the queries, keys, values and its output. In a block this is, for each token:
+# The backward pass needs results of the forward pass (**activations**), so they are kept until then. The
+# VJPs of [06](06_backpropagation.ipynb) say which ones: a linear map keeps its input, LayerNorm and GELU
+# theirs, attention the queries, keys, values and its output. In a block this is, for each token:
 #
 # | kept | numbers |
 # |---|---|
@@ -137,7 +137,7 @@ output = run_block(x_recorded, recorded, heads, small.layer_norm_eps)
 kept = tracemalloc.get_traced_memory()[0]
 tracemalloc.stop()
 estimate = block_bytes(2, 512, small.hidden_size, small.intermediate_size)
-print(f"estimate {estimate / 2**20:.0f} MiB, on the tape {kept / estimate:.2f} times that")
+print(f"estimate {estimate / 2**20:.0f} MiB, on the tape {kept / estimate:.1f} times that")
 
 
 # %% tags=["needs-torch"]
@@ -162,7 +162,7 @@ if has_torch:
     weights = [array.requires_grad_() for array in mt.flatten(on_torch).values()]
     tokens.requires_grad_()
     saved = measure_saved(lambda: run_block(tokens, on_torch, heads, small.layer_norm_eps), weights)
-    print(f"with PyTorch {saved / estimate:.2f} times the estimate")
+    print(f"with PyTorch {saved / estimate:.1f} times the estimate")
 else:
     print('PyTorch is missing: pip install "minitvlt[torch]". The tape keeps the same arrays.')
 
@@ -199,7 +199,7 @@ output = mt.pretraining_loss(recorded, clips).loss
 kept = tracemalloc.get_traced_memory()[0]
 tracemalloc.stop()
 estimate = count_activation_bytes(config, B)
-print(f"estimate {estimate / 2**20:.0f} MiB, on the tape {kept / estimate:.1f} times that")
+print(f"estimate {estimate / 2**20:.0f} MiB; on the tape 1 to 1.5 times that:", 1 < kept / estimate < 1.5)
 
 # %% [markdown]
 # ## Less memory
@@ -439,8 +439,10 @@ for (name, card), style in zip(CARDS.items(), ("-", "--"), strict=True):
     axes.loglog(line, attainable_rate(line, *card), style, color="black", label=name)
 for name, intensity in works.items():
     axes.axvline(intensity, color="gray", linestyle=":")
-    axes.text(intensity * 1.08, 1.3e11, name, rotation=90, fontsize=11, va="bottom")
-axes.legend(loc="lower right")
+    height = 6e12 if intensity < 10 else 1.3e11  # where no line is
+    axes.text(intensity * 1.08, height, name, rotation=90, fontsize=11, va="bottom")
+axes.set_ylim(1e11, 1e15)
+axes.legend(loc="lower center")
 show(
     figure, "Two rooflines: AdamW, LayerNorm and a map of one token on the slope, the large map on the roof."
 )
@@ -450,8 +452,10 @@ show(
 # habits of training on cards: large batches, few and fused elementwise operations, and no transfer between
 # host and card inside of a step.
 #
-# For a whole step, `count_flops` of the helpers gives the FLOPs, and the peak the least time. Real steps take
-# two to three times as long. The share of the peak that is reached is called **model FLOPs utilisation**.
+# For a whole step, `count_flops` of the helpers gives the FLOPs, and the peak the least time. Real steps
+# often take two to three times as long. The share of the peak that is reached is called **model FLOPs
+# utilisation**. The last figure of a line is for as many clips as in the paper, 200,000 steps of 4096, on one
+# card, with the sizes of `mt.Config()`.
 
 # %%
 from helpers.flops import count_flops
@@ -460,7 +464,8 @@ step_flops = count_flops(base, "step", batch=64)
 print(f"a step of 64 clips: {step_flops / 1e12:.0f} TFLOP")
 for name, (peak, _) in CARDS.items():
     least = step_flops / peak
-    print(f"{name:<12} at least {least:.2f} s, at 40% of the peak {least / 0.4:.1f} s")
+    days = 200_000 * 4096 / 64 * least / 0.4 / 86_400
+    print(f"{name:<12} at least {least:.2f} s, at 40% of the peak {least / 0.4:.1f} s; all: {days:.0f} days")
 
 # %% [markdown]
 # ## Compiling
@@ -607,8 +612,8 @@ run_steps(state, 0, 3)
 save_state(folder / "state.npz", state, 3)
 resumed, step = load_state(folder / "state.npz", start_adamw(mt.init(config, seed=1)))
 fresh = start_adamw(resumed.parameters)  # the same parameters, but both means are 0
-print("resumed: bit for bit the same:", np.array_equal(run_steps(resumed, step, 6), whole))
-print("without the running means:", np.array_equal(run_steps(fresh, step, 6), whole))
+print("resumed, bit for bit the same:", np.array_equal(run_steps(resumed, step, 6), whole))
+print("resumed without the running means, the same:", np.array_equal(run_steps(fresh, step, 6), whole))
 
 # %% [markdown]
 # So the state is: parameters, both means, and the number of the step, which also decides the learning rate
@@ -640,7 +645,7 @@ try:
     mt.train(params, Interrupted(config), single, folder / "parts", **how)
 except KeyboardInterrupt:
     lines = (folder / "parts" / METRICS).read_text().splitlines()
-    print("interrupted; steps in the log:", len(lines) < 10)
+    print("interrupted before the last step:", len(lines) < 10)
 mt.train(params, world, single, folder / "parts", **how)
 files = [(folder / name / STATE).read_bytes() for name in ("whole", "parts")]
 print("the same bytes as without an interruption:", files[0] == files[1])
@@ -724,9 +729,9 @@ def agrees(tree):
     return all(np.allclose(array, whole[name], atol=1e-5) for name, array in mt.flatten(tree).items())
 
 
-print("clips:", counts, "  as one process:", agrees(average_gradients(sums, counts)))
+print("clips:", counts, "  sum of sums, as one process:", agrees(average_gradients(sums, counts)))
 means = [average_gradients([g], [c]) for g, c in zip(sums, counts, strict=True)]
-print("mean of the two means:", agrees(average_gradients(means, (1, 1))))
+print("mean of the two means, as one process:", agrees(average_gradients(means, (1, 1))))
 
 # %% [markdown]
 # ## All-reduce

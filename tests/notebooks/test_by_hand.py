@@ -113,8 +113,7 @@ def fill_in(by_hand: Callable) -> Pair:
 def read_table(read_label_file: Callable) -> Pair:
     """A label file of eight files, two with each content, which the reader divides and reads."""
     folder, split = Path(tempfile.mkdtemp()), read_label_file.__globals__["split_by_content"]
-    paths = [mt.write_wav(folder / f"{n}.wav", np.full(9, n // 2 / 9), 8000) for n in range(8)]
-    is_test = split(paths, 0.5)
+    is_test = split([mt.write_wav(folder / f"{n}.wav", np.full(9, n // 2 / 9), 8000) for n in range(8)], 0.5)
     rows = [f"{n}.wav,{'test' if test else 'train'},{n // 2}" for n, test in enumerate(is_test)]
     (folder / "labels.csv").write_text("\n".join(["file,split,label", *rows]))
     theirs = mt.read_labels(folder / "labels.csv", "classification")  # warns of a content in both parts
