@@ -380,11 +380,14 @@ axes.legend()
 at = np.argmin(np.abs(rates - 1e-5))
 print("at 1e-5, float32: above 90 of 100:", bool(changed["float32"][at] > 0.9))
 print("at 1e-5, bfloat16: below 30 of 100:", bool(changed["bfloat16"][at] < 0.3))
-show(figure, "Two rising curves; in bfloat16 most parameters change only from a learning rate of 0.001 on.")
+show(
+    figure,
+    "A line at 1 for float32; for bfloat16 a curve that rises between learning rates of 1e-5 and 1e-3.",
+)
 
 # %% [markdown]
 # The dotted line is the learning rate of the paper. So in **mixed precision** the parameters, the running
-# means and the update are float32. Only matrix products are computed on rounded copies, with sums in float32.
+# means and the update are float32. Matrix products are computed on rounded copies, with sums in float32.
 # In PyTorch, `torch.autocast` does the rounding inside of each product. (float16 has a smaller range, so
 # small gradients would become 0, and losses must be scaled; with bfloat16 this is not necessary.)
 
@@ -536,16 +539,15 @@ else:
 # ```
 #
 # In Python, the parameters decide the library and the device, and `mt.train` takes `dtype` and `compile`. The
-# next cell trains the tiny model for ten steps, on the card if there is one.
+# next cell trains the tiny model for ten steps in bfloat16, on the card if there is one; for so few steps it
+# is not compiled.
 
 # %%
 world, recipe = mt.ShapesWorld(config), mt.Recipe(steps=10, batch_size=8, learning_rate=1e-3, warmup_steps=2)
 how = {"show_progress": False}
 if has_torch:
     start = mt.to_backend(params, "torch", device)
-    tuned = mt.train(
-        start, world, recipe, folder / "mixed", dtype="bfloat16", compile=device == "cuda", **how
-    )
+    tuned = mt.train(start, world, recipe, folder / "mixed", dtype="bfloat16", **how)
 else:
     tuned = mt.train(params, world, recipe, folder / "mixed", **how)
 same = all(array.dtype == np.float32 for array in mt.flatten(mt.to_backend(tuned, "numpy")).values())
