@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("jupytext", reason="the sources of notebooks are read by jupytext")
 import build
@@ -19,6 +20,7 @@ from minitvlt.model.parameters import LayerNorm
 from minitvlt.signals import frames, spectrogram
 from minitvlt.training import metrics, optimizer
 from minitvlt.training.evaluation import score_retrieval
+from minitvlt.views.figures import smooth
 from tests.notebooks import test_formulas as given
 
 Pair = tuple[Any, Any]  # what the reader's function gives, and what the package gives
@@ -26,6 +28,7 @@ NOISE, TOKENS = given.RNG.normal(size=(2, 3, 10))
 MASKING = mt.random_masking(NOISE, 0.9)
 ROWS, KEPT = NOISE[..., None], TOKENS[:, :1, None]
 RESTORED = pretraining.restore_tokens(KEPT, TOKENS[0, :1], MASKING)
+NINE = NOISE[:, :9]
 
 
 BLOCK, TOKENS_IN = given.ENCODER.blocks[0], given.WHOLE.hidden[0]
@@ -48,6 +51,9 @@ PATCHES = given.ENCODER.video_patches.weight, given.ENCODER.video_patches.bias
 PLACES = tvlt.video_position_embedding(given.E, given.CONFIG, (1, 1, 3, 60, 48)) - given.E.modality
 SINGLE = given.torch.tensor(given.G, dtype=given.torch.float32)
 BITS = SINGLE.bfloat16().view(given.torch.int16).numpy().view(np.uint16)
+MEAN_ROWS = 0 * HIDDEN_ROWS + HIDDEN_ROWS.mean(0)
+MEAN_LOSS = pretraining.sum_squared_error(MEAN_ROWS, HIDDEN_ROWS, HIDDEN) / HIDDEN.sum()
+WAVE_BITS = torch.tensor(given.WAVE).float().bfloat16().view(torch.int16).numpy().view(np.uint16)
 
 
 def join(arrays: Any) -> np.ndarray:
@@ -124,6 +130,17 @@ def write_and_read(write: Callable) -> Pair:
     return join(found[name] for name in OURS), join(OURS.values())
 
 
+def read_table(read_label_file: Callable) -> Pair:
+    """A label file of eight files, two with each content, which the reader divides and reads."""
+    folder, split = Path(tempfile.mkdtemp()), read_label_file.__globals__["split_by_content"]
+    is_test = split([mt.write_wav(folder / f"{n}.wav", np.full(9, n // 2 / 9), 8000) for n in range(8)], 0.5)
+    rows = [f"{n}.wav,{'test' if test else 'train'},{n // 2}" for n, test in enumerate(is_test)]
+    (folder / "labels.csv").write_text("\n".join(["file,split,label", *rows]))
+    theirs = mt.read_labels(folder / "labels.csv", "classification")  # warns of a content in both parts
+    ours = read_label_file(folder / "labels.csv")
+    return join([ours[0], ours[2], is_test]), join([theirs.labels, theirs.is_test, theirs.is_test])
+
+
 BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and the name of the function
     "01 cut_frames": lambda f: (f(given.WAVE, 34, 9), spectrogram.frame_waveform(given.WAVE, 34, 9)),
     "01 hann_window": lambda f: (f(given.M), given.WINDOW),
@@ -176,6 +193,19 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "15 flatten_convolution": lambda f: (f(CONVOLUTION), PATCHES[0]),
     "15 fold_pixels": lambda f: (join(f(*PATCHES)), join(released.fold_normalisation(*PATCHES))),
     "15 interpolate_grid": lambda f: (f(given.E.space, (2, 3), (5, 4)) + given.E.time[0], PLACES),
+    "12 split_by_content": lambda f: read_table(f.__globals__["read_label_file"]),
+    "12 read_label_file": read_table,
+    "12 mean_patch_loss": lambda f: (f(HIDDEN_ROWS, HIDDEN_ROWS, HIDDEN), MEAN_LOSS),
+    "12 moving_average": lambda f: (f(given.WAVE, 7), smooth(given.WAVE, 7)),
+    "12 early_stop": lambda f: (f([3, 1, 2, 4, 0], 2), (1, 3)),
+    "14 count_state_bytes": lambda f: (f(BLOCK), 4 * sum(x.nbytes for x in mt.flatten(BLOCK).values())),
+    "14 block_bytes": lambda f: (f(2, 3, 5, 7), 4 * (2 * 3) * (8 * 5 + 2 * 7)),
+    "14 to_bfloat16": lambda f: (f(given.WAVE), WAVE_BITS),
+    "14 from_bfloat16": lambda f: (f(WAVE_BITS), torch.tensor(given.WAVE).bfloat16().float()),
+    "14 product_intensity": lambda f: (f(3, 5, 7, 4), sum(3 * 7 * [5 + 5]) / 4 / (3 * 5 + 5 * 7 + 3 * 7)),
+    "14 attainable_rate": lambda f: (f(np.array([2.0, 4.0]), 10.0, 3.0), [6, 10]),
+    "14 average_gradients": lambda f: (f([NOISE[0], NOISE[1:].sum(0)], (1, 2)), NOISE.mean(0)),
+    "14 ring_all_reduce": lambda f: (join([f(NINE)[0][2], f(NINE)[1]]), join([NINE.sum(0), 12])),
 }
 
 

@@ -197,10 +197,8 @@ HEAD, HEADS, EPS = PARAMS.matching, CONFIG.num_attention_heads, CONFIG.layer_nor
 
 def nb05_blocks() -> Pair:
     r"""x^{(l + 1)} = \operatorname{block}_l\bigl(x^{(l)}\bigr)"""
-    by_hand = [
-        run_block(x, block, HEADS, EPS) for x, block in zip(WHOLE.hidden[:-1], ENCODER.blocks, strict=True)
-    ]
-    return by_hand, WHOLE.hidden[1:]
+    pairs = zip(WHOLE.hidden[:-1], ENCODER.blocks, strict=True)
+    return [run_block(x, block, HEADS, EPS) for x, block in pairs], WHOLE.hidden[1:]
 
 
 def nb05_final() -> Pair:
@@ -225,9 +223,8 @@ def count_products(D: int, N: int, W: int) -> tuple[int, int]:
 def nb05_parameters() -> Pair:
     r"""n_{\text{block}} = 4 D^2 + 2 D D_{\text{mlp}} + 9 D + D_{\text{mlp}}"""
     by_hand = [4 * D**2 + 2 * D * W + 9 * D + W for D, _, W in SIZES]
-    return by_hand, [
-        sum(array.size for array in mt.flatten(outline_block(D, W)).values()) for D, _, W in SIZES
-    ]
+    blocks = [mt.flatten(outline_block(D, W)).values() for D, _, W in SIZES]
+    return by_hand, [sum(array.size for array in arrays) for arrays in blocks]
 
 
 def nb05_product() -> Pair:
@@ -246,9 +243,8 @@ def nb05_block() -> Pair:
 def nb05_embed() -> Pair:
     r"""\text{FLOPs}_{\text{embed}} = 2 D (N_v V_v + N_a V_a)"""
     by_hand = 2 * CONFIG.hidden_size * (VIDEO_ROWS[0].size + AUDIO_ROWS[0].size)
-    return by_hand, 2 * (
-        len(E_VIDEO) * ENCODER.video_patches.weight.size + len(E_AUDIO) * ENCODER.audio_patches.weight.size
-    )
+    video, audio = ENCODER.video_patches.weight.size, ENCODER.audio_patches.weight.size
+    return by_hand, 2 * (len(E_VIDEO) * video + len(E_AUDIO) * audio)
 
 
 def nb05_equal() -> Pair:
@@ -347,9 +343,8 @@ def run_adamw(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     theta.grad = torch.tensor(COTANGENT)
     for _ in range(steps):
         adamw.step()
-    return tuple(
-        x.detach().numpy() for x in (theta, *(adamw.state[theta][k] for k in ("exp_avg", "exp_avg_sq")))
-    )
+    arrays = theta, adamw.state[theta]["exp_avg"], adamw.state[theta]["exp_avg_sq"]
+    return tuple(x.detach().numpy() for x in arrays)
 
 
 (THETA, MEAN, SQUARE), AFTER = run_adamw(4), run_adamw(5)
@@ -519,6 +514,14 @@ BY_READER: dict[tuple[str, str], str] = {
     \hat m = \frac{m}{1 - \beta_1^k}, \quad \hat s = \frac{s}{1 - \beta_2^k}
 
     \theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}""",
+    ("12", "12 mean_patch_loss"): r"""
+    L_{\text{mean}} = \frac{1}{|H|} \sum_{n \in H} \frac{1}{V} \sum_i (\bar u_{ni} - u_{ni})^2""",
+    ("12", "12 moving_average"): r"""\bar L_k = \frac{1}{2 r + 1} \sum_{j=k-r}^{k+r} L_j""",
+    ("14", "14 block_bytes"): r"""\text{bytes}_{\text{block}} = 4 B N (8 D + 2 D_{\text{mlp}})""",
+    ("14", "14 attainable_rate"): r"""\text{rate}(I) = \min(\text{peak}, \; I \cdot \text{bandwidth})""",
+    ("14", "14 product_intensity"): r"""I = \frac{2 m k n}{s (m k + k n + m n)}""",
+    ("14", "14 average_gradients"): r"""g = \frac{\sum_r g_r}{\sum_r c_r}""",
+    ("14", "14 ring_all_reduce"): r"""\text{sent} = 2 \, \frac{R - 1}{R} \, n""",
     ("15", "15 fold_pixels"): r"""
     \frac{(x + 1) / 2 - \mu}{\sigma} = \frac{x}{2 \sigma} + \frac{1 / 2 - \mu}{\sigma}""",
 }
