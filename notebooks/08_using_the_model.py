@@ -602,7 +602,7 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 # [metrics.py](../minitvlt/training/metrics.py). All notebooks are in the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - Z. Tang, J. Cho, Y. Nie, M. Bansal, *TVLT: Textless Vision-Language Transformer*, 2022,
 #   [arXiv 2209.14156](https://arxiv.org/abs/2209.14156): its tasks are in section 5.
