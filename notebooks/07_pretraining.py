@@ -336,9 +336,9 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 
 # %% [markdown]
 # Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
-# predictions are close to an average of all clips. Bands in the spectrogram come next; hidden parts of the
-# shape are the last to appear. At the end of our short training they are hardly more than a brighter spot,
-# and even in the last column they are blurred. The errors below say the same in numbers.
+# predictions are close to an average of all clips. Bands in the spectrogram begin to appear next; hidden
+# parts of the shape are the last. At the end of our short training they are hardly visible, and even in the
+# last column they are blurred. The errors below say the same in numbers.
 
 # %% [markdown]
 # ## Matching
@@ -365,8 +365,8 @@ show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal."
 # Sixteen clips are too few to measure on. Here are 128 of the test set, for the untrained model, for yours
 # and for the packaged one. The errors of hidden patches are relative to those of predicting the mean of each
 # place: 1 is what a model reaches that does not look at the clip. If the training loss were much lower than
-# the loss on the test set, the model would **overfit**. The last column shows your model on clips like those of
-# the training: since no clip was seen twice, both should be similar.
+# the loss on the test set, the model would **overfit**. The last column shows your model on clips like those
+# of the training: since no clip was seen twice, both should be similar.
 
 # %% tags=["volatile"]
 results = {name: mt.evaluate(models[name], held_out, clips=128) for name in ("0 steps", "packaged")}

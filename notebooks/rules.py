@@ -55,7 +55,7 @@ def find_faults(path: Path) -> list[str]:
         faults.append(f"asks fewer than {QUESTIONS} questions with an answer to unfold (<details>)")
     if len(list_answers(notebook)) < CODE_ANSWERS:
         faults.append(f"has fewer than {CODE_ANSWERS} folded answers with code")
-    faults += [f"{fault} (see figures.toml)" for fault in find_unfounded_figures(text, path.stem)]
+    faults += find_unfounded_figures(read_prose(notebook), path.stem)
     if path.stat().st_size > LARGEST_FILE:
         faults.append(f"has {path.stat().st_size} bytes, more than {LARGEST_FILE}: show smaller pictures")
     return faults
@@ -67,16 +67,22 @@ def list_answers(notebook: NotebookNode) -> list[str]:
     return [code for folded in FOLDED.findall(text) for code in CODE.findall(folded)]
 
 
-def find_unfounded_figures(text: str, name: str) -> Iterator[str]:
+def read_prose(notebook: NotebookNode) -> str:
+    """Join the sentences of a notebook, without code, formulas, links and references."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return " ".join(NO_PROSE.sub(" ", text.partition("## References")[0]).split())
+
+
+def find_unfounded_figures(prose: str, name: str) -> Iterator[str]:
     """A figure in words is computed when the notebook is built, or it is given; other entries are stale."""
     entries = [phrase for phrases in FIGURES.get(name, {}).values() for phrase in phrases]
-    prose = " ".join(NO_PROSE.sub(" ", text.partition("## References")[0]).split())
     spans = [found.span() for phrase in entries for found in re.finditer(re.escape(phrase), prose)]
     for figure in FIGURE.finditer(prose):
         first, last = figure.span()
         if read_figure(figure[0])[0] not in FREE and not any(a <= first and last <= b for a, b in spans):
-            yield f"states a figure that nothing computes: {prose[max(first - 40, 0) : last + 20]!r}"
-    yield from (f"no longer states {phrase!r}" for phrase in entries if phrase not in prose)
+            words = prose[max(first - 40, 0) : last + 20]
+            yield f"states a figure that nothing computes, see figures.toml: {words!r}"
+    yield from (f"no longer states {phrase!r}, see figures.toml" for phrase in entries if phrase not in prose)
 
 
 def read_figure(figure: str) -> tuple[float, float]:

@@ -13,23 +13,31 @@ import minitvlt as mt
 from minitvlt.backends import numpy_backend, tape_backend
 from minitvlt.model import pretraining, transformer
 from minitvlt.model.parameters import LayerNorm
+from minitvlt.model.tasks import LOSSES, pool_tokens
 from minitvlt.signals import spectrogram
 from minitvlt.training import metrics, optimizer
 from minitvlt.training.evaluation import score_retrieval
+from minitvlt.training.finetuning import replace_head
 from tests.notebooks import test_formulas as given
 
 Pair = tuple[Any, Any]  # what the reader's function gives, and what the package gives
 NOISE, TOKENS = given.RNG.normal(size=(2, 3, 10))
-MASKING = mt.random_masking(NOISE, 0.9)
-
-
+MASKING, COLUMN = mt.random_masking(NOISE, 0.9), NOISE[..., None]
+KEPT = TOKENS[:, :1, None], TOKENS[0, :1]
 BLOCK, TOKENS_IN = given.ENCODER.blocks[0], given.WHOLE.hidden[0]
+QKV, RUN = transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), (TOKENS_IN, BLOCK, 4, 1e-6)
 HEADS = transformer.split_heads(TOKENS_IN, BLOCK.attention, 4)  # q, k, v
 IS_REAL = np.arange(TOKENS_IN.shape[1])[None] < 5
 PARAMS = mt.map_tree(lambda array: array.astype(float), given.PARAMS)
 ALLOWED, HEAD = IS_REAL[:, None, None], [x[0, 0] for x in (given.O_BACK, given.Q, given.KEY, given.V)]
-SQUARE, RECIPE = given.LOGITS[:, :3], mt.Recipe(steps=4, warmup_steps=2)
-HIDDEN = given.BATCH.video_masking.is_hidden
+OUT, LOGITS, RECIPE = given.OUT, given.LOGITS, mt.Recipe(steps=4, warmup_steps=2)
+SQUARE = LOGITS[:, :3]
+HIDDEN, ROWS = given.BATCH.video_masking.is_hidden, mt.patchify_video(given.BATCH.video, (12, 12))
+CLIPS, BOTH = (given.CLIP.video, given.CLIP.audio), given.RNG.normal(size=(2, 40, 6)) > 0
+FEELING = replace_head(
+    mt.init(given.CONFIG.replace(classifier_pooler=True)), mt.Task("labels", names=("a", "b"))
+)
+FEELING = mt.map_tree(lambda array: array + 0.1, FEELING)
 
 
 def join(arrays: Any) -> np.ndarray:
@@ -109,56 +117,29 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "02 patchify_video": lambda f: (f(given.VIDEO, 2, 3), mt.patchify_video(given.VIDEO, (2, 3))),
     "02 patchify_audio": lambda f: (f(given.PICTURE, 2, 3), mt.patchify_audio(given.PICTURE, (2, 3))),
     "03 random_masking": lambda f: (np.hstack(f(NOISE, 0.9)), np.hstack([*vars(MASKING).values()][:3])),
-    "03 keep_tokens": lambda f: (
-        f(NOISE[..., None], MASKING.keep),
-        pretraining.keep_tokens(NOISE[..., None], MASKING),
-    ),
-    "03 restore_tokens": lambda f: (
-        f(TOKENS[:, :1, None], TOKENS[0, :1], MASKING.restore),
-        pretraining.restore_tokens(TOKENS[:, :1, None], TOKENS[0, :1], MASKING),
-    ),
+    "03 keep_tokens": lambda f: (f(COLUMN, MASKING.keep), pretraining.keep_tokens(COLUMN, MASKING)),
+    "03 restore_tokens": lambda f: (f(*KEPT, MASKING.restore), pretraining.restore_tokens(*KEPT, MASKING)),
     "04 layer_norm": lambda f: (
         f(given.NX, LayerNorm(given.GAMMA, given.BETA), 1e-3),
         numpy_backend.layer_norm(given.NX, given.GAMMA, given.BETA, 1e-3),
     ),
-    "04 split_heads": lambda f: (
-        f(transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), 4),
-        np.array(HEADS),
-    ),
+    "04 split_heads": lambda f: (f(QKV, 4), np.array(HEADS)),
     "04 merge_heads": lambda f: (f(HEADS[0]), HEADS[0].transpose(0, 2, 1, 3).reshape(TOKENS_IN.shape)),
     "04 attend_masked": lambda f: (f(*HEADS, ALLOWED), numpy_backend.attention(*HEADS, IS_REAL)),
-    "04 transformer_block": lambda f: (
-        f(TOKENS_IN, BLOCK, 4, 1e-6, ALLOWED),
-        transformer.run_block(TOKENS_IN, BLOCK, 4, 1e-6, IS_REAL),
-    ),
+    "04 transformer_block": lambda f: (f(*RUN, ALLOWED), transformer.run_block(*RUN, IS_REAL)),
     "05 video_positions": lambda f: (f(given.E, 2), given.Z_VIDEO - given.E_VIDEO),
     "05 audio_positions": lambda f: (f(given.F, 2), given.Z_AUDIO - given.E_AUDIO),
-    "05 join": lambda f: (
-        f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]),
-        given.WHOLE.hidden[0],
-    ),
-    "05 matching_head": lambda f: (
-        f(given.HEAD, given.WHOLE.cls),
-        mt.score_matches(PARAMS, given.CLIP.video, given.CLIP.audio),
-    ),
+    "05 join": lambda f: (f(given.ENCODER.cls, given.Z_VIDEO[None], given.Z_AUDIO[None]), TOKENS_IN),
+    "05 matching_head": lambda f: (f(given.HEAD, given.WHOLE.cls), mt.score_matches(PARAMS, *CLIPS)),
     "05 fill_in": fill_in,
     "06 run_backward": run_on_tape,
     "06 linear_vjp": lambda f: (join(f(given.LG, given.LX, given.LW)), join(given.LINEAR_BACK)),
     "06 softmax_vjp": lambda f: (f(given.G, given.X), tape_backend.softmax_vjp(given.G, given.X)),
-    "06 layer_norm_vjp": lambda f: (
-        join(f(given.NG, given.NX, given.GAMMA, 1e-6)),
-        join(given.NORM_BACK),
-    ),
+    "06 layer_norm_vjp": lambda f: (join(f(given.NG, given.NX, given.GAMMA, 1e-6)), join(given.NORM_BACK)),
     "06 attention_vjp": lambda f: (np.array(f(*HEAD)), np.array(given.ATTENTION_BACK)),
     "06 find_gradient_error": plant_exchanged_gradients,
-    "07 binary_cross_entropy": lambda f: (
-        f(given.OUT.match_logits, given.BATCH.is_match),
-        given.OUT.match_loss,
-    ),
-    "07 masked_mse": lambda f: (
-        f(given.OUT.video_prediction, mt.patchify_video(given.BATCH.video, (12, 12)), HIDDEN),
-        given.OUT.video_loss,
-    ),
+    "07 binary_cross_entropy": lambda f: (f(OUT.match_logits, given.BATCH.is_match), OUT.match_loss),
+    "07 masked_mse": lambda f: (f(OUT.video_prediction, ROWS, HIDDEN), OUT.video_loss),
     "07 adamw_step": lambda f: (
         f(given.THETA, given.COTANGENT, given.MEAN, given.SQUARE, 5, 0.1, 0.2, 0.9, 0.98),
         given.AFTER,
@@ -175,6 +156,16 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "08 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
     "08 f1": lambda f: (f(SQUARE > 0, SQUARE < 1), metrics.compute_f1(SQUARE > 0, SQUARE < 1)),
     "09 make_backend": run_on_counting,
+    "13 run_head": lambda f: (
+        f(FEELING.classifier, pool_tokens(FEELING, CLIPS, (None, None)), FEELING.config.classifier_norm_eps),
+        mt.classify(FEELING, *CLIPS),
+    ),
+    "13 squared_error": lambda f: (f(given.X, given.G), LOSSES["regression"](given.X[:, None], given.G) / 7),
+    "13 label_loss": lambda f: (f(LOGITS, LOGITS < 1), LOSSES["labels"](LOGITS, LOGITS < 1) / 3),
+    "13 sign_accuracy": lambda f: (f(given.X, given.G), metrics.compute_sign_accuracy(given.X, given.G)),
+    "13 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
+    "13 f1": lambda f: (f(*BOTH), metrics.compute_f1(*BOTH)),
+    "13 weighted_accuracy": lambda f: (f(*BOTH), metrics.compute_weighted_accuracy(*BOTH)),
 }
 
 
