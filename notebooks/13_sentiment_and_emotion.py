@@ -137,7 +137,7 @@ figure, (left, right) = new_axes(1, 2, (11, 3.4), titles=("sentiment", "share of
 left.hist(training.labels["sentiment"], bins=np.arange(-3.25, 3.5, 0.5), color="black", rwidth=0.9)
 left.set(xlabel="mean of the raters", ylabel="clips")
 right.bar(EMOTIONS, training.labels["emotions"].mean(axis=0), 0.6, color="black")
-show(figure, "Left: a histogram from -3 to 3. Right: bars that fall from happy to fear and surprise.")
+show(figure, "Left: a histogram from -3 to 3. Right: bars, highest for happy, lowest for fear and surprise.")
 
 # %% [markdown]
 # ## The head
@@ -192,8 +192,9 @@ def label_loss(z, y):
 from minitvlt.model.tasks import LOSSES  # they sum over clips
 
 y, v = emotions, sentiment
-print("as the package's:", np.isclose(label_loss(z, y), LOSSES["labels"](z, y) / len(z)))
-print("as the package's:", np.isclose(squared_error(z[:, 0], v), LOSSES["regression"](z[:, :1], v) / len(z)))
+same = np.isclose(squared_error(z[:, 0], v), LOSSES["regression"](z[:, :1], v) / len(z))
+print("squared error: as the package's:", same)
+print("label loss: as the package's:", np.isclose(label_loss(z, y), LOSSES["labels"](z, y) / len(z)))
 
 # %% [markdown]
 # ## Fine-tuning

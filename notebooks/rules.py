@@ -36,7 +36,8 @@ FIGURE = re.compile(rf"(?<![\w.])(?:\d+/\d+|\d+(?:,\d{{3}})*(?:\.\d+)?)|½|\b(?:
 NO_PROSE = re.compile(
     r"```.*?```|\$\$.*?\$\$|^#[^\n]*|\*\*Time to run:\*\*[^*]*|</?[a-z][^>]*>"  # code, formulas, headings
     r"|\[\d\d\w*\]\([^)]*\)|\]\([^)]*\)|,\s(?:19|20)\d\d(?=[)\]])|\bthe third\b"  # links, years of papers
-    r"|^(?:\*\*)?\d+\.\s|\b(?:question|exercise|section|notebooks?|arXiv[: ]) ?[\d.]+",  # numbers of things
+    r"|^(?:\*\*)?\d+\.\s|\b(?:question|exercise|section|notebooks?|arXiv[: ]) ?[\d.]+"  # numbers of things
+    r"|\b\d+\.\d+\.\d+",  # versions
     flags=re.S | re.M | re.I,
 )
 
@@ -68,9 +69,11 @@ def list_answers(notebook: NotebookNode) -> list[str]:
 
 
 def read_prose(notebook: NotebookNode) -> str:
-    """Join the sentences of a notebook, without code, formulas, links and references."""
+    """Join the sentences of a notebook, without code, formulas, links and references, and the alt texts."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return " ".join(NO_PROSE.sub(" ", text.partition("## References")[0]).split())
+    shown = [text for cell in notebook.cells if cell.cell_type == "code" for text in list_shown(cell)]
+    alts = " ".join(alt for html in shown for alt in re.findall(r' (?:alt|aria-label)="([^"]*)"', html))
+    return " ".join((NO_PROSE.sub(" ", text.partition("## References")[0]) + alts).split())
 
 
 def find_unfounded_figures(prose: str, name: str) -> Iterator[str]:
