@@ -31,7 +31,7 @@ IS_REAL = np.arange(TOKENS_IN.shape[1])[None] < 5
 PARAMS = mt.map_tree(lambda array: array.astype(float), given.PARAMS)
 ALLOWED, HEAD = IS_REAL[:, None, None], [x[0, 0] for x in (given.O_BACK, given.Q, given.KEY, given.V)]
 OUT, LOGITS, RECIPE = given.OUT, given.LOGITS, mt.Recipe(steps=4, warmup_steps=2)
-SQUARE = LOGITS[:, :3]
+SQUARE, PAIR = LOGITS[:, :3], (given.X, given.G)
 HIDDEN, ROWS = given.BATCH.video_masking.is_hidden, mt.patchify_video(given.BATCH.video, (12, 12))
 CLIPS, BOTH = (given.CLIP.video, given.CLIP.audio), given.RNG.normal(size=(2, 40, 6)) > 0
 FEELING = replace_head(
@@ -162,7 +162,8 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     ),
     "13 squared_error": lambda f: (f(given.X, given.G), LOSSES["regression"](given.X[:, None], given.G) / 7),
     "13 label_loss": lambda f: (f(LOGITS, LOGITS < 1), LOSSES["labels"](LOGITS, LOGITS < 1) / 3),
-    "13 sign_accuracy": lambda f: (f(given.X, given.G), metrics.compute_sign_accuracy(given.X, given.G)),
+    "13 sign_accuracy": lambda f: (f(*PAIR), metrics.compute_sign_accuracy(*PAIR)),
+    "13 mean_absolute_error": lambda f: (f(*PAIR), metrics.compute_mean_absolute_error(*PAIR)),
     "13 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
     "13 f1": lambda f: (f(*BOTH), metrics.compute_f1(*BOTH)),
     "13 weighted_accuracy": lambda f: (f(*BOTH), metrics.compute_weighted_accuracy(*BOTH)),
