@@ -495,7 +495,7 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 # give the same results; [10](10_faster.ipynb) is about them.
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - A. Vaswani et al., *Attention Is All You Need*, 2017, [arXiv 1706.03762](https://arxiv.org/abs/1706.03762):
 #   the transformer.

@@ -216,7 +216,8 @@ batch = mt.make_batch(clips, config, np.random.default_rng(0))
 masks = batch.video_masking, batch.audio_masking
 kept = [keep_tokens(x, mask) for x, mask in zip((x_video, x_audio), masks, strict=True)]
 y_kept = run_encoder(join(encoder.cls, *kept), encoder.blocks, encoder.norm, heads, eps)
-print("input of the encoder:", y_kept.shape, "= cls, 6 of 12 video tokens, 3 of 6 audio tokens")
+of_video, of_audio = (f"{mask.keep.shape[1]} of {mask.is_hidden.shape[1]}" for mask in masks)
+print("input of the encoder:", y_kept.shape, f"= cls, {of_video} video tokens, {of_audio} audio tokens")
 
 # %%
 places = video_positions(decoder.video_positions, 3)

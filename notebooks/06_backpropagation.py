@@ -652,7 +652,7 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # [tape_backend.py](../minitvlt/backends/tape_backend.py).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - A. G. Baydin, B. A. Pearlmutter, A. A. Radul, J. M. Siskind, *Automatic Differentiation in Machine
 #   Learning: a Survey*, 2018, [arXiv 1502.05767](https://arxiv.org/abs/1502.05767).

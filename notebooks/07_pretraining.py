@@ -176,7 +176,7 @@ from minitvlt.training.optimizer import AdamWState, compute_learning_rate, decay
 theta, g, m, s = np.random.default_rng(1).normal(size=(4, 5))
 first = adamw_step(theta, g, 0, 0, k=1, eta=0.1, decay=0)[0]
 print("the first step is ± η:", np.allclose(np.abs(first - theta), 0.1))
-recipe = mt.Recipe(steps=800, batch_size=16, learning_rate=3e-3, warmup_steps=50)
+recipe = mt.Recipe(steps=600, batch_size=16, learning_rate=3e-3, warmup_steps=50)
 theirs = update_adamw(AdamWState(theta, m, s * s), g, step=9, recipe=recipe)
 eta = compute_learning_rate(9, recipe)
 mine = adamw_step(theta, g, m, s * s, k=10, eta=eta, decay=recipe.weight_decay)
@@ -336,9 +336,9 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 
 # %% [markdown]
 # Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
-# predictions are close to an average of all clips. Bands in the spectrogram come next; hidden parts of the
-# shape are the last to appear. At the end of our short training they are hardly more than a brighter spot,
-# and even in the last column they are blurred. The errors below say the same in numbers.
+# predictions are close to an average of all clips. Bands in the spectrogram begin to appear next; hidden
+# parts of the shape are the last. At the end of our short training they are hardly visible, and even in the
+# last column they are blurred. The errors below say the same in numbers.
 
 # %% [markdown]
 # ## Matching
@@ -362,16 +362,16 @@ show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal."
 # %% [markdown]
 # ## The test set
 #
-# Sixteen clips are too few to measure on. Here are 256 of the test set, for the untrained model, for yours
+# Sixteen clips are too few to measure on. Here are 128 of the test set, for the untrained model, for yours
 # and for the packaged one. The errors of hidden patches are relative to those of predicting the mean of each
 # place: 1 is what a model reaches that does not look at the clip. If the training loss were much lower than
-# the loss on the test set, the model would **overfit**. The last line shows your model on clips like those of
-# the training: since no clip was seen twice, both should be similar.
+# the loss on the test set, the model would **overfit**. The last column shows your model on clips like those
+# of the training: since no clip was seen twice, both should be similar.
 
 # %% tags=["volatile"]
-results = {name: mt.evaluate(models[name], held_out, clips=256) for name in ("0 steps", "packaged")}
-results["yours"] = mt.evaluate(params, held_out, clips=256)
-results["yours, training"] = mt.evaluate(params, world, clips=256)
+results = {name: mt.evaluate(models[name], held_out, clips=128) for name in ("0 steps", "packaged")}
+results["yours"] = mt.evaluate(params, held_out, clips=128)
+results["yours, training"] = mt.evaluate(params, world, clips=128)
 print(" " * 34 + "".join(name.rjust(17) for name in results))
 for name, metric in results["yours"].items():
     row = "".join(f"{one[name].value:17.2f}" for one in results.values())
@@ -504,7 +504,7 @@ print("hidden audio is predicted better than by the mean:", yours[name].value < 
 # and [pretraining.py](../minitvlt/model/pretraining.py).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - Z. Tang, J. Cho, Y. Nie, M. Bansal, *TVLT: Textless Vision-Language Transformer*, 2022,
 #   [arXiv 2209.14156](https://arxiv.org/abs/2209.14156): both objectives are in its section 4.

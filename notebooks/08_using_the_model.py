@@ -230,7 +230,7 @@ for (row, column), count in np.ndenumerate(confusion):
     right.text(column, row, count, ha="center", va="center", color="white" if count > 80 else "black")
 right.set(xticks=range(4), yticks=range(4), xticklabels=shapes, yticklabels=shapes)
 right.set(xlabel="prediction", ylabel="truth")
-show(figure, "Left: a loss that falls from 1.4 to near 0. Right: four by four counts, nearly all diagonal.")
+show(figure, "Left: a loss that falls from the dotted line to near 0. Right: four by four counts.")
 
 # %% [markdown]
 # ## Regression
@@ -602,7 +602,7 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 # [metrics.py](../minitvlt/training/metrics.py). All notebooks are in the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - Z. Tang, J. Cho, Y. Nie, M. Bansal, *TVLT: Textless Vision-Language Transformer*, 2022,
 #   [arXiv 2209.14156](https://arxiv.org/abs/2209.14156): its tasks are in section 5.

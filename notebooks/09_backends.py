@@ -626,7 +626,7 @@ print("rows with the same best match:", same.sum(), "of 16")
 # [backends](../minitvlt/backends/__init__.py). All notebooks are in the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - [The Python array API standard](https://data-apis.org/array-api/), 2021 and later.
 # - K. Claessen, J. Hughes, *QuickCheck: A Lightweight Tool for Random Testing of Haskell Programs*, 2000,

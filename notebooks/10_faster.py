@@ -644,7 +644,7 @@ print("losses add up:", np.allclose(loss, parts[0][0] + parts[1][0], atol=1e-5),
 # [tape.py](../minitvlt/backends/fast/tape.py). All notebooks are in the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - S. Williams, A. Waterman, D. Patterson, *Roofline: An Insightful Visual Performance Model for Multicore
 #   Architectures*, 2009, [doi 10.1145/1498765.1498785](https://doi.org/10.1145/1498765.1498785): arithmetic

@@ -19,6 +19,8 @@ time of day is kept.
 - Random numbers come from a seed, and numbers are printed with as few digits as every machine agrees on.
 - A notebook runs without torch, av and ipywidgets: it says what is missing and goes on.
 - Code in folded answers (```python inside <details>) is run after the cells, each answer by itself.
+- Figures in sentences ("16 clips", "three quarters") are computed when a notebook is built, or given with
+  their source: each has an entry in `figures.toml`.
 - What else holds for every notebook is in `rules.py`. Formulas are evaluated by tests/notebooks, and what the
   reader writes is compared with the package there (test_by_hand.py).
 """
@@ -45,7 +47,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from PIL import Image, ImageOps
 
-from rules import find_faults, list_answers, list_shown
+from rules import FIGURES, find_faults, list_answers, list_shown
 
 HERE = Path(__file__).parent
 METADATA = {
@@ -87,7 +89,7 @@ def build(source: Path, target: Path) -> list[str]:
     """Run a notebook and write it with its outputs; also return what is wrong with it."""
     notebook = read_source(source)
     try:
-        run(notebook, source.parent)
+        run(notebook, source)
     except CellExecutionError as error:
         return [describe(error)]
     target.write_text(nbformat.writes(notebook), encoding="utf-8")
@@ -103,7 +105,7 @@ def check(source: Path, target: Path) -> list[str]:
     fresh = read_source(source)
     started = time.monotonic()
     try:
-        run(fresh, source.parent)
+        run(fresh, source)
     except CellExecutionError as error:
         return [describe(error)]
     seconds = time.monotonic() - started
@@ -142,14 +144,16 @@ def list_tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-def run(notebook: NotebookNode, folder: Path) -> None:
+def run(notebook: NotebookNode, source: Path) -> None:
     """Run all cells in a kernel of this Python, and keep what of their outputs is the same every time.
 
-    The code of each answer runs behind them, on a copy of their names; one that needs a library that is
-    missing is left out. Its output is not kept.
+    The code of each answer and the checks of figures run behind them, on a copy of their names; what needs a
+    library that is missing is left out. Its output is not kept.
     """
-    resources, count = {"metadata": {"path": str(folder)}}, len(notebook.cells)
-    for answer in list_answers(notebook):
+    resources, count = {"metadata": {"path": str(source.parent)}}, len(notebook.cells)
+    computed = FIGURES.get(source.stem, {}).get("computed", {})
+    checks = [f"import rules\nrules.check_figures({phrase!r}, ({code}))" for phrase, code in computed.items()]
+    for answer in list_answers(notebook) + checks:
         lines = ("try:", f"    exec({answer!r}, dict(globals()))", "except ImportError:", "    pass")
         notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
     with settings_of_nobody():

@@ -3,20 +3,43 @@
 import base64
 import re
 import struct
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import numpy as np
 from nbformat import NotebookNode
 
 MOST_LINES, MOST_OUTPUT, HIGHEST_PICTURE = 15, 40, 720  # lines of a cell, lines of an output, pixels
 LARGEST_FILE = 1_000_000  # bytes
 SHORTEST_TEXT = 20  # letters of an alt text
-QUESTIONS = 5
+QUESTIONS, CODE_ANSWERS = 5, 3
 PARTS = ("**You will be able to**", "**Time to run:**", "**Before this:**", "## Recap", "## Where to go on")
+PARTS = (*PARTS, "## References")
 FOLDED = re.compile(r"<details>.*?</details>", flags=re.S)
 CODE = re.compile(r"```python\n(.*?)```", flags=re.S)
 LINK = re.compile(r'\]\(([^)\s]+)\)|href="([^"]+)"')
+
+# Figures in words: those of a notebook that are computed or given are listed, with all words around them that
+# tell them apart, in figures.toml.
+FIGURES = tomllib.loads((Path(__file__).parent / "figures.toml").read_text(encoding="utf-8"))
+WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen twenty"""
+NUMBERS: dict[str, float] = {word: number for number, word in enumerate(WORDS.split())}
+NUMBERS |= {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "hundred": 100, "thousand": 1000, "½": 1 / 2}
+NUMBERS |= {"once": 1, "twice": 2, "half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "fifth": 1 / 5}
+NUMBERS |= {"eighth": 1 / 8, "tenth": 1 / 10, "twentieth": 1 / 20, "quarters": 1 / 4}
+FREE = (0, 1, 2)  # figures that need no entry: ends of intervals, pairs, "one of"
+FIGURE = re.compile(rf"(?<![\w.])(?:\d+/\d+|\d+(?:,\d{{3}})*(?:\.\d+)?)|½|\b(?:{'|'.join(NUMBERS)})\b", re.I)
+NO_PROSE = re.compile(
+    r"```.*?```|\$\$.*?\$\$|^#[^\n]*|\*\*Time to run:\*\*[^*]*|</?[a-z][^>]*>"  # code, formulas, headings
+    r"|\[\d\d\w*\]\([^)]*\)|\]\([^)]*\)|,\s(?:19|20)\d\d(?=[)\]])|\bthe third\b"  # links, years of papers
+    r"|^(?:\*\*)?\d+\.\s|\b(?:question|exercise|section|notebooks?|arXiv[: ]) ?[\d.]+"  # numbers of things
+    r"|\b\d+\.\d+\.\d+",  # versions
+    flags=re.S | re.M | re.I,
+)
 
 
 def find_faults(path: Path) -> list[str]:
@@ -31,6 +54,9 @@ def find_faults(path: Path) -> list[str]:
     faults += [f"lacks {part!r}, which every notebook has" for part in PARTS if part not in text]
     if text.count("<details>") < QUESTIONS:
         faults.append(f"asks fewer than {QUESTIONS} questions with an answer to unfold (<details>)")
+    if len(list_answers(notebook)) < CODE_ANSWERS:
+        faults.append(f"has fewer than {CODE_ANSWERS} folded answers with code")
+    faults += find_unfounded_figures(read_prose(notebook), path.stem)
     if path.stat().st_size > LARGEST_FILE:
         faults.append(f"has {path.stat().st_size} bytes, more than {LARGEST_FILE}: show smaller pictures")
     return faults
@@ -40,6 +66,51 @@ def list_answers(notebook: NotebookNode) -> list[str]:
     """List the code in folded answers."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return [code for folded in FOLDED.findall(text) for code in CODE.findall(folded)]
+
+
+def read_prose(notebook: NotebookNode) -> str:
+    """Join the sentences of a notebook, without code, formulas, links and references, and the alt texts."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    shown = [text for cell in notebook.cells if cell.cell_type == "code" for text in list_shown(cell)]
+    alts = " ".join(alt for html in shown for alt in re.findall(r' (?:alt|aria-label)="([^"]*)"', html))
+    return " ".join((NO_PROSE.sub(" ", text.partition("## References")[0]) + alts).split())
+
+
+def find_unfounded_figures(prose: str, name: str) -> Iterator[str]:
+    """A figure in words is computed when the notebook is built, or it is given; other entries are stale."""
+    entries = [phrase for phrases in FIGURES.get(name, {}).values() for phrase in phrases]
+    spans = [found.span() for phrase in entries for found in re.finditer(re.escape(phrase), prose)]
+    for figure in FIGURE.finditer(prose):
+        first, last = figure.span()
+        if read_figure(figure[0])[0] not in FREE and not any(a <= first and last <= b for a, b in spans):
+            words = prose[max(first - 40, 0) : last + 20]
+            yield f"states a figure that nothing computes, see figures.toml: {words!r}"
+    yield from (f"no longer states {phrase!r}, see figures.toml" for phrase in entries if phrase not in prose)
+
+
+def read_figure(figure: str) -> tuple[float, float]:
+    """The value of a figure, and how far the number may be that it is rounded from."""
+    if figure.lower() in NUMBERS:
+        value = NUMBERS[figure.lower()]
+        return value, 0.5 if value >= 1 else value / 20
+    above, _, below = figure.replace(",", "").partition("/")
+    decimals = len(above.partition(".")[2])
+    return float(above) / float(below or 1), 1e-9 if below else 0.5 * 10.0**-decimals + 1e-9
+
+
+def check_figures(phrase: str, found: Any) -> None:
+    """Compare the figures of a phrase with what was computed: so many numbers, or whether it holds.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    if isinstance(found, bool | np.bool_):
+        is_right = bool(found)
+    else:
+        values, figures = np.ravel(found), [read_figure(each) for each in FIGURE.findall(phrase)]
+        pairs = zip(values, figures, strict=False)
+        is_right = len(values) == len(figures) and all(abs(v - f) <= most for v, (f, most) in pairs)
+    assert is_right, f"figures.toml: {phrase!r}, but computed is {found}"
 
 
 def find_long_cells(cell: NotebookNode) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The notebooks are built and checked: a planted fault of every kind is found."""
 
 import os
+import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,8 +29,8 @@ print("one and one")
 1 + 1
 # %%
 figure, (axes,) = new_axes(size=(3, 2), x="time (s)")
-axes.plot([1, 2, 3])
-show(figure, "A line that rises from one to three.")
+axes.plot([1, 2])
+show(figure, "A line that rises from one to two.")
 # %% tags=["volatile"]
 import time
 time.time()
@@ -41,6 +42,7 @@ print("only elsewhere")
 # One and one are two.
 # ## Where to go on
 # Nowhere.
+# ## References
 """.replace(
     "QUESTIONS", 5 * "<details><summary>One?</summary>1\n# ```python\n# one = 1\n# ```\n# </details> "
 )
@@ -129,7 +131,7 @@ def test_a_source_that_was_changed_since_and_one_that_was_never_built_are_found(
     assert "there is no 00_adding.ipynb" in check(source)[0]
 
 
-FIGURE = 'show(figure, "A line that rises from one to three.")'
+FIGURE = 'show(figure, "A line that rises from one to two.")'
 UNFIT = [
     ("1 + 1", "1 / 0", "a cell fails: ZeroDivisionError: division by zero"),
     ("one = 1", "assert 1 == 2, 'one'", "a cell fails: AssertionError: one"),
@@ -144,6 +146,12 @@ def test_what_must_not_be_shown_is_found_and_what_fails_is_not_written(source, o
     (problem,) = rewrite(source, old, new)
     assert message in problem
     assert (source.with_suffix(".ipynb").read_bytes() == before) == ("fails" in message)
+
+
+def test_a_figure_in_words_that_is_computed_otherwise_is_found(source, monkeypatch):
+    monkeypatch.setitem(rules.FIGURES, source.stem, {"computed": {"in 3 steps": "1 + 1"}})
+    (problem,) = rewrite(source, "are added", "are added in 3 steps")
+    assert "'in 3 steps', but computed is 2" in problem
 
 
 def write_text(old: str, new: str) -> Callable[[nbformat.NotebookNode], None]:
@@ -171,6 +179,8 @@ FAULTS = {
     "a long cell": (write_text("1 + 1", "\n" * 15), "cell 4 has 16 lines, more than 15: cut it in two"),
     "a long output": (show_html("<br>\n" * 41), "cell 5 shows 41 lines, more than the 40 of a screen"),
     "a large file": (show_html("x" * 1_000_000), "more than 1000000: show smaller pictures"),
+    "a figure that nothing computes": (write_text("are added", "of 3 digits are added"), "nothing computes"),
+    "no code in answers": (write_text("```python", "```text"), "fewer than 3 folded answers with code"),
     "no recap": (write_text("## Recap", "## Summary"), "lacks '## Recap', which every notebook has"),
 }
 
@@ -198,6 +208,20 @@ def test_our_notebooks_lie_here_as_they_were_built(path):
     """Running them is the work of `python notebooks/build.py --check`."""
     target = path.with_suffix(".ipynb")
     assert rules.find_faults(target) + build.compare_sources(path, target) == []
+
+
+def test_nearly_every_wrong_figure_in_words_is_found():
+    """Each figure of each notebook in turn is exchanged for another one."""
+    rng, found = random.Random(0), []
+    for path in NOTEBOOKS:
+        prose = rules.read_prose(nbformat.read(path.with_suffix(".ipynb"), 4))
+        for figure in rules.FIGURE.finditer(prose):
+            others = [word for word in rules.NUMBERS if word != figure[0].lower()]
+            wrong = re.sub(r"^[0-9]", lambda digit: str((int(digit[0]) + rng.randint(1, 9)) % 10), figure[0])
+            wrong = rng.choice(others) if wrong == figure[0] else wrong
+            text = prose[: figure.start()] + wrong + prose[figure.end() :]
+            found.append(any(rules.find_unfounded_figures(text, path.stem)))
+    assert len(found) > 800 and sum(found) / len(found) > 0.9, sum(found) / len(found)
 
 
 def test_the_overview_shows_every_notebook_with_its_thumbnail():

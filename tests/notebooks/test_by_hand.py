@@ -17,9 +17,11 @@ from minitvlt.backends import numpy_backend, tape_backend
 from minitvlt.checkpoints import names, native, released
 from minitvlt.model import pretraining, transformer, tvlt
 from minitvlt.model.parameters import LayerNorm
+from minitvlt.model.tasks import LOSSES, pool_tokens
 from minitvlt.signals import frames, spectrogram
 from minitvlt.training import metrics, optimizer
 from minitvlt.training.evaluation import score_retrieval
+from minitvlt.training.finetuning import replace_head
 from minitvlt.views.figures import smooth
 from tests.notebooks import test_formulas as given
 
@@ -30,7 +32,6 @@ ROWS, KEPT = NOISE[..., None], TOKENS[:, :1, None]
 RESTORED = pretraining.restore_tokens(KEPT, TOKENS[0, :1], MASKING)
 NINE = NOISE[:, :9]
 
-
 BLOCK, TOKENS_IN = given.ENCODER.blocks[0], given.WHOLE.hidden[0]
 HEADS = transformer.split_heads(TOKENS_IN, BLOCK.attention, 4)  # q, k, v
 QKV, NORM = transformer.run_linear(TOKENS_IN, BLOCK.attention.qkv), LayerNorm(given.GAMMA, given.BETA)
@@ -38,6 +39,7 @@ IS_REAL = np.arange(TOKENS_IN.shape[1])[None] < 5
 TOKENS_OUT = transformer.run_block(TOKENS_IN, BLOCK, 4, 1e-6, IS_REAL)
 PARAMS = mt.map_tree(lambda array: array.astype(float), given.PARAMS)
 ALLOWED, HEAD = IS_REAL[:, None, None], [x[0, 0] for x in (given.O_BACK, given.Q, given.KEY, given.V)]
+LOGITS, PAIR = given.LOGITS, (given.X, given.G)
 SQUARE, RECIPE = given.LOGITS[:, :3], mt.Recipe(steps=4, warmup_steps=2)
 RATES = [optimizer.compute_learning_rate(step, RECIPE) for step in range(RECIPE.steps)]
 ADAMW = given.THETA, given.COTANGENT, given.MEAN, given.SQUARE
@@ -54,6 +56,11 @@ BITS = SINGLE.bfloat16().view(given.torch.int16).numpy().view(np.uint16)
 MEAN_ROWS = 0 * HIDDEN_ROWS + HIDDEN_ROWS.mean(0)
 MEAN_LOSS = pretraining.sum_squared_error(MEAN_ROWS, HIDDEN_ROWS, HIDDEN) / HIDDEN.sum()
 WAVE_BITS = torch.tensor(given.WAVE).float().bfloat16().view(torch.int16).numpy().view(np.uint16)
+CLIPS, BOTH = (given.CLIP.video, given.CLIP.audio), given.RNG.normal(size=(2, 40, 6)) > 0
+FEELING = replace_head(
+    mt.init(given.CONFIG.replace(classifier_pooler=True)), mt.Task("labels", names=("a", "b"))
+)
+FEELING = mt.map_tree(lambda array: array + 0.1, FEELING)
 
 
 def join(arrays: Any) -> np.ndarray:
@@ -184,6 +191,30 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "11 choose_frames": lambda f: (f(TIMES, 1.3, 4), frames.choose_frames(TIMES, 0.0, 1.3, 4)),
     "11 resize_weights": lambda f: (f(50, 7), frames.make_resize_weights(50, 7, 7)),
     "11 fit_frames": lambda f: (f(FRAMES, 24), mt.prepare_video(FRAMES, mt.Config.tiny())[0][0]),
+    "12 split_by_content": lambda f: read_table(f.__globals__["read_label_file"]),
+    "12 read_label_file": read_table,
+    "12 mean_patch_loss": lambda f: (f(HIDDEN_ROWS, HIDDEN_ROWS, HIDDEN), MEAN_LOSS),
+    "12 moving_average": lambda f: (f(given.WAVE, 7), smooth(given.WAVE, 7)),
+    "12 early_stop": lambda f: (f([3, 1, 2, 4, 0], 2), (1, 3)),
+    "13 run_head": lambda f: (
+        f(FEELING.classifier, pool_tokens(FEELING, CLIPS, (None, None)), FEELING.config.classifier_norm_eps),
+        mt.classify(FEELING, *CLIPS),
+    ),
+    "13 squared_error": lambda f: (f(given.X, given.G), LOSSES["regression"](given.X[:, None], given.G) / 7),
+    "13 label_loss": lambda f: (f(LOGITS, LOGITS < 1), LOSSES["labels"](LOGITS, LOGITS < 1) / 3),
+    "13 sign_accuracy": lambda f: (f(*PAIR), metrics.compute_sign_accuracy(*PAIR)),
+    "13 mean_absolute_error": lambda f: (f(*PAIR), metrics.compute_mean_absolute_error(*PAIR)),
+    "13 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
+    "13 f1": lambda f: (f(*BOTH), metrics.compute_f1(*BOTH)),
+    "13 weighted_accuracy": lambda f: (f(*BOTH), metrics.compute_weighted_accuracy(*BOTH)),
+    "14 count_state_bytes": lambda f: (f(BLOCK), 4 * sum(x.nbytes for x in mt.flatten(BLOCK).values())),
+    "14 block_bytes": lambda f: (f(2, 3, 5, 7), 4 * (2 * 3) * (8 * 5 + 2 * 7)),
+    "14 to_bfloat16": lambda f: (f(given.WAVE), WAVE_BITS),
+    "14 from_bfloat16": lambda f: (f(WAVE_BITS), torch.tensor(given.WAVE).bfloat16().float()),
+    "14 product_intensity": lambda f: (f(3, 5, 7, 4), sum(3 * 7 * [5 + 5]) / 4 / (3 * 5 + 5 * 7 + 3 * 7)),
+    "14 attainable_rate": lambda f: (f(np.array([2.0, 4.0]), 10.0, 3.0), [6, 10]),
+    "14 average_gradients": lambda f: (f([NOISE[0], NOISE[1:].sum(0)], (1, 2)), NOISE.mean(0)),
+    "14 ring_all_reduce": lambda f: (join([f(NINE)[0][2], f(NINE)[1]]), join([NINE.sum(0), 12])),
     "15 read_safetensors": lambda f: (join(f(FILE)[0].values()), join(native.read_tensors(FILE).values())),
     "15 write_safetensors": write_and_read,
     "15 from_bfloat16": lambda f: (f(BITS), SINGLE.bfloat16().float().numpy()),
@@ -193,19 +224,6 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "15 flatten_convolution": lambda f: (f(CONVOLUTION), PATCHES[0]),
     "15 fold_pixels": lambda f: (join(f(*PATCHES)), join(released.fold_normalisation(*PATCHES))),
     "15 interpolate_grid": lambda f: (f(given.E.space, (2, 3), (5, 4)) + given.E.time[0], PLACES),
-    "12 split_by_content": lambda f: read_table(f.__globals__["read_label_file"]),
-    "12 read_label_file": read_table,
-    "12 mean_patch_loss": lambda f: (f(HIDDEN_ROWS, HIDDEN_ROWS, HIDDEN), MEAN_LOSS),
-    "12 moving_average": lambda f: (f(given.WAVE, 7), smooth(given.WAVE, 7)),
-    "12 early_stop": lambda f: (f([3, 1, 2, 4, 0], 2), (1, 3)),
-    "14 count_state_bytes": lambda f: (f(BLOCK), 4 * sum(x.nbytes for x in mt.flatten(BLOCK).values())),
-    "14 block_bytes": lambda f: (f(2, 3, 5, 7), 4 * (2 * 3) * (8 * 5 + 2 * 7)),
-    "14 to_bfloat16": lambda f: (f(given.WAVE), WAVE_BITS),
-    "14 from_bfloat16": lambda f: (f(WAVE_BITS), torch.tensor(given.WAVE).bfloat16().float()),
-    "14 product_intensity": lambda f: (f(3, 5, 7, 4), sum(3 * 7 * [5 + 5]) / 4 / (3 * 5 + 5 * 7 + 3 * 7)),
-    "14 attainable_rate": lambda f: (f(np.array([2.0, 4.0]), 10.0, 3.0), [6, 10]),
-    "14 average_gradients": lambda f: (f([NOISE[0], NOISE[1:].sum(0)], (1, 2)), NOISE.mean(0)),
-    "14 ring_all_reduce": lambda f: (join([f(NINE)[0][2], f(NINE)[1]]), join([NINE.sum(0), 12])),
 }
 
 

@@ -353,7 +353,6 @@ def run_adamw(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 # ---- 08, using the model
 
 LABELS, SCENES = np.array([4, 0, 2]), draw_scenes(np.random.default_rng(8), 11, held_out=False, max_count=2)
-PRESENT = np.array([[1, 0, 0, 1, 1, 0]])
 
 
 def nb08_softmax() -> Pair:
@@ -372,18 +371,6 @@ def nb08_valence() -> Pair:
     r"""v = \tfrac12 \bigl( \cos(\alpha - 30°) + 1 - 2 \tau \bigr)"""
     by_hand = 1 / 2 * (np.cos((SCENES.hue - 30) * math.pi / 180) + 1 - 2 * SCENES.tremble)
     return by_hand, SCENES.label()["valence"]
-
-
-def nb08_number_loss() -> Pair:
-    r"""\mathcal{L}_{\text{number}} = (\hat v - v)^2"""
-    return (LOGITS[0, 0] - LOGITS[0, 1]) ** 2, LOSSES["regression"](LOGITS[:1, :1], LOGITS[:1, 1])
-
-
-def nb08_labels_loss() -> Pair:
-    r"""\mathcal{L}_{\text{labels}} = -\frac16 \sum_{k=1}^{6} \bigl( y_k \log \sigma(z_k) + (1 - y_k) \log(1 -
-    \sigma(z_k)) \bigr)"""
-    by_hand = -1 / 6 * sum(np.log(np.where(PRESENT[0], sigmoid(LOGITS[0]), 1 - sigmoid(LOGITS[0]))))
-    return by_hand, LOSSES["labels"](LOGITS[:1], PRESENT)
 
 
 # ---- 09, 10 and 11
@@ -524,4 +511,12 @@ BY_READER: dict[tuple[str, str], str] = {
     ("14", "14 ring_all_reduce"): r"""\text{sent} = 2 \, \frac{R - 1}{R} \, n""",
     ("15", "15 fold_pixels"): r"""
     \frac{(x + 1) / 2 - \mu}{\sigma} = \frac{x}{2 \sigma} + \frac{1 / 2 - \mu}{\sigma}""",
+    ("08", "13 squared_error"): r"""\mathcal{L}_{\text{number}} = (\hat v - v)^2""",
+    ("08", "13 label_loss"): r"""\mathcal{L}_{\text{labels}} = -\frac16 \sum_{k=1}^{6} \bigl( y_k \log
+    \sigma(z_k) + (1 - y_k) \log(1 - \sigma(z_k)) \bigr)""",
+    ("13", "13 sign_accuracy"): r"""
+    \text{A2} = \frac{1}{B} \sum_b \bigl[ (\hat v_b \ge 0) = (v_b \ge 0) \bigr]""",
+    ("13", "13 f1"): r"""\text{F1} = \frac{2 \, TP}{2 \, TP + FP + FN}""",
+    ("13", "13 weighted_accuracy"): r"""
+    \text{WA} = \frac12 \Bigl( \frac{TP}{TP + FN} + \frac{TN}{TN + FP} \Bigr)""",
 }
