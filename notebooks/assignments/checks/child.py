@@ -1,8 +1,8 @@
 """Runs a student's code in a process of its own, with limits, and calls its functions from outside.
 
-The process has a copy of the submission's folder as its working directory, one thread for matrix products, no
-input, and limits of time, memory and file size. A cell or a call that hangs, or ends the process, costs only its
-own blank: the process is started again without that cell, or for the next blank.
+The process has a copy of the submission's folder as its working directory, one thread for matrix products,
+no input, and limits of time, memory and file size. A cell or a call that hangs, or ends the process, costs
+only its own blank: the process is started again without that cell, or for the next blank.
 """
 
 import contextlib
@@ -27,7 +27,9 @@ from .submissions import FUNCTION, SKIPPED_FOLDERS, Cell, Sheet, Submission, dro
 from .wire import WireError, receive_reply, send_request
 
 PACKAGE = __name__.rpartition(".")[0]
-PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {package}.child_main import main; main()"
+PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {package}.child_main import main; main()"
+)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH", "MINITVLT_KERNELS")
 LONGEST_START = 60  # seconds, to import NumPy and the package
@@ -72,6 +74,7 @@ class Runner:
         self.submission = submission
         self.cells = take_cells(submission, sheet)
         self.problems: dict[str, Problem] = {}
+        self.dropped: set[str] = set()  # cells that did not end, or ended the process
         self.lost: dict[str, Problem] = {}  # blanks whose calls do not end
         self.process: subprocess.Popen | None = None
         self.starts = 0
@@ -132,7 +135,7 @@ class Runner:
         while self.starts < MOST_STARTS and time.monotonic() < self.deadline:
             self.stop()
             self.starts += 1
-            cells = [cell for cell in self.cells if not self.is_endless(cell)]
+            cells = [cell for cell in self.cells if name_cell(cell) not in self.dropped]
             self.open_process()
             setup = {"module": self.sheet.module, "limits": self.limits.of_system()}
             setup["cells"] = [(name_cell(cell), drop_magics(cell.source), not cell.number) for cell in cells]
@@ -142,25 +145,21 @@ class Runner:
         self.stop()
         return False
 
-    def is_endless(self, cell: Cell) -> bool:
-        """Whether a cell did not end, or ended the process."""
-        problem = self.problems.get(name_cell(cell))
-        return problem is not None and (problem.kind == "timeout" or ENDED in problem.text)
-
     def wait_for_cells(self, cells: list[Cell]) -> bool:
         """Take in what each cell gave; False if one did not end."""
         for cell in cells:
+            name = name_cell(cell)
             try:
                 reply = self.receive(self.limits.cell_seconds)
-                problem = None if reply is None else read_cell_problem(reply)
+                if reply is not None:
+                    self.problems[name] = read_cell_problem(reply)
+                continue
             except TimeoutError:
-                problem = Problem("timeout", f"your cell did not end within {self.limits.cell_seconds:g} s")
+                self.problems[name] = Problem("timeout", f"it did not end within {self.limits.cell_seconds:g} s")
             except (WireError, OSError):
-                problem = Problem("exception", f"SystemExit: {ENDED.replace('function', 'cell')}")
-            if problem is not None:
-                self.problems[name_cell(cell)] = problem
-            if self.is_endless(cell):
-                return False
+                self.problems[name] = Problem("exception", f"SystemExit: {ENDED.replace('function', 'cell')}")
+            self.dropped.add(name)
+            return False
         return True
 
     def open_process(self) -> None:
@@ -169,7 +168,12 @@ class Runner:
         home.mkdir(exist_ok=True)
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environment |= dict.fromkeys(ONE_THREAD, "1")
-        environment |= {"HOME": str(home), "TMPDIR": str(home), "MPLBACKEND": "Agg", "MPLCONFIGDIR": font_cache()}
+        environment |= {
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "MPLBACKEND": "Agg",
+            "MPLCONFIGDIR": font_cache(),
+        }
         path = json.dumps([os.path.abspath(entry) for entry in sys.path])
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-c", PROGRAM.format(package=PACKAGE), path],
@@ -204,7 +208,9 @@ class Runner:
             return
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)  # also where it has ended: its children may not have
+                os.killpg(
+                    self.process.pid, signal.SIGKILL
+                )  # also where it has ended: its children may not have
         with contextlib.suppress(OSError):
             self.process.kill()
         self.process.wait()

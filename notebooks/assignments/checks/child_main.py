@@ -1,7 +1,7 @@
 """The process that runs a student's code: started by `child.py`, and the only place where that code runs.
 
-It takes requests from its standard input and gives replies on its standard output; before student code runs, both
-are moved out of its way, and limits of memory, file size and processor time are set.
+It takes requests from its standard input and gives replies on its standard output; before student code
+runs, both are moved out of its way, and limits of memory, file size and processor time are set.
 """
 
 import contextlib
@@ -123,6 +123,6 @@ def serve_call(
 
 
 def as_reply(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as lists, dictionaries and arrays; what was printed stays here: it may show hidden inputs."""
+    """An outcome as lists, dictionaries and arrays; what was printed stays here (hidden inputs)."""
     problem = outcome.problem and [outcome.problem.kind, outcome.problem.text, outcome.problem.line]
     return {"value": outcome.value, "problem": problem, "changed": list(outcome.changed)}

@@ -1,9 +1,9 @@
 """Finds and reads submissions, and takes from them only what the student wrote.
 
-A submission is a notebook (.ipynb) or a Python script, in percent format or not. Which assignment it is of is
-read from its metadata or from the functions it defines, whatever the file is called. Check cells, given cells and
-pictures come from the student version of the assignment (the master), so that it does not matter what was done
-to them.
+A submission is a notebook (.ipynb) or a Python script, in percent format or not. Which assignment it is of
+is read from its metadata or from the functions it defines, whatever the file is called. Check cells, given
+cells and pictures come from the student version of the assignment (the master), so that it does not matter
+what was done to them.
 """
 
 import ast
@@ -132,7 +132,9 @@ def read_notebook(path: Path) -> Submission:
     """Read a notebook of format 4."""
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     if "cells" not in content:
-        raise UnreadableSubmissionError(f"{path.name} is no notebook of format 4: open it in JupyterLab and save it")
+        raise UnreadableSubmissionError(
+            f"{path.name} is no notebook of format 4: open it in JupyterLab and save it"
+        )
     cells = []
     for number, cell in enumerate(content["cells"], 1):
         source = cell.get("source", "")
@@ -228,7 +230,9 @@ def find_of_student(
         else:
             unknown.append(f"{path.name} is of none of the assignments")
     found = []
-    remarks += [remark for remark in unknown if ".ipynb " in remark or not by_sheet]  # a script may be a helper
+    remarks += [
+        remark for remark in unknown if ".ipynb " in remark or not by_sheet
+    ]  # a script may be a helper
     for sheet in sheets:
         if sheet.module in by_sheet:
             submission, remark = choose(by_sheet[sheet.module], sheet)
@@ -266,8 +270,8 @@ def choose(submissions: list[Submission], sheet: Sheet) -> tuple[Submission, str
 def take_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
     """The cells that are run: the master's given cells, and the student's solutions and own cells, in order.
 
-    Check cells, pictures and stubs that were left as they are, are left out. A cell that the student added keeps
-    its place behind the cell of the master that comes before it.
+    Check cells, pictures and stubs that were left as they are, are left out. A cell that the student added
+    keeps its place behind the cell of the master that comes before it.
     """
     stubs = {normalise(cell.source) for cell in sheet.master_cells if cell.is_solution}
     return [
@@ -283,7 +287,9 @@ def merge_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
     """The master with the student's solutions in place of the stubs, and the student's own cells of code."""
     master = sheet.master_cells
     ids = {cell.grade_id: cell for cell in master if cell.grade_id}
-    sources = {normalise(cell.source): cell.grade_id for cell in master if cell.kind == "code" and cell.grade_id}
+    sources = {
+        normalise(cell.source): cell.grade_id for cell in master if cell.kind == "code" and cell.grade_id
+    }
     solutions: dict[str, Cell] = {}
     added: dict[str, list[Cell]] = {"": []}
     place = ""

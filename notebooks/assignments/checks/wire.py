@@ -96,7 +96,9 @@ def encode(value: Any, buffers: list[bytes]) -> Any:
     if isinstance(value, (list, tuple)):
         return [encode(item, buffers) for item in value]
     if isinstance(value, dict):
-        return {"items": [[str(name)[:MOST_CHARACTERS], encode(item, buffers)] for name, item in value.items()]}
+        return {
+            "items": [[str(name)[:MOST_CHARACTERS], encode(item, buffers)] for name, item in value.items()]
+        }
     return value
 
 
