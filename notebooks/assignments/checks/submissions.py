@@ -228,7 +228,9 @@ def find_of_student(
         if sheet is not None:
             by_sheet.setdefault(sheet.module, []).append(submission)
         else:
-            unknown.append(f"{path.name} is of none of the assignments")
+            known = submission.assignment_name
+            what = f"is of {known}, which is not graded here" if known else "is of none of the assignments"
+            unknown.append(f"{path.name} {what}")
     found = []
     remarks += [
         remark for remark in unknown if ".ipynb " in remark or not by_sheet
@@ -244,9 +246,9 @@ def find_of_student(
 def identify(submission: Submission, sheets: Iterable[Sheet]) -> Sheet | None:
     """The assignment that a notebook is of: by its metadata, else by the functions that it defines."""
     sheets = list(sheets)
-    for sheet in sheets:
-        if submission.assignment_name == sheet.assignment.name:
-            return sheet
+    if submission.assignment_name:
+        named = [sheet for sheet in sheets if sheet.assignment.name == submission.assignment_name]
+        return named[0] if named else None
     names = {name for cell in submission.code for name in FUNCTION.findall(cell.source)}
     counts = [len(names & {blank.name for blank in sheet.assignment.blanks}) for sheet in sheets]
     return sheets[counts.index(max(counts))] if any(counts) else None
