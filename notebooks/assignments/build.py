@@ -23,7 +23,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
@@ -99,6 +98,8 @@ def sheet_of(source: Path) -> Sheet:
 
 def make_solution(source: Path, assignment: Assignment) -> NotebookNode:
     """The notebook with the solutions."""
+    import jupytext  # not needed by those who only grade
+
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(METADATA | {"minitvlt": {"assignment": assignment.name}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5

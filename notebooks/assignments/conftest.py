@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of every check of the submission's assignment."""
     if "check_title" not in metafunc.fixturenames:
         return
-    from assignments.checks.evaluate import list_titles
+    from assignments.checks.grading import list_titles
     from assignments.checks.submissions import UnreadableSubmissionError, identify, list_sheets, read_submission
 
     try:

@@ -38,5 +38,5 @@ def test_check(results, check_title: str) -> None:
     """One check earns its points."""
     blank, by_title = results
     result = by_title[check_title]
-    if result.failure is not None:
+    if result.earned < result.points:
         pytest.fail("\n".join(describe_failure(blank, result)), pytrace=False)

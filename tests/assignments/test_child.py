@@ -76,7 +76,9 @@ def test_memory_is_limited(grade) -> None:
     assert grade(RIGHT, {"setup": "many = [np.ones(2**27) for _ in range(100)]"}).earned == ALL
 
 
-@pytest.mark.parametrize("text", ["import os; os._exit(0)", "exit()", "raise KeyboardInterrupt", "1 / 0", "def x(:"])
+@pytest.mark.parametrize(
+    "text", ["import os; os._exit(0)", "exit()", "raise KeyboardInterrupt", "1 / 0", "def x(:"]
+)
 def test_a_cell_that_ends_or_fails_is_said(grade, text: str) -> None:
     found = grade(RIGHT, {"softmax": text})
     assert found.earned == ALL
@@ -124,7 +126,9 @@ def softmax(x):
 def test_overwritten_names_and_replaced_functions_do_not_matter(grade) -> None:
     added = {"softmax": "np = 3\nlist = dict = sum = None\nchecks = 5"}
     assert grade(RIGHT, added).earned == ALL
-    tampered = "np.allclose = np.array_equal = lambda *a, **k: True\nchecks.check = checks.evaluate = lambda f: 99"
+    tampered = (
+        "np.allclose = np.array_equal = lambda *a, **k: True\nchecks.check = checks.evaluate = lambda f: 99"
+    )
     assert grade({}, {"setup": tampered}).earned == 0
     assert grade(RIGHT | {"softmax": "def softmax(x):\n    return x"}, {"setup": tampered}).earned < ALL
 
@@ -167,7 +171,8 @@ def test_files_and_children_stay_in_the_copy(sheet: Sheet, tmp_path: Path) -> No
     folder.mkdir()
     (folder / "link.txt").symlink_to(outside)
     (folder / "run.txt").write_text("stored")
-    child = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    sleep = "[sys.executable, '-c', 'import time; time.sleep(60)']"
+    child = f"import subprocess, sys; child = subprocess.Popen({sleep})"
     note = "import os\nopen('note.txt', 'w').write(f'{os.listdir()} {open(\"run.txt\").read()} {child.pid}')"
     code = f"def softmax(x):\n    return open('note.txt').read() and x\n{child}\n{note}"
     path = write_notebook(sheet, folder / "some.ipynb", {"softmax": code})

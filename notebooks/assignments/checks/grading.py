@@ -7,7 +7,7 @@ from typing import Any
 
 from .blanks import Blank
 from .child import Limits, Runner
-from .evaluate import Result, evaluate
+from .evaluate import FLOAT32_TITLE, MEMORY_TITLE, Result, evaluate
 from .feedback import describe_results
 from .submissions import Sheet, Submission
 
@@ -50,6 +50,12 @@ class Grade:
     def points(self) -> float:
         """The most that can be earned."""
         return sum(blank.points for blank in self.sheet.assignment.blanks)
+
+
+def list_titles(blank: Blank) -> list[str]:
+    """The titles of all checks of a blank, as `evaluate` gives them."""
+    extra = [FLOAT32_TITLE] * bool(blank.float32_points) + [MEMORY_TITLE] * bool(blank.memory_points)
+    return [check.tag for check in blank.checks] + extra
 
 
 def grade_submission(

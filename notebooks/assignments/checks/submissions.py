@@ -69,8 +69,8 @@ class Cell:
 
     @property
     def is_check(self) -> bool:
-        """Whether it gives points."""
-        return bool(self._nbgrader.get("grade"))
+        """Whether it gives points by itself."""
+        return bool(self._nbgrader.get("grade")) and not self.is_solution
 
     @property
     def is_picture(self) -> bool:
@@ -286,28 +286,23 @@ def take_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
 
 
 def merge_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
-    """The master with the student's solutions in place of the stubs, and the student's own cells of code."""
-    master = sheet.master_cells
-    ids = {cell.grade_id: cell for cell in master if cell.grade_id}
-    sources = {
-        normalise(cell.source): cell.grade_id for cell in master if cell.kind == "code" and cell.grade_id
-    }
+    """The master with the student's solutions in place of the stubs, and the cells that the student added."""
+    ids = {cell.grade_id: cell for cell in sheet.master_cells if cell.grade_id}
+    places = {normalise(cell.source): cell.grade_id for cell in sheet.master_cells}
     solutions: dict[str, Cell] = {}
-    added: dict[str, list[Cell]] = {"": []}
+    added: dict[str, list[Cell]] = {}
     place = ""
-    for cell in submission.code:
-        known = cell.grade_id if cell.grade_id in ids else sources.get(normalise(cell.source), "")
-        if known and not ids[known].is_solution:
-            place = known
-        elif known and known not in solutions:
-            place = known
-            solutions[known] = Cell(cell.source, "code", ids[known].metadata, cell.number)
-        else:
-            added.setdefault(place, []).append(Cell(cell.source, "code", {}, cell.number))
-    merged = added[""]
-    for cell in master:
-        own = solutions.get(cell.grade_id, cell) if cell.is_solution else cell
-        merged.append(own if own.number and own is not cell else Cell(cell.source, cell.kind, cell.metadata))
+    for cell in submission.cells:
+        known = cell.grade_id if cell.grade_id in ids else places.get(normalise(cell.source))
+        if known is None or (known and known in solutions):
+            added.setdefault(place, []).append(Cell(cell.source, cell.kind, {}, cell.number))
+            continue
+        place = known or place
+        if known and ids[known].is_solution:
+            solutions[known] = replace(ids[known], source=cell.source, number=cell.number)
+    merged = added.get("", [])
+    for cell in sheet.master_cells:
+        merged.append(solutions.get(cell.grade_id, replace(cell, number=0)))
         merged += added.get(cell.grade_id, []) if cell.grade_id else []
     return merged
 
