@@ -189,10 +189,8 @@ def find_faults(notebook: NotebookNode, assignment: Assignment, stem: str) -> li
         by_id[grade_id] = cell
         if cell.source.count(BEGIN) != cell.source.count(END):
             problems.append(f"cell {grade_id}: a solution begins and does not end, or the other way round")
-        if (BEGIN in cell.source) != bool(cell.metadata.get("nbgrader", {}).get("solution")):
-            problems.append(
-                f"cell {grade_id}: solution in its metadata, and {BEGIN} in its text, go together"
-            )
+        if BEGIN in cell.source and not cell.metadata.get("nbgrader", {}).get("solution"):
+            problems.append(f'cell {grade_id} has a solution, but not "solution": true in its metadata')
     for blank in assignment.blanks:
         problems += find_faults_of_blank(blank.name, blank.points, by_id)
     if not cells or "picture" not in cells[-1].metadata.get("tags", []):
