@@ -39,6 +39,7 @@ MOST_COPIED = 100_000_000  # bytes of the submission's folder
 MOST_FILES = 1000
 MOST_STARTS = 12
 MOST_TIMEOUTS = 2  # of calls: then a function is not called any more
+MANY_TIMEOUTS = 3  # of a submission: then each function has one try of at most 1 s
 EXTRA_SECONDS = 3  # a call is stopped inside the process first
 ENDED = "the process ended: the function used up the memory, or called `exit`"
 SLOW_CELL = "it did not end within {:g} s"
@@ -107,12 +108,14 @@ class Runner:
         if time.monotonic() > self.deadline or not (self.is_running() or self.start()):
             self.lost[blank.name] = Problem("timeout", GIVEN_UP)
             return Outcome(problem=self.lost[blank.name])
-        request = {"blank": blank.name, "arguments": arguments, "layout": layout}
+        seconds = blank.seconds if self.timeouts.total() < MANY_TIMEOUTS else min(blank.seconds, 1)
+        request = {"blank": blank.name, "arguments": arguments, "layout": layout, "seconds": seconds}
         try:
-            reply = self.ask(request, blank.seconds + EXTRA_SECONDS)
+            reply = self.ask(request, seconds + EXTRA_SECONDS)
             outcome = read_outcome(reply)
         except TimeoutError:
             self.lost[blank.name] = Problem("timeout")
+            self.timeouts[blank.name] += 1
         except (WireError, OSError):
             self.lost[blank.name] = Problem("exception", f"SystemExit: {ENDED}")
         if blank.name in self.lost:
@@ -120,7 +123,7 @@ class Runner:
             return Outcome(problem=self.lost[blank.name])
         if outcome.problem is not None and outcome.problem.kind == "timeout":
             self.timeouts[blank.name] += 1
-            if self.timeouts[blank.name] >= MOST_TIMEOUTS:
+            if self.timeouts[blank.name] >= MOST_TIMEOUTS or self.timeouts.total() > MANY_TIMEOUTS:
                 self.lost[blank.name] = outcome.problem
         return self.explain_missing(blank, outcome)
 
