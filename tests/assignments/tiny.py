@@ -61,4 +61,4 @@ def explain(function: Any, blank: Blank = BLANK) -> str:
         assert all(len(line) <= 110 for line in lines), lines
         assert not any("Traceback" in line or "checks/" in line for line in lines), lines
         texts += lines
-    return "\n".join(texts)
+    return " ".join("\n".join(texts).split())
