@@ -191,7 +191,7 @@ def make_clip_cases(rng: np.random.Generator) -> list[Case]:
         case("one number", 0.5, 1.0, (1,)),
         case("one array", 0.5, 1.0, (5,)),
         case("a matrix", 0.7, 1.0, (2, 3)),
-        case("several arrays", 0.5, 3.0, (3,), (2,), (3, 2)),
+        case("several arrays", 0.5, 3.0, (3,), (3, 2), (2,)),
         case("a norm below the limit", 50.0, 1.0, (3,), (2, 2)),
         case("gradients of 0", 1.0, 0.0, (3,), (2,)),
     ]

@@ -324,6 +324,9 @@ RATE = with_cause(
             "The cosine runs through a whole period: 2π instead of π."
         ),
         _rate(lambda k, r: 0.5 * (1 + math.cos(_share(k, r)))): "π is missing inside the cosine.",
+        _rate(lambda k, r: 0.5 * (1 + math.cos(180 * _share(k, r)))): (
+            "The angle is given in degrees: math.cos takes radians, π instead of 180."
+        ),
         _rate(lambda k, r: 0.5 * (1 - math.cos(math.pi * _share(k, r)))): (
             "The cosine rises: 1 - cos instead of 1 + cos."
         ),
@@ -480,6 +483,10 @@ ADAMW = with_cause(
         _adamw(square=lambda s, g, r: (1 - r.beta2) * s + r.beta2 * g * g): (
             "beta2 and 1 - beta2 are swapped in the running mean of the square."
         ),
+        _adamw(
+            mean=lambda m, g, r: (1 - r.beta1) * m + r.beta1 * g,
+            square=lambda s, g, r: (1 - r.beta2) * s + r.beta2 * g * g,
+        ): "beta and 1 - beta are swapped in both running means: the old mean gets beta, the new gradient 1 - beta.",
         _swap_betas: "beta1 and beta2 are swapped: beta1 belongs to the mean, beta2 to the square.",
         _fixed_betas: "beta1 and beta2 are fixed numbers. Take them from the recipe.",
         lambda *args, **named: _fixed_betas(*args, **named, beta2=0.999): (
@@ -589,6 +596,10 @@ CLIP = with_cause(
         lambda gradients, clip_norm: clip_norm / (_norm(gradients.values()) + 1e-12): (
             "Small gradients are made larger: the number must not be above 1. Take min(1, ...)."
         ),
+        lambda gradients, clip_norm: (
+            np.minimum(1.0, np.divide(clip_norm, _norm(gradients.values())))
+            + (0.0 if _norm(gradients.values()) else math.nan)
+        ): "Gradients of 0 give 0 / 0: add a very small number such as 1e-12 to the norm.",
         lambda gradients, clip_norm: max(1.0, clip_norm / (_norm(gradients.values()) + 1e-12)): (
             "max instead of min: the number must not be above 1."
         ),

@@ -63,12 +63,12 @@ def sum_squared_error_8(prediction, target, is_hidden):
     return np.linalg.norm((prediction - target)[is_hidden], axis=-1).sum() / np.sqrt(prediction.shape[-1])
 
 
-@mutant("sum_squared_error", "half")
+@mutant("sum_squared_error", "factor 2")
 def sum_squared_error_9(prediction, target, is_hidden):
     return 0.5 * ((prediction - target) ** 2).mean(-1)[is_hidden].sum()
 
 
-@mutant("sum_squared_error", "changed")
+@mutant("sum_squared_error", "changes its argument")
 def sum_squared_error_10(prediction, target, is_hidden):
     prediction -= target
     return (prediction**2).mean(-1)[is_hidden].sum()
@@ -92,7 +92,7 @@ def sum_squared_error_13(prediction, target, is_hidden):
     return ((prediction - target) ** 2)[:, hidden].mean(axis=-1).sum()
 
 
-@mutant("sum_squared_error", "returned nothing")
+@mutant("sum_squared_error", "returns none")
 def sum_squared_error_14(prediction, target, is_hidden):
     error = ((prediction - target) ** 2).mean(-1)
     error[is_hidden].sum()
@@ -410,7 +410,7 @@ def update_adamw_6(state, gradient, step, recipe, decays=True):
     return adamw(state, gradient, step, recipe, decays, rate=recipe.learning_rate)
 
 
-@mutant("update_adamw", "changed")
+@mutant("update_adamw", "changes its argument")
 def update_adamw_7(state, gradient, step, recipe, decays=True):
     new = adamw(state, gradient, step, recipe, decays)
     for old, values in zip(vars(state).values(), vars(new).values(), strict=True):
@@ -567,7 +567,7 @@ def compute_clip_scale_8(gradients, clip_norm):
     return min(1.0, norm / clip_norm)
 
 
-@mutant("compute_clip_scale", "changed")
+@mutant("compute_clip_scale", "changes its argument")
 def compute_clip_scale_9(gradients, clip_norm):
     norm = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
     scale = min(1.0, clip_norm / (norm + 1e-12))
@@ -669,7 +669,7 @@ def train_5(params, world, recipe):
     return run_loop(params, world, recipe, forget=True)
 
 
-@mutant("train", "changed")
+@mutant("train", "changes its argument")
 def train_6(params, world, recipe):
     new, losses = run_loop(params, world, recipe)
     for old, array in zip(mt.flatten(params).values(), mt.flatten(new).values(), strict=True):
