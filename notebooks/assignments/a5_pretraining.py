@@ -20,15 +20,16 @@
 # - **You write** six functions of 1 to 15 lines, in plain NumPy, and train a model.
 # - **Time:** about three hours. **Points:** 83.
 # - **Before this:** notebook [07 · Pre-training](../07_pretraining.ipynb).
-# - **How to work:** write a function where it says `raise NotImplementedError`, run its cell, then run the check
-#   below it. A check says what is wrong and why. You may run it as often as you like. The checks of the grader
-#   are the same, with other numbers.
-# - **What is graded:** your functions, and the two files that the training writes beside this notebook. Submit
-#   them together with it: `a5_losses.json` and `a5_model.safetensors`.
+# - **How to work:** write a function where it says `raise NotImplementedError`, run its cell, then run the
+#   check below it. A check says what is wrong and why. You may run it as often as you like. The checks of
+#   the grader are the same, with other numbers.
+# - **What is graded:** your functions, and the two files that the training writes beside this notebook.
+#   Submit them together with it: `a5_losses.json` and `a5_model.safetensors`.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "solution": false, "schema_version": 3}
 import json
 import math
+from pathlib import Path
 
 import checks
 import numpy as np
@@ -39,19 +40,20 @@ from minitvlt.training.optimizer import AdamWState, decays
 # %% [markdown]
 # ## 1. The loss of hidden patches
 #
-# The decoder predicts the values of all patches. Only those of **hidden** patches count: the visible ones could
-# simply be copied. The error of patch $n$ with $V$ values is the mean of the squared differences between the
-# prediction $\hat u_n$ and the true patch $u_n$; these errors are summed over the set $H$ of hidden patches of
-# all clips:
+# The decoder predicts the values of all patches. Only those of **hidden** patches count: the visible ones
+# could simply be copied. The error of patch $n$ with $V$ values is the mean of the squared differences
+# between the prediction $\hat u_n$ and the true patch $u_n$; these errors are summed over the set $H$ of
+# hidden patches of all clips:
 #
 # $$\sum_{n \in H} \frac{1}{V} \sum_i (\hat u_{ni} - u_{ni})^2$$
 #
-# The function returns the sum and not the mean, because a batch may be computed in parts: whoever calls it divides
-# by the number of hidden patches of the whole batch.
+# The function returns the sum and not the mean, because a batch may be computed in parts: whoever calls it
+# divides by the number of hidden patches of the whole batch.
 #
-# **Example.** A clip has three patches of two values. The first is hidden: prediction (1, 3), truth (2, 1), so its
-# error is (1 + 4) / 2 = 2.5. The second is visible and does not count. The third is hidden, with the error 0.5.
-# The result is 3.0.
+# **Example.** A clip has three patches of two values. The first is hidden: prediction (1, 3), truth (2, 1),
+# so its error is (1 + 4) / 2 = 2.5. The second is visible and does not count. The third is hidden, with the
+# error 0.5. The result is 3.0.
+
 
 # %% nbgrader={"grade": false, "grade_id": "sum_squared_error", "locked": false, "solution": true, "schema_version": 3}
 def sum_squared_error(prediction, target, is_hidden):
@@ -81,20 +83,21 @@ checks.check(sum_squared_error)
 # ## 2. The loss of matching
 #
 # For each pair of a video and an audio the model gives a **logit** $z$. It stands for the probability
-# $\sigma(z) = 1 / (1 + e^{-z})$ that the two belong together. With $y = 1$ if they do, else $y = 0$, the loss of
-# the pair is the **binary cross-entropy**
+# $\sigma(z) = 1 / (1 + e^{-z})$ that the two belong together. With $y = 1$ if they do, else $y = 0$, the
+# loss of the pair is the **binary cross-entropy**
 #
 # $$-y \log \sigma(z) - (1 - y) \log (1 - \sigma(z))$$
 #
-# Written so, it fails for large logits: $\sigma(40)$ is rounded to 1, and the logarithm of $1 - 1$ is $-\infty$.
-# The same loss without this problem is
+# Written so, it fails for large logits: $\sigma(40)$ is rounded to 1, and the logarithm of $1 - 1$ is
+# $-\infty$. The same loss without this problem is
 #
 # $$\max(z, 0) - z y + \log(1 + e^{-|z|})$$
 #
 # in which the exponential is never above 1.
 #
-# **Example.** For $z = 2$ the probability is 0.881. If the pair matches, the loss is $-\log 0.881 = 0.127$; if it
-# does not, $-\log 0.119 = 2.127$. In the second form: $2 - 2 + 0.127$ and $2 - 0 + 0.127$.
+# **Example.** For $z = 2$ the probability is 0.881. If the pair matches, the loss is $-\log 0.881 = 0.127$;
+# if it does not, $-\log 0.119 = 2.127$. In the second form: $2 - 2 + 0.127$ and $2 - 0 + 0.127$.
+
 
 # %% nbgrader={"grade": false, "grade_id": "binary_cross_entropy", "locked": false, "solution": true, "schema_version": 3}
 def binary_cross_entropy(logits, truth):
@@ -130,9 +133,10 @@ checks.check(binary_cross_entropy)
 # $$\eta \, \frac{1 + \cos(\pi \, \text{progress})}{2}, \quad
 # \text{progress} = \frac{k - w}{\text{steps} - w}$$
 #
-# **Example.** With $\eta = 0.1$, 12 steps and a warm-up of 4, steps 0 to 3 have the rates 0.025, 0.05, 0.075 and
-# 0.1. Step 4 has progress 0 and the rate 0.1, step 8 progress ½ and the rate 0.05, step 11 progress 7/8 and the
-# rate 0.0038.
+# **Example.** With $\eta = 0.1$, 12 steps and a warm-up of 4, steps 0 to 3 have the rates 0.025, 0.05,
+# 0.075 and 0.1. Step 4 has progress 0 and the rate 0.1, step 8 progress ½ and the rate 0.05, step 11
+# progress 7/8 and the rate 0.0038.
+
 
 # %% nbgrader={"grade": false, "grade_id": "compute_learning_rate", "locked": false, "solution": true, "schema_version": 3}
 def compute_learning_rate(step, recipe):
@@ -160,8 +164,8 @@ checks.check(compute_learning_rate)
 # %% [markdown]
 # ## 4. AdamW
 #
-# For every parameter $\theta$, **AdamW** keeps two running means: $m$ of its gradient $g$, and $s$ of the square
-# of its gradient. A step first updates both:
+# For every parameter $\theta$, **AdamW** keeps two running means: $m$ of its gradient $g$, and $s$ of the
+# square of its gradient. A step first updates both:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) \, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2) \, g^2$$
 #
@@ -170,17 +174,19 @@ checks.check(compute_learning_rate)
 #
 # $$\hat m = \frac{m}{1 - \beta_1^k}, \qquad \hat s = \frac{s}{1 - \beta_2^k}$$
 #
-# The parameter moves against $\hat m / \sqrt{\hat s}$, by the learning rate $\eta$ of this step. **Weight decay**
-# also makes it a little smaller, in proportion to the old parameter:
+# The parameter moves against $\hat m / \sqrt{\hat s}$, by the learning rate $\eta$ of this step. **Weight
+# decay** also makes it a little smaller, in proportion to the old parameter:
 #
 # $$\theta \leftarrow (1 - \eta \lambda) \, \theta - \eta \, \frac{\hat m}{\sqrt{\hat s} + 10^{-8}}$$
 #
 # The recipe has `beta1`, `beta2` and `weight_decay` ($\lambda$). The argument `step` is counted from 0, so
 # $k$ = `step + 1`. Where `decays` is False, there is no weight decay.
 #
-# **Example.** One parameter, $\theta = 1$, in the first step: $g = 0.5$, $\beta_1 = 0.9$, $\beta_2 = 0.95$, $\eta =
-# 0.1$, $\lambda = 0.2$. Then $m = 0.05$ and $s = 0.0125$; corrected, $\hat m = 0.5$ and $\hat s = 0.25$. The
-# quotient is 0.5 / 0.5 = 1, so $\theta$ becomes 0.98 · 1 - 0.1 = 0.88; without weight decay it would be 0.9.
+# **Example.** One parameter, $\theta = 1$, in the first step: $g = 0.5$, $\beta_1 = 0.9$, $\beta_2 = 0.95$,
+# $\eta = 0.1$, $\lambda = 0.2$. Then $m = 0.05$ and $s = 0.0125$; corrected, $\hat m = 0.5$ and $\hat s =
+# 0.25$. The quotient is 0.5 / 0.5 = 1, so $\theta$ becomes 0.98 · 1 - 0.1 = 0.88; without weight decay it
+# would be 0.9.
+
 
 # %% nbgrader={"grade": false, "grade_id": "update_adamw", "locked": false, "solution": true, "schema_version": 3}
 def update_adamw(state, gradient, step, recipe, decays=True):
@@ -218,18 +224,19 @@ checks.check(update_adamw)
 # %% [markdown]
 # ## 5. Clipping
 #
-# A rare large gradient could undo many steps. So all gradients are multiplied by one number that keeps their
-# norm at `clip_norm` or below. The norm is that of all numbers of all arrays together, as if they stood in one long
-# vector:
+# A rare large gradient could undo many steps. So all gradients are multiplied by one number that keeps
+# their norm at `clip_norm` or below. The norm is that of all numbers of all arrays together, as if they
+# stood in one long vector:
 #
 # $$\text{norm} = \sqrt{\sum_{\text{arrays}} \sum_i g_i^2}, \qquad
 # \text{scale} = \min \Bigl( 1, \frac{\text{clip\_norm}}{\text{norm}} \Bigr)$$
 #
-# Where all gradients are 0, the scale is 1. (Adding a very small number such as $10^{-12}$ to the norm avoids the
-# division by 0.)
+# Where all gradients are 0, the scale is 1. (Adding a very small number such as $10^{-12}$ to the norm
+# avoids the division by 0.)
 #
-# **Example.** The arrays (3, 0) and (4) have the norm 5. With `clip_norm` 1 the scale is 0.2, with `clip_norm` 10 it
-# is 1.
+# **Example.** The arrays (3, 0) and (4) have the norm 5. With `clip_norm` 1 the scale is 0.2, with
+# `clip_norm` 10 it is 1.
+
 
 # %% nbgrader={"grade": false, "grade_id": "compute_clip_scale", "locked": false, "solution": true, "schema_version": 3}
 def compute_clip_scale(gradients, clip_norm):
@@ -258,8 +265,8 @@ checks.check(compute_clip_scale)
 # %% [markdown]
 # ## 6. The training loop
 #
-# In every step: draw a batch, compute its loss and the gradients, clip, update every array. These functions of
-# the package help:
+# In every step: draw a batch, compute its loss and the gradients, clip, update every array. These functions
+# of the package help:
 #
 # | call | what it gives |
 # |---|---|
@@ -272,16 +279,17 @@ checks.check(compute_clip_scale)
 # | `mt.value_and_grad(function)` | a function that returns `(value, gradients)` of `function(params, batch)` |
 # | `decays(name, array)` | whether this array gets weight decay |
 #
-# In a step, **one** generator is used twice: first by `world.sample`, then by `mt.make_batch`. `mt.pretraining_loss`
-# contains the losses of sections 1 and 2; it uses the package's own functions, because `mt.value_and_grad` has to
-# record every operation.
+# In a step, **one** generator is used twice: first by `world.sample`, then by `mt.make_batch`.
+# `mt.pretraining_loss` contains the losses of sections 1 and 2; it uses the package's own functions,
+# because `mt.value_and_grad` has to record every operation.
 #
-# The moments of each array begin at 0: `AdamWState(array, 0 * array, 0 * array)`. Keep one state for each name, and
-# replace it in every step by what `update_adamw` returns.
+# The moments of each array begin at 0: `AdamWState(array, 0 * array, 0 * array)`. Keep one state for each
+# name, and replace it in every step by what `update_adamw` returns.
 #
-# **Example.** `mt.value_and_grad(lambda params, batch: mt.pretraining_loss(params, batch).loss)(params, batch)`
-# returns for a new model a loss of about 6, and gradients that `mt.flatten` turns into a dictionary with the same
-# names as the parameters.
+# **Example.** `mt.value_and_grad(lambda params, batch: mt.pretraining_loss(params, batch).loss)(params,
+# batch)` returns for a new model a loss of about 6, and gradients that `mt.flatten` turns into a dictionary
+# with the same names as the parameters.
+
 
 # %% nbgrader={"grade": false, "grade_id": "train", "locked": false, "solution": true, "schema_version": 3}
 def train(params, world, recipe):
@@ -323,18 +331,20 @@ checks.check(train)
 # %% [markdown]
 # ## 7. The training
 #
-# Now your functions train a model: four layers would take longer, so it has two in the encoder and one in the
-# decoder, 175,153 parameters. Choose a seed of your own: it decides the initial parameters and all clips, so your
-# run is not the same as anybody else's.
+# Now your functions train a model: four layers would take longer, so it has two in the encoder and one in
+# the decoder, 175,153 parameters. Choose a seed of your own: it decides the initial parameters and all
+# clips, so your run is not the same as anybody else's.
 
-# %%
+# %% nbgrader={"grade": false, "grade_id": "seed", "locked": false, "solution": false, "schema_version": 3}
 SEED = 0  # your own number, 0 or more
 
 # %% [markdown]
-# The next cell trains for 800 steps of 16 clips, which takes about one minute on two cores, and writes the two files
-# that are graded. A line is printed every 100 steps. Run it again whenever you want to train again.
+# The next cell trains for 800 steps of 16 clips, which takes about one minute on two cores, and writes the
+# two files that are graded. A line is printed every 100 steps. Run it again whenever you want to train
+# again.
 
-# %% tags=["training"] nbgrader={"grade": false, "grade_id": "training", "locked": true, "solution": false, "schema_version": 3}
+# %% tags=["picture", "training"] nbgrader={"grade": false, "grade_id": "training", "locked": true, "solution": false, "schema_version": 3}
+import itertools
 from dataclasses import replace
 
 from minitvlt.backends.fast.threads import on_one_core
@@ -344,35 +354,36 @@ RECIPE = mt.Recipe(steps=800, batch_size=16, learning_rate=0.003, warmup_steps=8
 
 
 class PrintingWorld(mt.ShapesWorld):
-    """Clips of one shape each; prints how many batches were drawn."""
+    """The same clips; prints how many batches were drawn."""
 
-    drawn = 0
+    drawn = itertools.count(1)
 
     def sample(self, rng, count):
-        PrintingWorld.drawn += 1
-        if PrintingWorld.drawn % 100 == 0:
-            print(f"{PrintingWorld.drawn} of {RECIPE.steps} steps")
+        """Draw clips."""
+        if (number := next(self.drawn)) % 100 == 0:
+            print(f"{number} of {RECIPE.steps} steps")
         return super().sample(rng, count)
 
 
-with on_one_core():  # so small a model gains nothing by more
-    recipe = replace(RECIPE, seed=SEED)
-    trained, losses = train(mt.init(CONFIG, seed=SEED), PrintingWorld(CONFIG, max_count=1), recipe)
-mt.save(trained, "a5_model.safetensors")
-with open("a5_losses.json", "w") as file:
-    json.dump({"seed": SEED, "losses": losses}, file)
+if checks.are_written(compute_learning_rate, update_adamw, compute_clip_scale, train):
+    with on_one_core():  # so small a model gains nothing by more
+        recipe = replace(RECIPE, seed=SEED)
+        trained, losses = train(mt.init(CONFIG, seed=SEED), PrintingWorld(CONFIG, max_count=1), recipe)
+    mt.save(trained, "a5_model.safetensors")
+    Path("a5_losses.json").write_text(json.dumps({"seed": SEED, "losses": losses}))
 
 
 # %% [markdown]
-# The grader reads both files. It computes the first and the last loss again, which follow from the seed and the
-# stored model, and measures the model on 256 clips with combinations of shape, colour and motion that no training
-# sees. A trained model reaches:
+# The grader reads both files. It computes the first and the last loss again, which follow from the seed and
+# the stored model, and measures the model on 256 clips with combinations of shape, colour and motion that
+# no training sees. A trained model reaches:
 #
 # | on held-out clips | needed | a good run |
 # |---|---|---|
 # | squared error of hidden audio, relative to the variance of each position | below 0.60 | 0.48 |
 # | the same of hidden video | below 0.93 | 0.77 |
 # | accuracy of matching (chance is 0.5) | above 0.70 | 0.86 |
+
 
 # %% nbgrader={"grade": false, "grade_id": "stored_run", "locked": true, "solution": false, "schema_version": 3}
 def stored_run(folder="."):
@@ -386,32 +397,36 @@ checks.check(stored_run)
 # %% [markdown]
 # ## Your code at work
 #
-# The learning curve of your run. It falls steeply at first: to predict the background and the average sound is
-# easy. The thin line shows single steps, the thick one a running mean.
+# The learning curve of your run. It falls steeply at first: to predict the background and the average sound
+# is easy. The thin line shows single steps, the thick one a running mean.
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_curve", "locked": true, "solution": false, "schema_version": 3}
 from minitvlt.views.figures import plot_curves, plot_reconstruction
 from minitvlt.views.report import reconstruct
 
-with open("a5_losses.json") as file:
-    losses = json.load(file)["losses"]
-plot_curves([{"step": step + 1, "loss": loss} for step, loss in enumerate(losses)])
+if Path("a5_losses.json").exists():
+    losses = json.loads(Path("a5_losses.json").read_text())["losses"]
+    display(plot_curves([{"step": step + 1, "loss": loss} for step, loss in enumerate(losses)]))
+else:
+    print("Train first: the picture needs the losses of a run.")
 
 # %% [markdown]
-# Held-out clips, and what your model makes of them: the original, what the encoder is given (hidden patches are
-# hatched), and the reconstruction.
+# Held-out clips, and what your model makes of them: the original, what the encoder is given (hidden patches
+# are hatched), and the reconstruction.
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_reconstruction", "locked": true, "solution": false, "schema_version": 3}
-trained = mt.load("a5_model.safetensors")
-held_out = mt.ShapesWorld(trained.config, split="held_out", max_count=1)
-rng = np.random.default_rng([7, 0, 1])
-batch = mt.make_batch(held_out.sample(rng, 3), trained.config, rng)
-plot_reconstruction(trained.config, batch, *reconstruct(trained, batch))
-
-# %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_scores", "locked": true, "solution": false, "schema_version": 3}
-for name, metric in mt.evaluate(trained, held_out, clips=256).items():
-    print(f"{name:<34}{metric.value:6.2f}   chance {metric.chance:.2f}")
+if Path("a5_model.safetensors").exists():
+    trained = mt.load("a5_model.safetensors")
+    held_out = mt.ShapesWorld(trained.config, split="held_out", max_count=1)
+    rng = np.random.default_rng([7, 0, 1])
+    batch = mt.make_batch(held_out.sample(rng, 3), trained.config, rng)
+    display(plot_reconstruction(trained.config, batch, *reconstruct(trained, batch)))
+    for name, metric in mt.evaluate(trained, held_out, clips=256).items():
+        print(f"{name:<34}{metric.value:6.2f}   chance {metric.chance:.2f}")
+else:
+    print("Train first: the picture needs the model of a run.")
 
 # %% [markdown]
-# The spectrogram is reconstructed well, the hidden parts of the shape are blurred: a short training of a small
-# model. What `minitvlt pretrain` does in longer time is shown in notebook [07](../07_pretraining.ipynb).
+# The spectrogram is reconstructed well, the hidden parts of the shape are blurred: a short training of a
+# small model. What `minitvlt pretrain` does in longer time is shown in notebook
+# [07](../07_pretraining.ipynb).

@@ -189,7 +189,8 @@ def binary_cross_entropy_10(logits, truth):
 @mutant("binary_cross_entropy", ("two axes", "shape"))
 def binary_cross_entropy_11(logits, truth):
     losses = [
-        max(z, 0) - z * y + math.log(1 + math.exp(-abs(z))) for z, y in zip(logits.ravel(), truth.ravel())
+        max(z, 0) - z * y + math.log(1 + math.exp(-abs(z)))
+        for z, y in zip(logits.ravel(), truth.ravel(), strict=True)
     ]
     return np.array(losses, logits.dtype)
 
