@@ -461,13 +461,13 @@ rate, window_length, hop_length = 8000, 512, 128
 time = np.arange(2 * rate) / rate
 phase = 2 * np.pi * (300 * time + 675 * time**2)  # its derivative is 2 pi times the frequency, 300 + 1350 t
 chirp = (0.4 * np.sin(phase) + 0.1 * np.sin(2 * phase)) * np.minimum(1, 10 * np.minimum(time, 2 - time))
-log_mel = log_mel_spectrogram(chirp, rate, 64, window_length, hop_length)
-
-figure, axes = plt.subplots(figsize=(9, 3.5))
-image = axes.imshow(log_mel.T, origin="lower", aspect="auto", extent=(0, 2, 0, 64), cmap="magma")
-axes.set(xlabel="time (s)", ylabel="mel band", title="The log-mel spectrogram of a chirp")
-figure.colorbar(image, label="-1 is -60 dB, 1 is 20 dB")
-plt.show()
+if checks.are_written(log_mel_spectrogram, compute_stft, make_mel_filters, power_to_decibel):
+    log_mel = log_mel_spectrogram(chirp, rate, 64, window_length, hop_length)
+    figure, axes = plt.subplots(figsize=(9, 3.5))
+    image = axes.imshow(log_mel.T, origin="lower", aspect="auto", extent=(0, 2, 0, 64), cmap="magma")
+    axes.set(xlabel="time (s)", ylabel="mel band", title="The log-mel spectrogram of a chirp")
+    figure.colorbar(image, label="-1 is -60 dB, 1 is 20 dB")
+    plt.show()
 
 # %% [markdown]
 # A spectrogram has no phases. The **Griffin-Lim algorithm** finds some: it begins with those of white noise,
@@ -491,8 +491,9 @@ def find_waveform(magnitude, hop_length, iterations=64):
     return waveform
 
 
-magnitude = np.abs(compute_stft(chirp, window_length, hop_length))
-inverted = find_waveform(magnitude, hop_length)
-error = np.abs(compute_stft(inverted, window_length, hop_length)) - magnitude
-print(f"error of the magnitudes: {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}")
-display(Audio(chirp, rate=rate), Audio(inverted, rate=rate))
+if checks.are_written(frame_waveform, make_window, compute_stft, overlap_add, invert_stft):
+    magnitude = np.abs(compute_stft(chirp, window_length, hop_length))
+    inverted = find_waveform(magnitude, hop_length)
+    error = np.abs(compute_stft(inverted, window_length, hop_length)) - magnitude
+    print(f"error of the magnitudes: {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}")
+    display(Audio(chirp, rate=rate), Audio(inverted, rate=rate))

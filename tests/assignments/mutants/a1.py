@@ -217,6 +217,11 @@ def window_by_list(window_length):
 # -------------------------------------------------------------------------------------------- compute_stft
 
 
+def right_stft(waveform, window_length, hop_length, padding="reflect"):
+    frames = frame_waveform(waveform, window_length, hop_length, padding)
+    return np.fft.rfft(frames * make_window(window_length).astype(frames.dtype))
+
+
 @mutant("compute_stft", "window")
 def stft_without_window(waveform, window_length, hop_length, padding="reflect"):
     return np.fft.rfft(frame_waveform(waveform, window_length, hop_length, padding))
@@ -248,12 +253,12 @@ def stft_with_all_frequencies(waveform, window_length, hop_length, padding="refl
 
 @mutant("compute_stft", "complex")
 def stft_as_magnitude(waveform, window_length, hop_length, padding="reflect"):
-    return np.abs(compute_stft(waveform, window_length, hop_length, padding))
+    return np.abs(right_stft(waveform, window_length, hop_length, padding))
 
 
 @mutant("compute_stft", "argument padding")
 def stft_forgets_the_padding(waveform, window_length, hop_length, padding="reflect"):
-    return compute_stft(waveform, window_length, hop_length)
+    return right_stft(waveform, window_length, hop_length)
 
 
 @mutant("compute_stft", "ortho")
@@ -264,13 +269,13 @@ def stft_normalised(waveform, window_length, hop_length, padding="reflect"):
 
 @mutant("compute_stft", "exchanged")
 def stft_in_columns(waveform, window_length, hop_length, padding="reflect"):
-    return np.swapaxes(compute_stft(waveform, window_length, hop_length, padding), -1, -2)
+    return np.swapaxes(right_stft(waveform, window_length, hop_length, padding), -1, -2)
 
 
 @mutant("compute_stft", "read-only")
 def stft_in_place(waveform, window_length, hop_length, padding="reflect"):
     waveform -= 0.0
-    return compute_stft(waveform, window_length, hop_length, padding)
+    return right_stft(waveform, window_length, hop_length, padding)
 
 
 @variant("compute_stft")
@@ -318,6 +323,12 @@ def triangles(edges, frequencies):
     return np.maximum(0, np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre)))
 
 
+def right_filters(sample_rate, mel_bins, window_length):
+    frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
+    edges = filter_edges(sample_rate, mel_bins)
+    return triangles(edges, frequencies) * 2 / (edges[2:] - edges[:-2])[:, None]
+
+
 @mutant("make_mel_filters", "area")
 def mel_without_area(sample_rate, mel_bins, window_length):
     frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
@@ -333,7 +344,7 @@ def mel_evenly_in_hertz(sample_rate, mel_bins, window_length):
 
 @mutant("make_mel_filters", "too many")
 def mel_with_one_more(sample_rate, mel_bins, window_length):
-    return make_mel_filters.__wrapped__(sample_rate, mel_bins + 1, window_length)
+    return right_filters(sample_rate, mel_bins + 1, window_length)
 
 
 @mutant("make_mel_filters", "half the sample rate")
@@ -356,12 +367,12 @@ def mel_with_negative_weights(sample_rate, mel_bins, window_length):
 
 @mutant("make_mel_filters", "area")
 def mel_of_area_one_half(sample_rate, mel_bins, window_length):
-    return make_mel_filters(sample_rate, mel_bins, window_length) / 2
+    return right_filters(sample_rate, mel_bins, window_length) / 2
 
 
 @mutant("make_mel_filters", "transposed")
 def mel_transposed(sample_rate, mel_bins, window_length):
-    return make_mel_filters(sample_rate, mel_bins, window_length).T
+    return right_filters(sample_rate, mel_bins, window_length).T
 
 
 @mutant("make_mel_filters", "evenly spaced in mel")
@@ -374,7 +385,7 @@ def mel_triangles_in_mel(sample_rate, mel_bins, window_length):
 
 @mutant("make_mel_filters", "window_length")
 def mel_without_the_last_frequency(sample_rate, mel_bins, window_length):
-    return make_mel_filters(sample_rate, mel_bins, window_length)[:, :-1]
+    return right_filters(sample_rate, mel_bins, window_length)[:, :-1]
 
 
 @mutant("make_mel_filters", "mel scale")
@@ -628,6 +639,14 @@ def log_mel_clip_by_clip(waveform, sample_rate=44100, mel_bins=128, window_lengt
 # --------------------------------------------------------------------------------------------- overlap_add
 
 
+def right_overlap(frames, hop_length):
+    *batch, S, W = frames.shape
+    total = np.zeros((*batch, (S - 1) * hop_length + W), frames.dtype)
+    for t in range(S):
+        total[..., t * hop_length : t * hop_length + W] += frames[..., t, :]
+    return total[..., W // 2 : W // 2 + (S - 1) * hop_length]
+
+
 @mutant("overlap_add", "replaces")
 def overlap_without_adding(frames, hop_length):
     *batch, S, W = frames.shape
@@ -672,8 +691,8 @@ def overlap_in_float64(frames, hop_length):
 
 @mutant("overlap_add", "divided")
 def overlap_as_mean(frames, hop_length):
-    ones = overlap_add(np.ones_like(frames), hop_length)
-    return overlap_add(frames, hop_length) / ones
+    ones = right_overlap(np.ones_like(frames), hop_length)
+    return right_overlap(frames, hop_length) / ones
 
 
 @mutant("overlap_add", "odd window")
@@ -702,7 +721,7 @@ def overlap_by_whole_pieces(frames, hop_length):
         total[..., j : j + S, :] += frames[..., j * hop_length : (j + 1) * hop_length]
     flat = total.reshape(*batch, -1)
     if W % hop_length == 0 or W % 2 or S == 1:
-        return overlap_add(frames, hop_length)
+        return right_overlap(frames, hop_length)
     return flat[..., W // 2 : W // 2 + (S - 1) * hop_length]
 
 
