@@ -450,7 +450,7 @@ checks.check(invert_stft)
 # %% [markdown]
 # ## Your functions at work
 #
-# A **chirp**: a tone that rises from 300 to 3000 Hz in two seconds, here with its first overtone. This is its
+# A **chirp**: a tone that rises from 300 to 1900 Hz in two seconds, here with its first overtone. This is its
 # log-mel spectrogram by your functions. The bands are evenly spaced in mel, so the curve bends: low frequencies
 # take up more of the picture.
 
@@ -459,11 +459,11 @@ import matplotlib.pyplot as plt
 
 rate, window_length, hop_length = 8000, 512, 128
 time = np.arange(2 * rate) / rate
-phase = 2 * np.pi * (300 * time + 675 * time**2)  # its derivative is 2 pi times the frequency, 300 + 1350 t
+phase = 2 * np.pi * (300 * time + 400 * time**2)  # its derivative is 2 pi times the frequency, 300 + 800 t
 chirp = (0.4 * np.sin(phase) + 0.1 * np.sin(2 * phase)) * np.minimum(1, 10 * np.minimum(time, 2 - time))
 if checks.are_written(log_mel_spectrogram, compute_stft, make_mel_filters, power_to_decibel):
     log_mel = log_mel_spectrogram(chirp, rate, 64, window_length, hop_length)
-    figure, axes = plt.subplots(figsize=(9, 3.5))
+    figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")
     image = axes.imshow(log_mel.T, origin="lower", aspect="auto", extent=(0, 2, 0, 64), cmap="magma")
     axes.set(xlabel="time (s)", ylabel="mel band", title="The log-mel spectrogram of a chirp")
     figure.colorbar(image, label="-1 is -60 dB, 1 is 20 dB")

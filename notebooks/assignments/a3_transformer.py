@@ -486,7 +486,7 @@ if checks.are_written(run_block, attention_weights):
     sizes = config.image_patch_size, (len(frames), *frames.shape[2:]), config.audio_patch_size, sound.shape
     on_frames = tokens_to_pixels(weights[:, 1:13] / weights[:, 1:13].max(), *sizes[:2])[0]  # (T, H, W)
     on_sound = tokens_to_pixels(weights[:, 13:] / weights[:, 13:].max(), *sizes[2:])[0]  # (S, F)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 2.6), width_ratios=(3, 1.4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 2.4), width_ratios=(3, 1.4), layout="constrained")
     left.imshow(to_rgb((frames + 1) * (0.2 + 0.8 * on_frames[:, None]) - 1))
     right.imshow(((sound + 1) * (0.2 + 0.8 * on_sound) - 1).T, origin="lower", aspect="auto", vmin=-1, vmax=1)
     left.set(title=f"frames: {weights[0, 1:13].sum():.0%} of the weight of cls", xticks=[], yticks=[])
