@@ -5,26 +5,27 @@
 # then those that turn a spectrum back into a waveform. At the end you see the spectrogram of a chirp, a tone
 # whose pitch rises, and hear the chirp as your functions compute it from magnitudes alone.
 #
-# **Time:** about three hours. **Points:** 100. **Before this:** NumPy arrays with several axes, sine and cosine,
-# complex numbers; notebook [01](../01_sound_to_picture.ipynb), to which each check refers.
+# **Time:** about three hours. **Points:** 100. **Before this:** NumPy arrays with several axes, sine and
+# cosine, complex numbers; notebook [01](../01_sound_to_picture.ipynb), to which each check refers.
 #
-# **How it works.** Replace each `raise NotImplementedError` by your code, and run the cell and the check below
-# it. A check says how many points you have, and of the first thing that is wrong: the smallest input that
-# shows it, what came, what was expected, and a likely cause. You may run a check as often as you like. A wrong
-# function costs no points in later ones: there, the checks use a right one in its place. Use NumPy only;
-# `minitvlt.signals` and `librosa` hold the answers. Each solution fits in 15 lines.
+# **How it works.** Replace each `raise NotImplementedError` by your code, and run the cell and the check
+# below it. A check says how many points you have, and of the first thing that is wrong: the smallest input
+# that shows it, what came, what was expected, and a likely cause. You may run a check as often as you like.
+# A wrong function costs no points in later ones: there, the checks use a right one in its place. Use NumPy
+# only; `minitvlt.signals` and `librosa` hold the answers. Each solution fits in 15 lines.
 
 # %% [markdown]
 # ## Three things that hold for every function
 #
-# **Leading axes.** A waveform has the shape `(samples,)`, a batch of them `(B, samples)`, and there may be more
-# axes in front. Write `...` for them: `x[..., 0]`, `x.sum(axis=-1)`, `(*x.shape[:-1], n)`.
+# **Leading axes.** A waveform has the shape `(samples,)`, a batch of them `(B, samples)`, and there may be
+# more axes in front. Write `...` for them: `x[..., 0]`, `x.sum(axis=-1)`, `(*x.shape[:-1], n)`.
 #
-# **Precision.** float32 in, float32 out. A product of a float32 array and a float64 array is float64, so convert
-# constants that are arrays: `window.astype(x.dtype)`. Python numbers, as in `0.5 * x`, change nothing.
+# **Precision.** float32 in, float32 out. A product of a float32 array and a float64 array is float64, so
+# convert constants that are arrays: `window.astype(x.dtype)`. Python numbers, as in `0.5 * x`, change
+# nothing.
 #
-# **Inputs stay as they are.** Never write into an argument (`x += 1`, `x[0] = 0`): the caller still needs it, and
-# it may be read-only. Make a new array.
+# **Inputs stay as they are.** Never write into an argument (`x += 1`, `x[0] = 0`): the caller still needs
+# it, and it may be read-only. Make a new array.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "solution": false, "schema_version": 3}
 import checks
@@ -34,16 +35,16 @@ import numpy as np
 # ## 1 · Frames
 #
 # The pitch of a sound changes over time. So its spectrum is computed of short, overlapping stretches of the
-# waveform, called **frames**. A frame has `window_length` samples; from the centre of one frame to the centre of
-# the next are `hop_length` samples, and frame $t$ is **centred** on sample $t \cdot \text{hop}$. With
-# $M$ = `window_length`, sample $m$ of frame $t$ is
+# waveform, called **frames**. A frame has `window_length` samples; from the centre of one frame to the
+# centre of the next are `hop_length` samples, and frame $t$ is **centred** on sample $t \cdot \text{hop}$.
+# With $M$ = `window_length`, sample $m$ of frame $t$ is
 #
 # $$\text{frame}[t, m] = a[t \cdot \text{hop} + m - \lfloor M / 2 \rfloor], \qquad m = 0, \dots, M - 1.$$
 #
-# At both ends this goes beyond the waveform, so it is extended first: by $\lfloor M / 2 \rfloor$ samples before
-# the first one and by the other $M - \lfloor M / 2 \rfloor$ after the last one. With `padding="reflect"` the new
-# samples are those on the other side of the edge, as in a mirror, and the edge sample is not repeated; with
-# `padding="constant"` they are zeros. `np.pad` knows both by these names.
+# At both ends this goes beyond the waveform, so it is extended first: by $\lfloor M / 2 \rfloor$ samples
+# before the first one and by the other $M - \lfloor M / 2 \rfloor$ after the last one. With
+# `padding="reflect"` the new samples are those on the other side of the edge, as in a mirror, and the edge
+# sample is not repeated; with `padding="constant"` they are zeros. `np.pad` knows both by these names.
 #
 # **Example.** The waveform `[7, 8, 9]`, extended by 2 samples at each end, is `[9, 8, 7, 8, 9, 8, 7]` by
 # reflection and `[0, 0, 7, 8, 9, 0, 0]` by zeros. A window of 4 samples and a hop of 2 give
@@ -89,17 +90,17 @@ checks.check(frame_waveform)
 # %% [markdown]
 # ## 2 · The Hann window
 #
-# A frame begins and ends abruptly. These jumps are no part of the sound, but they have a spectrum that covers all
-# frequencies. So each frame is multiplied by a **window**, which fades it in and out. The periodic **Hann
-# window** of $M$ samples is
+# A frame begins and ends abruptly. These jumps are no part of the sound, but they have a spectrum that
+# covers all frequencies. So each frame is multiplied by a **window**, which fades it in and out. The
+# periodic **Hann window** of $M$ samples is
 #
 # $$w_m = \tfrac12 - \tfrac12 \cos\frac{2 \pi m}{M}, \qquad m = 0, \dots, M - 1.$$
 #
 # It is 0 at $m = 0$ and would be 0 again at $m = M$, which is the first sample of the next period: the last
 # weight is not 0. (`np.hanning` is the *symmetric* window, which divides by $M - 1$.)
 #
-# **Example.** For $M = 8$, the weight at $m = 2$ is $\frac12 - \frac12 \cos\frac{\pi}{2} = 0.5$, and at $m = 4$,
-# in the middle, it is 1.
+# **Example.** For $M = 8$, the weight at $m = 2$ is $\frac12 - \frac12 \cos\frac{\pi}{2} = 0.5$, and at $m
+# = 4$, in the middle, it is 1.
 
 
 # %% nbgrader={"grade": false, "grade_id": "make_window", "locked": false, "solution": true, "schema_version": 3}
@@ -129,10 +130,10 @@ checks.check(make_window)
 #
 # $$X[t, k] = \sum_{m=0}^{M-1} w_m \; \text{frame}[t, m] \; e^{-2 \pi i k m / M}$$
 #
-# Frequency $k$ has $k$ periods in a frame. Samples are real numbers, so the values for $k > M / 2$ repeat those
-# below (conjugated), and only $k = 0, \dots, \lfloor M / 2 \rfloor$ are kept. `np.fft.rfft(x)` computes just
-# these, along the last axis. The result is complex: its absolute value is the strength of the frequency, its
-# angle the phase.
+# Frequency $k$ has $k$ periods in a frame. Samples are real numbers, so the values for $k > M / 2$ repeat
+# those below (conjugated), and only $k = 0, \dots, \lfloor M / 2 \rfloor$ are kept. `np.fft.rfft(x)`
+# computes just these, along the last axis. The result is complex: its absolute value is the strength of the
+# frequency, its angle the phase.
 #
 # **Example.** The frame `[0, 1, 0, -1]` holds one period of a sine. Times the window `[0, 0.5, 1, 0.5]` it is
 # `[0, 0.5, 0, -0.5]`, and `np.fft.rfft` of this is `[0, -1j, 0]`: all of it is at $k = 1$.
@@ -167,8 +168,8 @@ checks.check(compute_stft)
 # %% [markdown]
 # ## 4 · Mel filters
 #
-# From 100 to 200 Hz we hear the same interval as from 4000 to 8000 Hz. The **mel scale** follows our perception.
-# Both conversions are given; they take arrays and numbers.
+# From 100 to 200 Hz we hear the same interval as from 4000 to 8000 Hz. The **mel scale** follows our
+# perception. Both conversions are given; they take arrays and numbers.
 
 
 # %% nbgrader={"grade": false, "grade_id": "given_mel_scale", "locked": true, "solution": false, "schema_version": 3}
@@ -187,20 +188,21 @@ def mel_to_hertz(mel):
 print(hertz_to_mel([200, 1000, 6400]), mel_to_hertz([3, 15, 42]))
 
 # %% [markdown]
-# A **mel filter bank** sums the power at the frequencies of the STFT in $F$ = `mel_bins` overlapping bands. Its
-# edges are $F + 2$ points at equal distances **in mel**, from 0 to half the sample rate. Band $j$ uses three
-# neighbouring edges, in hertz: it begins at the left one, $l$ = edge $j$, has its centre at $c$ = edge $j + 1$
-# and ends at the right one, $r$ = edge $j + 2$. It weights frequency $f$ by a triangle of area 1:
+# A **mel filter bank** sums the power at the frequencies of the STFT in $F$ = `mel_bins` overlapping bands.
+# Its edges are $F + 2$ points at equal distances **in mel**, from 0 to half the sample rate. Band $j$ uses
+# three neighbouring edges, in hertz: it begins at the left one, $l$ = edge $j$, has its centre at $c$ =
+# edge $j + 1$ and ends at the right one, $r$ = edge $j + 2$. It weights frequency $f$ by a triangle of area
+# 1:
 #
 # $$\operatorname{filter}_j(f) = \frac{2}{r - l} \max\Bigl(0, \;
 # \min\Bigl(\frac{f - l}{c - l}, \; \frac{r - f}{r - c}\Bigr)\Bigr)$$
 #
-# The frequencies of the STFT are $f_k = k \cdot \text{rate} / M$ for $k = 0, \dots, M / 2$; the last one is half
-# the sample rate.
+# The frequencies of the STFT are $f_k = k \cdot \text{rate} / M$ for $k = 0, \dots, M / 2$; the last one is
+# half the sample rate.
 #
-# **Example.** At 800 Hz with 3 bands, half the sample rate is 400 Hz = 6 mel. The five edges are 0, 1.5, 3, 4.5
-# and 6 mel, which are 0, 100, 200, 300 and 400 Hz. The first band goes from 0 to 200 Hz with its centre at
-# 100 Hz, so it weights 50 Hz by $\frac{2}{200} \min(\frac{50}{100}, \frac{150}{100}) = 0.005$.
+# **Example.** At 800 Hz with 3 bands, half the sample rate is 400 Hz = 6 mel. The five edges are 0, 1.5, 3,
+# 4.5 and 6 mel, which are 0, 100, 200, 300 and 400 Hz. The first band goes from 0 to 200 Hz with its centre
+# at 100 Hz, so it weights 50 Hz by $\frac{2}{200} \min(\frac{50}{100}, \frac{150}{100}) = 0.005$.
 #
 # To compute all bands at once, give edges an axis of length 1 at the end: `(F, 1)` and `(bins,)` broadcast to
 # `(F, bins)`.
@@ -242,10 +244,10 @@ checks.check(make_mel_filters)
 # %% [markdown]
 # ## 5 · Decibels
 #
-# We perceive loudness by ratios, so power is measured in **decibels**: ten times its decimal logarithm. Two limits
-# keep the numbers in a reasonable range. First, powers below $10^{-10}$ count as $10^{-10}$, which is -100 dB and
-# avoids the logarithm of 0. Second, levels of more than 80 dB below the maximum **of the same clip** are raised to
-# this maximum minus 80:
+# We perceive loudness by ratios, so power is measured in **decibels**: ten times its decimal logarithm. Two
+# limits keep the numbers in a reasonable range. First, powers below $10^{-10}$ count as $10^{-10}$, which
+# is -100 dB and avoids the logarithm of 0. Second, levels of more than 80 dB below the maximum **of the
+# same clip** are raised to this maximum minus 80:
 #
 # $$d[t, j] = 10 \log_{10} \max(\text{power}[t, j], \; 10^{-10})$$
 #
@@ -284,17 +286,17 @@ checks.check(power_to_decibel)
 # %% [markdown]
 # ## 6 · The log-mel spectrogram
 #
-# Now all steps in one function: STFT, power, mel bands, decibels, and a map to $[-1, 1]$, which is given below.
-# **Power** is the squared absolute value of the STFT. The power in mel bands is a matrix product:
+# Now all steps in one function: STFT, power, mel bands, decibels, and a map to $[-1, 1]$, which is given
+# below. **Power** is the squared absolute value of the STFT. The power in mel bands is a matrix product:
 #
 # $$P[t, k] = |X[t, k]|^2, \qquad \text{band}[t, j] = \sum_k \operatorname{filter}_j(f_k) \, P[t, k]$$
 #
-# With `drop_last_step=True` the last time step is left out, as by the processor of the published model, unless
-# it is the only one.
+# With `drop_last_step=True` the last time step is left out, as by the processor of the published model,
+# unless it is the only one.
 #
-# **Example.** A waveform of 1000 samples with a hop of 20 has `1000 // 20 + 1 = 51` steps, of which 50 remain.
-# A waveform of 7 samples with a hop of 20 has one step, which remains. Two frequencies with the powers 4 and 10
-# that a filter weights by 0.5 and 0.1 give 3 in its band.
+# **Example.** A waveform of 1000 samples with a hop of 20 has `1000 // 20 + 1 = 51` steps, of which 50
+# remain. A waveform of 7 samples with a hop of 20 has one step, which remains. Two frequencies with the
+# powers 4 and 10 that a filter weights by 0.5 and 0.1 give 3 in its band.
 
 
 # %% nbgrader={"grade": false, "grade_id": "given_normalise_decibel", "locked": true, "solution": false, "schema_version": 3}
@@ -353,8 +355,8 @@ checks.check(log_mel_spectrogram)
 # %% [markdown]
 # ## 7 · Adding frames up
 #
-# The way back. `overlap_add` puts frames where `frame_waveform` took them from and adds up what overlaps: frame
-# $t$ is centred on sample $t \cdot \text{hop}$ of the waveform. With $S$ frames of $M$ samples,
+# The way back. `overlap_add` puts frames where `frame_waveform` took them from and adds up what overlaps:
+# frame $t$ is centred on sample $t \cdot \text{hop}$ of the waveform. With $S$ frames of $M$ samples,
 #
 # $$a[n] = \sum_t \text{frame}[t, \; n - t \cdot \text{hop} + \lfloor M / 2 \rfloor],
 # \qquad n = 0, \dots, (S - 1) \, \text{hop} - 1,$$
@@ -363,9 +365,9 @@ checks.check(log_mel_spectrogram)
 # from the centre of the last one on, is cut off. A simple way: begin with zeros for
 # $(S - 1) \, \text{hop} + M$ samples, add each frame where it begins, and cut at the end.
 #
-# **Example.** The frames `[1, 1, 1, 1]`, `[5, 5, 5, 5]` and `[2, 2, 2, 2]` with a hop of 1 begin at places 0, 1
-# and 2. The sum has 6 samples: `[1, 6, 8, 8, 7, 2]`. Cut at `4 // 2 = 2`, the `(3 - 1) * 1 = 2` samples that
-# remain are `[8, 8]`.
+# **Example.** The frames `[1, 1, 1, 1]`, `[5, 5, 5, 5]` and `[2, 2, 2, 2]` with a hop of 1 begin at places
+# 0, 1 and 2. The sum has 6 samples: `[1, 6, 8, 8, 7, 2]`. Cut at `4 // 2 = 2`, the `(3 - 1) * 1 = 2`
+# samples that remain are `[8, 8]`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "overlap_add", "locked": false, "solution": true, "schema_version": 3}
@@ -402,20 +404,20 @@ checks.check(overlap_add)
 # %% [markdown]
 # ## 8 · From a spectrum to a waveform
 #
-# `np.fft.irfft(X, M)` turns each spectrum back into a frame of $M$ samples. These frames carry the window, and
-# overlap. The waveform whose STFT is closest to $X$, in the sense of least squares, multiplies each frame by the
-# window **once more**, adds up, and divides by the sum of the **squared** windows:
+# `np.fft.irfft(X, M)` turns each spectrum back into a frame of $M$ samples. These frames carry the window,
+# and overlap. The waveform whose STFT is closest to $X$, in the sense of least squares, multiplies each
+# frame by the window **once more**, adds up, and divides by the sum of the **squared** windows:
 #
 # $$a = \frac{\operatorname{overlap\_add}(w \cdot \operatorname{irfft}(X))}
 # {\max\bigl(0.01, \; \operatorname{overlap\_add}(w^2)\bigr)}$$
 #
-# If $X$ is the STFT of a waveform, this gives the waveform back: each sample is multiplied by $w^2$ in every frame
-# that holds it, and the division takes that out. Where the denominator is nearly 0 (where hops are longer than
-# half a window), 0.01 stands in for it. A spectrum with `bins` frequencies belongs to windows of
-# `2 * (bins - 1)` samples.
+# If $X$ is the STFT of a waveform, this gives the waveform back: each sample is multiplied by $w^2$ in
+# every frame that holds it, and the division takes that out. Where the denominator is nearly 0 (where hops
+# are longer than half a window), 0.01 stands in for it. A spectrum with `bins` frequencies belongs to
+# windows of `2 * (bins - 1)` samples.
 #
-# **Example.** With the window `[0, 0.5, 1, 0.5]`, whose squares are `[0, 0.25, 1, 0.25]`, and a hop of 2, each
-# sample between the ends is divided by $0 + 1 = 1$ or by $0.25 + 0.25 = 0.5$.
+# **Example.** With the window `[0, 0.5, 1, 0.5]`, whose squares are `[0, 0.25, 1, 0.25]`, and a hop of 2,
+# each sample between the ends is divided by $0 + 1 = 1$ or by $0.25 + 0.25 = 0.5$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "invert_stft", "locked": false, "solution": true, "schema_version": 3}
@@ -450,9 +452,9 @@ checks.check(invert_stft)
 # %% [markdown]
 # ## Your functions at work
 #
-# A **chirp**: a tone that rises from 300 to 1900 Hz in two seconds, here with its first overtone. This is its
-# log-mel spectrogram by your functions. The bands are evenly spaced in mel, so the curve bends: low frequencies
-# take up more of the picture.
+# A **chirp**: a tone that rises from 300 to 1900 Hz in two seconds, here with its first overtone. This is
+# its log-mel spectrogram by your functions. The bands are evenly spaced in mel, so the curve bends: low
+# frequencies take up more of the picture.
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_spectrogram", "locked": true, "solution": false, "schema_version": 3}
 import matplotlib.pyplot as plt
@@ -470,10 +472,10 @@ if checks.are_written(log_mel_spectrogram, compute_stft, make_mel_filters, power
     plt.show()
 
 # %% [markdown]
-# A spectrogram has no phases. The **Griffin-Lim algorithm** finds some: it begins with those of white noise,
-# computes a waveform by your `invert_stft`, takes the phases of its STFT by your `compute_stft`, and repeats
-# this. Overlapping frames have to agree, so each repetition makes the phases more consistent. Listen to the chirp,
-# and to what the magnitudes alone give back.
+# A spectrogram has no phases. The **Griffin-Lim algorithm** finds some: it begins with those of white
+# noise, computes a waveform by your `invert_stft`, takes the phases of its STFT by your `compute_stft`, and
+# repeats this. Overlapping frames have to agree, so each repetition makes the phases more consistent.
+# Listen to the chirp, and to what the magnitudes alone give back.
 
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "sound_of_the_chirp", "locked": true, "solution": false, "schema_version": 3}

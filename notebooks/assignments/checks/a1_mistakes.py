@@ -50,12 +50,13 @@ def pad_both_ends_equally(
 FRAME_MISTAKES = (
     Mistake(
         partial(cut_frames, modes={**MODES, "reflect": "symmetric"}),
-        "The first and the last sample are repeated at the edge (`symmetric` of np.pad). Reflecting at a sample "
-        "does not repeat it: `reflect`.",
+        "The first and the last sample are repeated at the edge (`symmetric` of np.pad). Reflecting at a "
+        "sample does not repeat it: `reflect`.",
     ),
     Mistake(
         partial(cut_frames, modes={**MODES, "reflect": "edge"}),
-        "Beyond its ends the waveform is continued by its edge sample. It has to be reflected: `reflect` of np.pad.",
+        "Beyond its ends the waveform is continued by its edge sample. It has to be reflected: `reflect` of "
+        "np.pad.",
     ),
     Mistake(
         partial(cut_frames, modes={**MODES, "reflect": "wrap"}),
@@ -67,7 +68,8 @@ FRAME_MISTAKES = (
     ),
     Mistake(
         partial(cut_frames, modes=dict.fromkeys(MODES, "reflect")),
-        "The waveform is always padded by reflection: the argument padding, which is 'constant' here, is not used.",
+        "The waveform is always padded by reflection: the argument padding, which is 'constant' here, is not "
+        "used.",
     ),
     Mistake(
         partial(cut_frames, before=0),
@@ -80,8 +82,8 @@ FRAME_MISTAKES = (
     ),
     Mistake(
         partial(cut_frames, before=0, after=0),
-        "The waveform is not padded: half a window has to be added at each end, so that frame 0 is centred on "
-        "sample 0.",
+        "The waveform is not padded: half a window has to be added at each end, so that frame 0 is centred "
+        "on sample 0.",
     ),
     Mistake(
         partial(cut_frames, missing=1),
@@ -93,7 +95,8 @@ FRAME_MISTAKES = (
     ),
     Mistake(
         partial(cut_frames, hop=0.001),
-        "Frames begin at every sample: the hop length is not used. Frame t is centred on sample t * hop_length.",
+        "Frames begin at every sample: the hop length is not used. Frame t is centred on sample t * "
+        "hop_length.",
     ),
     Mistake(
         lambda waveform, window_length, hop_length, padding="reflect": cut_frames(
@@ -103,8 +106,8 @@ FRAME_MISTAKES = (
     ),
     Mistake(
         pad_both_ends_equally,
-        "With an odd window length a sample of padding is missing at the end, and with it sometimes a frame: pad "
-        "window_length - window_length // 2 samples there.",
+        "With an odd window length a sample of padding is missing at the end, and with it sometimes a frame: "
+        "pad window_length - window_length // 2 samples there.",
     ),
     Mistake(
         lambda waveform, window_length, hop_length, padding="reflect": np.swapaxes(
@@ -118,9 +121,13 @@ FRAME_MISTAKES = (
 
 WINDOW_MISTAKES = (
     Mistake(
+        lambda window_length: np.array([0.0, 0.5, 1.0, 0.5]),
+        "The result of the example comes for every window_length.",
+    ),
+    Mistake(
         lambda window_length: np.hanning(window_length),
-        "This is the symmetric Hann window (np.hanning), which is 0 at both ends. The periodic one divides by "
-        "window_length, not by window_length - 1.",
+        "This is the symmetric Hann window (np.hanning), which is 0 at both ends. The periodic one divides "
+        "by window_length, not by window_length - 1.",
     ),
     Mistake(
         lambda window_length: np.hanning(window_length + 1)[1:],
@@ -128,7 +135,8 @@ WINDOW_MISTAKES = (
     ),
     Mistake(
         lambda window_length: np.hanning(window_length + 2)[1:-1],
-        "The window is divided by window_length + 1 and begins at m = 1. Divide by window_length and begin at 0.",
+        "The window is divided by window_length + 1 and begins at m = 1. Divide by window_length and begin "
+        "at 0.",
     ),
     Mistake(
         lambda window_length: 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(window_length) / window_length),
@@ -140,8 +148,8 @@ WINDOW_MISTAKES = (
     ),
     Mistake(
         lambda window_length: 0.5 - 0.5 * np.cos(np.pi * np.arange(window_length) / window_length),
-        "A factor of 2 is missing in the cosine: the argument is 2 pi m / window_length, so that the window falls "
-        "to 0 again.",
+        "A factor of 2 is missing in the cosine: the argument is 2 pi m / window_length, so that the window "
+        "falls to 0 again.",
     ),
     Mistake(
         lambda window_length: np.sin(np.pi * np.arange(window_length) / window_length),
@@ -201,7 +209,8 @@ STFT_MISTAKES = (
     ),
     Mistake(
         partial(transform, window=lambda n: np.fft.ifftshift(spectrogram.make_window(n))),
-        "The window is shifted by half its length: it is 0 in the middle of a frame and has to be 0 at its ends.",
+        "The window is shifted by half its length: it is 0 in the middle of a frame and has to be 0 at its "
+        "ends.",
     ),
     Mistake(
         partial(transform, fourier=np.fft.fft),
@@ -214,19 +223,23 @@ STFT_MISTAKES = (
     ),
     Mistake(
         partial(transform, fourier=lambda x: np.fft.rfft(x, axis=0)),
-        "The Fourier transform runs along the first axis. It has to run inside each frame: along the last axis.",
+        "The Fourier transform runs along the first axis. It has to run inside each frame: along the last "
+        "axis.",
     ),
     Mistake(
         partial(transform, fourier=lambda x: np.fft.rfft(x, axis=-2)),
-        "The Fourier transform runs from frame to frame. It has to run inside each frame: along the last axis.",
+        "The Fourier transform runs from frame to frame. It has to run inside each frame: along the last "
+        "axis.",
     ),
     Mistake(
         partial(transform, fourier=lambda x: np.fft.rfft2(x)),
-        "The Fourier transform is one of two axes (rfft2). Each frame has its own: np.fft.rfft along the last axis.",
+        "The Fourier transform is one of two axes (rfft2). Each frame has its own: np.fft.rfft along the "
+        "last axis.",
     ),
     after_transform(
         lambda spectrum, n: np.conj(spectrum),
-        "The imaginary part has the wrong sign: the exponent of the transform is -2 pi i k m / window_length.",
+        "The imaginary part has the wrong sign: the exponent of the transform is -2 pi i k m / "
+        "window_length.",
     ),
     after_transform(
         lambda spectrum, n: np.abs(spectrum),
@@ -246,8 +259,8 @@ STFT_MISTAKES = (
     ),
     after_transform(
         lambda spectrum, n: spectrum / np.sqrt(n),
-        "The spectrum is divided by the square root of window_length (norm='ortho'). The STFT of the package is "
-        "not normalised.",
+        "The spectrum is divided by the square root of window_length (norm='ortho'). The STFT of the package "
+        "is not normalised.",
     ),
     after_transform(
         lambda spectrum, n: spectrum / spectrogram.make_window(n).sum(),
@@ -255,7 +268,8 @@ STFT_MISTAKES = (
     ),
     after_transform(
         lambda spectrum, n: np.swapaxes(spectrum, -1, -2),
-        "Frequencies and frames are exchanged. The last axis has to run over frequencies: (..., frames, bins).",
+        "Frequencies and frames are exchanged. The last axis has to run over frequencies: (..., frames, "
+        "bins).",
     ),
     Mistake(
         partial(transform, always="reflect"),
@@ -309,6 +323,16 @@ def keep(values: Any) -> Any:
     return values
 
 
+def draw_triangles_in_mel(sample_rate: int, mel_bins: int, window_length: int) -> Array:
+    """Straight lines in mel, with an area of one in hertz."""
+    edges = np.linspace(0, spectrogram.hertz_to_mel(np.array(sample_rate / 2)), mel_bins + 2)
+    frequencies = spectrogram.hertz_to_mel(np.linspace(0, sample_rate / 2, window_length // 2 + 1))
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    lines = np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre))
+    hertz = spectrogram.mel_to_hertz(edges)
+    return np.maximum(0, lines) * 2 / (hertz[2:] - hertz[:-2])[:, None]
+
+
 MEL_MISTAKES = (
     Mistake(
         partial(draw_triangles, scale=lambda filters, left, centre, right: filters),
@@ -331,7 +355,8 @@ MEL_MISTAKES = (
             draw_triangles,
             scale=lambda filters, left, centre, right: filters / filters.sum(axis=1, keepdims=True),
         ),
-        "Every filter is divided by the sum of its weights. Its area in hertz has to be 1: 2 / (right - left).",
+        "Every filter is divided by the sum of its weights. Its area in hertz has to be 1: 2 / (right - "
+        "left).",
     ),
     Mistake(
         partial(draw_triangles, to_mel=keep, to_hertz=keep),
@@ -339,8 +364,14 @@ MEL_MISTAKES = (
         "frequency to mel, divide there, and convert the edges back.",
     ),
     Mistake(
+        draw_triangles_in_mel,
+        "The triangles are straight lines in mel here. Convert the edges back to hertz first: frequencies "
+        "and edges have to be in hertz.",
+    ),
+    Mistake(
         partial(draw_triangles, to_mel=to_htk, to_hertz=from_htk),
-        "This is another mel scale (2595 log10(1 + f / 700)). Use hertz_to_mel and mel_to_hertz, which are given.",
+        "This is another mel scale (2595 log10(1 + f / 700)). Use hertz_to_mel and mel_to_hertz, which are "
+        "given.",
     ),
     Mistake(
         partial(draw_triangles, more=3),
@@ -360,8 +391,8 @@ MEL_MISTAKES = (
     ),
     Mistake(
         partial(draw_triangles, highest=1),
-        "The frequencies of the STFT run to the sample rate here. Frequency k is k * sample_rate / window_length "
-        "hertz: the last one is half the sample rate.",
+        "The frequencies of the STFT run to the sample rate here. Frequency k is k * sample_rate / "
+        "window_length hertz: the last one is half the sample rate.",
     ),
     Mistake(
         partial(draw_triangles, lowest=-np.inf),
@@ -380,7 +411,9 @@ MEL_MISTAKES = (
         "The array is transposed: a row for each filter, (mel_bins, window_length // 2 + 1).",
     ),
     Mistake(
-        lambda sample_rate, mel_bins, window_length: draw_triangles(sample_rate, mel_bins, window_length)[::-1],
+        lambda sample_rate, mel_bins, window_length: draw_triangles(sample_rate, mel_bins, window_length)[
+            ::-1
+        ],
         "The filters run from high to low frequencies. The lowest comes first.",
     ),
 )
@@ -445,7 +478,8 @@ DECIBEL_MISTAKES = (
     ),
     Mistake(
         lambda power: measure_level(power) - measure_level(power).max(axis=(-2, -1), keepdims=True),
-        "The maximum of the clip is subtracted, so that it becomes 0 dB. The levels themselves are asked for.",
+        "The maximum of the clip is subtracted, so that it becomes 0 dB. The levels themselves are asked "
+        "for.",
     ),
     Mistake(
         partial(measure_level, factor=-10),
@@ -546,7 +580,13 @@ LOG_MEL_MISTAKES = (
 
 
 def add_frames(
-    frames: Array, hop_length: int, *, adds: bool = True, start: float = 0.5, hop: int = 0, is_cut: bool = True
+    frames: Array,
+    hop_length: int,
+    *,
+    adds: bool = True,
+    start: float = 0.5,
+    hop: int = 0,
+    is_cut: bool = True,
 ) -> Array:
     """`overlap_add` with one fault; `start` in windows."""
     *batch, count, length = frames.shape
@@ -575,8 +615,8 @@ OVERLAP_MISTAKES = (
     ),
     Mistake(
         partial(add_frames, is_cut=False),
-        "The half frames at both ends are kept: the waveform goes from the centre of the first frame to that of "
-        "the last one, (S - 1) * hop_length samples.",
+        "The half frames at both ends are kept: the waveform goes from the centre of the first frame to that "
+        "of the last one, (S - 1) * hop_length samples.",
     ),
     Mistake(
         lambda frames, hop_length: add_frames(frames, hop_length) / np.ceil(frames.shape[-1] / hop_length),
@@ -594,8 +634,16 @@ OVERLAP_MISTAKES = (
         "The hop is too long by one sample: frame t begins t * hop_length samples after frame 0.",
     ),
     Mistake(
-        lambda frames, hop_length: add_frames(frames[..., :-1, :], hop_length),
+        lambda frames, hop_length: add_frames(
+            frames * (np.arange(frames.shape[-2]) < frames.shape[-2] - 1)[:, None], hop_length
+        ),
         "The last frame is not added.",
+    ),
+    Mistake(
+        lambda frames, hop_length: add_frames(
+            frames * (np.arange(frames.shape[-2]) > 0)[:, None], hop_length
+        ),
+        "The first frame is not added.",
     ),
     Mistake(
         lambda frames, hop_length: add_frames(frames[..., ::-1, :], hop_length),
@@ -619,9 +667,10 @@ def invert(
     lowest: float = 0.01,
     floor: Any = np.maximum,
     change: Any = lambda frames: frames,
+    more: int = 0,
 ) -> Array:
     """`invert_stft` with one fault."""
-    length = 2 * (spectrum.shape[-1] - 1)
+    length = 2 * (spectrum.shape[-1] - 1) + more
     total = np.broadcast_to(weigh(spectrogram.make_window(length)), (spectrum.shape[-2], length))
     weight = floor(inversion.overlap_add(total, hop_length), lowest)
     frames = change(np.fft.irfft(spectrum, length)) * window(length)
@@ -636,8 +685,8 @@ INVERT_MISTAKES = (
     ),
     Mistake(
         partial(invert, window=np.ones, weigh=lambda window: window),
-        "The frames are not windowed again, and the sum is divided by the sum of the windows. For least squares "
-        "it takes the window once more, and the sum of its squares below.",
+        "The frames are not windowed again, and the sum is divided by the sum of the windows. For least "
+        "squares it takes the window once more, and the sum of its squares below.",
     ),
     Mistake(
         partial(invert, weigh=lambda window: window),
@@ -650,20 +699,30 @@ INVERT_MISTAKES = (
     ),
     Mistake(
         partial(invert, weigh=np.ones_like),
-        "The sum of the frames is divided by the number of frames. It has to be the sum of the squared windows.",
+        "The sum of the frames is divided by the number of frames. It has to be the sum of the squared "
+        "windows.",
     ),
     Mistake(
         partial(invert, floor=lambda weight, lowest: weight),
-        "The sum of the squared windows is not raised to 0.01 where it is lower: the division by nearly 0 makes "
-        "large values.",
+        "The sum of the squared windows is not raised to 0.01 where it is lower: the division by nearly 0 "
+        "makes large values.",
     ),
     Mistake(
         partial(invert, floor=np.add),
-        "0.01 is added to the sum of the squared windows. Only lower values have to be raised to it: np.maximum.",
+        "0.01 is added to the sum of the squared windows. Only lower values have to be raised to it: "
+        "np.maximum.",
+    ),
+    *(
+        Mistake(
+            partial(invert, more=more),
+            "The window length is wrong: bins frequencies belong to windows of 2 * (bins - 1) samples.",
+        )
+        for more in (1, 2)
     ),
     Mistake(
         partial(invert, change=lambda frames: frames[..., ::-1]),
-        "Each frame is reversed in time. That is what the other sign of the exponent gives: use np.fft.irfft.",
+        "Each frame is reversed in time. That is what the other sign of the exponent gives: use "
+        "np.fft.irfft.",
     ),
     Mistake(
         lambda spectrum, hop_length: invert(spectrum.real, hop_length),

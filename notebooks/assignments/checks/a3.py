@@ -135,11 +135,12 @@ def make_join_cases(rng: np.random.Generator) -> list[Case]:
 def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> list[Case]:
     """Queries, keys and values for `attention`; without values for `attention_weights`."""
 
-    def case(
-        shape: tuple[int, int, int, int, int], *tags: str, real: Any = None, level: float = 1
-    ) -> Case:
+    def case(shape: tuple[int, int, int, int, int], *tags: str, real: Any = None, level: float = 1) -> Case:
         B, heads, N, M, d = shape
-        arguments = {"query": level * rng.normal(size=(B, heads, N, d)), "key": rng.normal(size=(B, heads, M, d))}
+        arguments = {
+            "query": level * rng.normal(size=(B, heads, N, d)),
+            "key": rng.normal(size=(B, heads, M, d)),
+        }
         if has_value:
             arguments["value"] = rng.normal(size=(B, heads, M, d))
         arguments["is_real"] = None if real is None else np.array(real, bool)
@@ -147,6 +148,8 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
 
     loud = case((1, 1, 3, 5, 3), "padding with large scores", real=[[1, 0, 1, 1, 0]])
     loud.arguments["key"][:, :, [1, 4]] *= 1000
+    low = case((1, 1, 3, 4, 2), "padding with large scores", real=[[1, 1, 0, 1]])
+    low.arguments["query"][..., 0], low.arguments["key"][..., 0] = 300.0, -300.0 - np.arange(4)
     return [
         case((1, 1, 2, 3, 3), "the smallest input"),
         case((1, 1, 5, 5, 2), "the smallest input"),
@@ -157,7 +160,10 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
         case((1, 1, 3, 3, 3), "padding", real=[[1, 0, 1]]),
         case((1, 2, 2, 5, 3), "padding", real=[[1, 1, 1, 0, 0]]),
         loud,
-        case((3, 2, 4, 5, 2), "padding in some clips", real=[[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]]),
+        low,
+        case(
+            (3, 2, 4, 5, 2), "padding in some clips", real=[[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]]
+        ),
         case((1, 1, 3, 2, 3), "a clip of padding alone", real=[[0, 0]]),
         case((2, 3, 2, 3, 2), "a clip of padding alone", real=[[1, 1, 0], [0, 0, 0]]),
     ]
@@ -175,7 +181,15 @@ def make_block_cases(rng: np.random.Generator) -> list[Case]:
     """Tokens and parameters for `run_block`."""
 
     def case(
-        B: int, N: int, heads: int, d: int, hidden: int, tag: str, eps: float = 1e-3, real: Any = None, **rest: Any
+        B: int,
+        N: int,
+        heads: int,
+        d: int,
+        hidden: int,
+        tag: str,
+        eps: float = 1e-3,
+        real: Any = None,
+        **rest: Any,
     ) -> Case:
         x, block = 2 * rng.normal(size=(B, N, heads * d)), draw_block(rng, heads * d, hidden)
         is_real = None if real is None else np.array(real, bool)

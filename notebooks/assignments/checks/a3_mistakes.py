@@ -9,7 +9,7 @@ from scipy.special import erf, ndtr
 
 from minitvlt.backends import numpy_backend
 from minitvlt.backends.numpy_backend import layer_norm, softmax
-from minitvlt.model.parameters import Attention, Block, Linear
+from minitvlt.model.parameters import Attention, Block, LayerNorm
 from minitvlt.model.transformer import join_heads, run_linear, split_heads
 
 from .blanks import Mistake
@@ -76,11 +76,13 @@ NORM_MISTAKES = (
     ),
     Mistake(
         partial(normalise, axis=0),
-        "Mean and variance are taken over the first axis, as in batch normalisation. Each row has its own: axis=-1.",
+        "Mean and variance are taken over the first axis, as in batch normalisation. Each row has its own: "
+        "axis=-1.",
     ),
     Mistake(
         partial(normalise, axis=-2),
-        "Mean and variance are taken over the tokens (axis -2). Each token has its own, over its features: axis=-1.",
+        "Mean and variance are taken over the tokens (axis -2). Each token has its own, over its features: "
+        "axis=-1.",
     ),
     Mistake(
         partial(normalise, axis=(-2, -1)),
@@ -124,12 +126,13 @@ def weigh(x: Array, *, highest: Any = lambda x: x.max(axis=-1, keepdims=True), a
 SOFTMAX_MISTAKES = (
     Mistake(
         partial(weigh, highest=lambda x: 0),
-        "The maximum is not subtracted, so the exponential overflows for large values: exp(1000) is infinite.",
+        "The maximum is not subtracted, so the exponential overflows for large values: exp(1000) is "
+        "infinite.",
     ),
     Mistake(
         partial(weigh, highest=lambda x: x.max()),
-        "The maximum of the whole array is subtracted. In a row far below it every exponential is 0, and 0 / 0 is "
-        "no number: subtract the maximum of each row.",
+        "The maximum of the whole array is subtracted. In a row far below it every exponential is 0, and 0 / "
+        "0 is no number: subtract the maximum of each row.",
     ),
     Mistake(
         partial(weigh, highest=lambda x: x.max(axis=0, keepdims=True)),
@@ -157,7 +160,8 @@ SOFTMAX_MISTAKES = (
     ),
     Mistake(
         lambda x: np.swapaxes(weigh(np.swapaxes(np.atleast_2d(x), -1, -2)), -1, -2).reshape(x.shape),
-        "The softmax runs along the axis before the last. It has to run along the last one: each row sums to 1.",
+        "The softmax runs along the axis before the last. It has to run along the last one: each row sums to "
+        "1.",
     ),
     Mistake(
         lambda x: np.exp(x - x.max(axis=-1, keepdims=True)),
@@ -198,7 +202,8 @@ GELU_MISTAKES = (
     ),
     Mistake(
         lambda x: x / (1 + np.exp(-x)),
-        "This is x times the sigmoid (SiLU). GELU is x times the distribution function of the normal distribution.",
+        "This is x times the sigmoid (SiLU). GELU is x times the distribution function of the normal "
+        "distribution.",
     ),
     Mistake(
         lambda x: x * 0.5 * (1 + erf(x)),
@@ -264,18 +269,18 @@ def split(
 SPLIT_MISTAKES = (
     Mistake(
         partial(split, shape=lambda B, N, heads, d: (B, N, 3, d, heads), axes=(2, 0, 4, 1, 3)),
-        "The features of a head are not next to each other here: of the D numbers of a query, the first d belong "
-        "to head 0, the next d to head 1. Reshape to (B, N, 3, heads, d).",
+        "The features of a head are not next to each other here: of the D numbers of a query, the first d "
+        "belong to head 0, the next d to head 1. Reshape to (B, N, 3, heads, d).",
     ),
     Mistake(
         partial(split, shape=lambda B, N, heads, d: (B, N, heads, 3, d), axes=(3, 0, 2, 1, 4)),
-        "The projection is read head by head, with query, key and value inside. All queries come first, then all "
-        "keys, then all values: reshape to (B, N, 3, heads, d).",
+        "The projection is read head by head, with query, key and value inside. All queries come first, then "
+        "all keys, then all values: reshape to (B, N, 3, heads, d).",
     ),
     Mistake(
         partial(split, shape=lambda B, N, heads, d: (B, N, heads, d, 3), axes=(4, 0, 2, 1, 3)),
-        "Query, key and value alternate here. All queries come first, then all keys, then all values: reshape to "
-        "(B, N, 3, heads, d).",
+        "Query, key and value alternate here. All queries come first, then all keys, then all values: "
+        "reshape to (B, N, 3, heads, d).",
     ),
     Mistake(
         partial(split, axes=(2, 0, 1, 3, 4)),
@@ -292,8 +297,16 @@ SPLIT_MISTAKES = (
     ),
     Mistake(
         partial(split, shape=lambda B, N, heads, d: (B, 3, heads, N, d), axes=(1, 0, 2, 3, 4)),
-        "A reshape puts 3 and heads before the tokens, which mixes them. Reshape to (B, N, 3, heads, d), then "
-        "permute.",
+        "A reshape puts 3 and heads before the tokens, which mixes them. Reshape to (B, N, 3, heads, d), "
+        "then permute.",
+    ),
+    Mistake(
+        lambda x, attention, heads: tuple(
+            part.reshape(x.shape[0], heads, x.shape[1], -1)
+            for part in np.split(run_linear(x, attention.qkv), 3, axis=-1)
+        ),
+        "A reshape to (B, heads, N, d) mixes tokens and heads. Reshape to (B, N, heads, d), then exchange "
+        "the axes.",
     ),
     Mistake(
         partial(split, project=lambda x, linear: x @ linear.weight.T),
@@ -317,7 +330,8 @@ SPLIT_MISTAKES = (
     ),
     Mistake(
         partial(split, change=lambda qkv: (qkv[0], np.swapaxes(qkv[1], -1, -2), qkv[2])),
-        "The key is transposed here. That belongs to attention_weights: all three have the shape (B, heads, N, d).",
+        "The key is transposed here. That belongs to attention_weights: all three have the shape (B, heads, "
+        "N, d).",
     ),
     Mistake(
         lambda x, attention, heads: tuple(
@@ -348,13 +362,13 @@ def merge_heads(x: Array) -> Array:
 JOIN_MISTAKES = (
     Mistake(
         partial(join, merge=lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
-        "Heads and tokens are not exchanged before the reshape, so that numbers of different tokens are mixed: "
-        "transpose to (B, N, heads, d) first.",
+        "Heads and tokens are not exchanged before the reshape, so that numbers of different tokens are "
+        "mixed: transpose to (B, N, heads, d) first.",
     ),
     Mistake(
         partial(join, merge=lambda x: x.transpose(0, 2, 3, 1).reshape(x.shape[0], x.shape[2], -1)),
-        "The heads alternate inside a token. They stand one after the other: transpose to (B, N, heads, d), not "
-        "(B, N, d, heads).",
+        "The heads alternate inside a token. They stand one after the other: transpose to (B, N, heads, d), "
+        "not (B, N, d, heads).",
     ),
     Mistake(
         lambda x, attention: merge_heads(x),
@@ -366,8 +380,12 @@ JOIN_MISTAKES = (
     ),
     Mistake(
         partial(join, project=lambda x, linear: x @ linear.weight + linear.bias),
-        "The weight of the output projection is not transposed: it is (out, in), and x @ weight.T is asked for. Use "
-        "run_linear.",
+        "The weight of the output projection is not transposed: it is (out, in), and x @ weight.T is asked "
+        "for. Use run_linear.",
+    ),
+    Mistake(
+        partial(join, merge=lambda x: np.tile(x.mean(axis=1), (1, 1, x.shape[1]))),
+        "The mean over the heads is taken. Heads are put side by side: token n has the numbers of all heads.",
     ),
     Mistake(
         partial(join, merge=lambda x: merge_heads(x[:, ::-1])),
@@ -441,17 +459,18 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
     ),
     (
         partial(compute_weights, scale=lambda query: query.shape[2] ** -0.5),
-        "The scores are divided by the root of the number of queries. It has to be √d, d being the last size.",
+        "The scores are divided by the root of the number of queries. It has to be √d, d being the last "
+        "size.",
     ),
     (
         partial(compute_weights, weigh=lambda scores: softmax(scores) * scores.shape[-1] ** -0.5),
-        "The weights are divided by a root after the softmax. The scores have to be divided by √d, before it.",
+        "The weights are divided by a root after the softmax. The scores have to be divided by √d, before "
+        "it.",
     ),
     (
-        lambda query, key, is_real=None: compute_weights(
-            query, key, is_real, scale=lambda query: 1
-        )
-        * query.shape[-1] ** -0.5,
+        lambda query, key, is_real=None: (
+            compute_weights(query, key, is_real, scale=lambda query: 1) * query.shape[-1] ** -0.5
+        ),
         "√d divides the weights, after the softmax. It has to divide the scores, before it.",
     ),
     (
@@ -472,18 +491,18 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
     ),
     (
         partial(compute_weights, mask=keep),
-        "The weights of padding are set to 0 after the softmax, so that the others no longer sum to 1. Replace the "
-        "scores of padding before the softmax.",
+        "The weights of padding, or its values, are set to 0 after the softmax, so that the other weights do "
+        "not sum to 1. Replace the scores of padding before the softmax.",
     ),
     (
         partial(compute_weights, mask=lambda scores, real: np.where(real, scores, 0.0), clear=keep),
-        "The scores of padding are replaced by 0, so padding still gets weight, since exp(0) = 1. Replace them by a "
-        "very negative number.",
+        "The scores of padding are replaced by 0, so padding still gets weight, since exp(0) = 1. Replace "
+        "them by a very negative number.",
     ),
     (
         partial(compute_weights, mask=lambda scores, real: scores * real, clear=keep),
-        "The scores are multiplied by the mask: those of padding become 0, and exp(0) = 1 is a weight. Replace "
-        "them by a very negative number.",
+        "The scores are multiplied by the mask: those of padding become 0, and exp(0) = 1 is a weight. "
+        "Replace them by a very negative number.",
     ),
     (
         partial(compute_weights, mask=lambda scores, real: scores + real, clear=keep),
@@ -498,14 +517,9 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
         "The number for padding is not negative enough: padding still gets some weight. Use -1e30.",
     ),
     (
-        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, -1e4), clear=keep),
-        "The number for padding is not negative enough where scores are large. Use -1e30, and set the weights of "
-        "padding to 0 afterwards.",
-    ),
-    (
         partial(compute_weights, mask=lambda scores, real: np.where(real, scores, 1e-30), clear=keep),
-        "The scores of padding are replaced by 1e-30, which is nearly 0, and exp(0) = 1 is a weight. A very negative "
-        "number is meant: -1e30.",
+        "The scores of padding are replaced by 1e-30, which is nearly 0, and exp(0) = 1 is a weight. A very "
+        "negative number is meant: -1e30.",
     ),
     (
         partial(compute_weights, view=lambda real: ~real[:, None, None, :]),
@@ -517,17 +531,23 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
     ),
     (
         partial(compute_weights, clear=keep),
-        "A row without a real key gets equal weights for its padding. It has to get 0: set the weights of padding to "
-        "0 after the softmax.",
-    ),
-    (
-        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, -np.inf), clear=keep),
-        "A row without a real key gives NaN, since -inf minus -inf is no number. Use -1e30 and set the weights of "
+        "A row without a real key gets equal weights for its padding. It has to get 0: set the weights of "
         "padding to 0 after the softmax.",
     ),
     (
+        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, -np.inf), clear=keep),
+        "A row without a real key gives NaN, since -inf minus -inf is no number. Use -1e30 and set the "
+        "weights of padding to 0 after the softmax.",
+    ),
+    (
+        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, -1e4), clear=keep),
+        "The number for padding is not negative enough where scores are large. Use -1e30, and set the "
+        "weights of padding to 0 afterwards.",
+    ),
+    (
         partial(compute_weights, view=lambda real: real[:, None, :, None]),
-        "The mask is applied to the queries. Padding concerns the keys, the last axis: is_real[:, None, None, :].",
+        "The mask is applied to the queries. Padding concerns the keys, the last axis: is_real[:, None, "
+        "None, :].",
     ),
     (
         partial(compute_weights, view=lambda real: real[:, None, :, None] & real[:, None, None, :]),
@@ -596,16 +616,10 @@ ATTENTION_MISTAKES = (
         "Query and key are exchanged.",
     ),
     Mistake(
-        lambda query, key, value, is_real=None: np.swapaxes(compute_weights(query, key, is_real), -1, -2) @ value,
-        "The weights are transposed before the product with value.",
-    ),
-    Mistake(
         lambda query, key, value, is_real=None: (
-            compute_weights(query, key)
-            @ (value if is_real is None else np.where(is_real[:, None, :, None], value, 0.0))
+            np.swapaxes(compute_weights(query, key, is_real), -1, -2) @ value
         ),
-        "The values of padding are set to 0, but padding keeps its weight, so that the output is too small. Mask the "
-        "scores before the softmax.",
+        "The weights are transposed before the product with value.",
     ),
     Mistake(
         lambda query, key, value, is_real=None: np.swapaxes(attend(query, key, value, is_real), 1, 2),
@@ -648,7 +662,9 @@ def run_steps(
         return join_heads(weights @ value, block.attention)
 
     def think(x: Array) -> Array:
-        return run_linear(gelu(run_linear(norm(x, block.mlp_norm, eps), block.mlp.expand)), block.mlp.contract)
+        return run_linear(
+            gelu(run_linear(norm(x, block.mlp_norm, eps), block.mlp.expand)), block.mlp.contract
+        )
 
     return order(x, attend, think)
 
@@ -663,6 +679,25 @@ def run_post_norm(
     y = layer_norm(y, first.weight, first.bias, eps)
     y = plain(y, block, order=lambda x, attend, think: x + think(x))
     return layer_norm(y, second.weight, second.bias, eps)
+
+
+def skip_norm(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    name: str,
+) -> Array:
+    """One of the two LayerNorms left out."""
+    left_out = getattr(block, name)
+
+    def norm(x: Array, norm: LayerNorm, eps: float) -> Array:
+        return x if norm is left_out else layer_norm(x, norm.weight, norm.bias, eps)
+
+    return run_steps(x, block, heads, eps, is_real, maps, norm=norm)
 
 
 def normalise_residual(
@@ -680,16 +715,25 @@ def normalise_residual(
 BLOCK_MISTAKES = (
     Mistake(
         run_post_norm,
-        "LayerNorm is applied after each sum (post-LN). TVLT applies it to the input of attention and of the MLP.",
+        "LayerNorm is applied after each sum (post-LN). TVLT applies it to the input of attention and of the "
+        "MLP.",
     ),
     Mistake(
         normalise_residual,
-        "The normalised tokens are added in the residual sums. The tokens themselves have to be added: "
-        "x + Attention(LayerNorm(x)).",
+        "The normalised tokens are added in the residual sums. The tokens themselves have to be added: x + "
+        "Attention(LayerNorm(x)).",
     ),
     Mistake(
         partial(run_steps, norm=lambda x, norm, eps: x),
         "LayerNorm is missing: attention and MLP get the tokens as they are.",
+    ),
+    Mistake(
+        partial(skip_norm, name="mlp_norm"),
+        "The input of the MLP is not normalised: apply layer_norm with block.mlp_norm first.",
+    ),
+    Mistake(
+        partial(skip_norm, name="attention_norm"),
+        "The input of attention is not normalised: apply layer_norm with block.attention_norm first.",
     ),
     Mistake(
         partial(run_steps, select=lambda block: replace(block, mlp_norm=block.attention_norm)),
@@ -756,7 +800,8 @@ BLOCK_MISTAKES = (
     ),
     Mistake(
         partial(run_steps, collect=lambda maps, weights: maps.extend(weights)),
-        "Each clip is appended to maps by itself (extend, or +=). Append one array for the block, (B, heads, N, N).",
+        "Each clip is appended to maps by itself (extend, or +=). Append one array for the block, (B, heads, "
+        "N, N).",
     ),
     Mistake(
         partial(run_steps, collect=lambda maps, weights: maps.append(weights.mean(axis=1))),
@@ -825,22 +870,23 @@ def one(old: Array, new: Array) -> float:
 BLOCKS_MISTAKES = (
     Mistake(
         lambda query, key, value, is_real, size: attend(query, key, value, is_real),
-        "The numbers are right, but all N x M scores are held at once. Compute them for `size` keys at a time, and "
-        "keep only the maximum, the denominator and the numerator.",
+        "The numbers are right, but all N x M scores are held at once. Compute them for `size` keys at a "
+        "time, and keep only the maximum, the denominator and the numerator.",
     ),
     Mistake(
         partial(run_online, shrink_total=one, shrink_sum=one),
-        "When a block has a larger maximum, the sums so far have to be multiplied by exp(old maximum - new maximum).",
+        "When a block has a larger maximum, the sums so far have to be multiplied by exp(old maximum - new "
+        "maximum).",
     ),
     Mistake(
         partial(run_online, shrink_sum=one),
-        "Only the denominator is corrected when the maximum grows. The numerator has to be multiplied by the same "
-        "factor exp(old maximum - new maximum).",
+        "Only the denominator is corrected when the maximum grows. The numerator has to be multiplied by the "
+        "same factor exp(old maximum - new maximum).",
     ),
     Mistake(
         partial(run_online, shrink_total=one),
-        "Only the numerator is corrected when the maximum grows. The denominator has to be multiplied by the same "
-        "factor exp(old maximum - new maximum).",
+        "Only the numerator is corrected when the maximum grows. The denominator has to be multiplied by the "
+        "same factor exp(old maximum - new maximum).",
     ),
     Mistake(
         partial(
@@ -848,12 +894,13 @@ BLOCKS_MISTAKES = (
             shrink_total=lambda old, new: np.exp(np.where(old > -1e29, new - old, 0)),
             shrink_sum=lambda old, new: np.exp(np.where(old > -1e29, new - old, 0)),
         ),
-        "The sums so far are multiplied by exp(new - old maximum), the inverse of the factor: it is exp(old - new).",
+        "The sums so far are multiplied by exp(new - old maximum), the inverse of the factor: it is exp(old "
+        "- new).",
     ),
     Mistake(
         partial(run_online, larger=lambda highest, scores: scores.max(axis=-1, keepdims=True)),
-        "The maximum is that of the present block alone, so that it may fall: exp(old - new) can overflow. Take "
-        "the larger of it and the maximum so far.",
+        "The maximum is that of the present block alone, so that it may fall: exp(old - new) can overflow. "
+        "Take the larger of it and the maximum so far.",
     ),
     Mistake(
         partial(
@@ -862,8 +909,8 @@ BLOCKS_MISTAKES = (
             shrink_total=one,
             shrink_sum=one,
         ),
-        "Each block subtracts its own maximum, and the sums are not corrected. Subtract the maximum so far, and "
-        "multiply the earlier sums by exp(old maximum - new maximum).",
+        "Each block subtracts its own maximum, and the sums are not corrected. Subtract the maximum so far, "
+        "and multiply the earlier sums by exp(old maximum - new maximum).",
     ),
     Mistake(
         partial(run_online, larger=lambda highest, scores: np.zeros_like(highest), lowest=0.0),
@@ -871,8 +918,8 @@ BLOCKS_MISTAKES = (
     ),
     Mistake(
         partial(run_online, larger=lambda highest, scores: np.maximum(highest, scores.max())),
-        "The maximum is that of the whole block. Each query has its own: in a row far below it every exponential "
-        "is 0.",
+        "The maximum is that of the whole block. Each query has its own: in a row far below it every "
+        "exponential is 0.",
     ),
     Mistake(
         partial(run_online, count=lambda M, size: range(0, M - M % size, size)),
@@ -900,13 +947,13 @@ BLOCKS_MISTAKES = (
     ),
     Mistake(
         partial(run_online, padding=-np.inf, clears=False, lowest=-np.inf),
-        "Where all keys so far are padding, -inf minus -inf is no number. Use -1e30 instead of -inf, and set the "
-        "exponentials of padding to 0.",
+        "Where all keys so far are padding, -inf minus -inf is no number. Use -1e30 instead of -inf, and set "
+        "the exponentials of padding to 0.",
     ),
     Mistake(
         partial(run_online, clears=False, lowest=-np.inf),
-        "A row without a real key gets the mean of the values of its padding. It has to get 0: set the exponentials "
-        "of padding to 0, and do not divide by 0.",
+        "A row without a real key gets the mean of the values of its padding. It has to get 0: set the "
+        "exponentials of padding to 0, and do not divide by 0.",
     ),
     Mistake(
         partial(run_online, clears=False, padding=-10.0),
@@ -914,12 +961,12 @@ BLOCKS_MISTAKES = (
     ),
     Mistake(
         average_blocks,
-        "Each block has a softmax of its own, and the outputs are averaged. The blocks share one denominator: add "
-        "up numerators and denominators, and divide once at the end.",
+        "Each block has a softmax of its own, and the outputs are averaged. The blocks share one "
+        "denominator: add up numerators and denominators, and divide once at the end.",
     ),
     Mistake(
         sum_blocks,
-        "Each block has a softmax of its own, and the outputs are added. The blocks share one denominator: add up "
-        "numerators and denominators, and divide once at the end.",
+        "Each block has a softmax of its own, and the outputs are added. The blocks share one denominator: "
+        "add up numerators and denominators, and divide once at the end.",
     ),
 )

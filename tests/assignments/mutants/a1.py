@@ -169,7 +169,7 @@ def window_of_a_sine(window_length):
     return np.sqrt(signal.get_window("hann", window_length))
 
 
-@mutant("make_window", "too large")
+@mutant("make_window", "twice")
 def window_without_a_half(window_length):
     return 1 - np.cos(np.linspace(0, 2 * np.pi, window_length, endpoint=False))
 
@@ -184,12 +184,12 @@ def window_of_the_example(window_length):
     return np.array([0.0, 0.5, 1.0, 0.5])
 
 
-@mutant("make_window", "squared")
+@mutant("make_window", "its square")
 def window_squared(window_length):
     return np.sin(np.pi * np.arange(window_length) / window_length) ** 4
 
 
-@mutant("make_window", "(4,)")
+@mutant("make_window", "size 1")
 def window_as_a_row(window_length):
     return signal.get_window("hann", window_length)[None]
 
@@ -235,7 +235,9 @@ def stft_with_hanning(waveform, window_length, hop_length, padding="reflect"):
 
 @mutant("compute_stft", "float32")
 def stft_in_float64(waveform, window_length, hop_length, padding="reflect"):
-    return np.fft.rfft(frame_waveform(waveform, window_length, hop_length, padding) * make_window(window_length))
+    return np.fft.rfft(
+        frame_waveform(waveform, window_length, hop_length, padding) * make_window(window_length)
+    )
 
 
 @mutant("compute_stft", "sign")
@@ -272,7 +274,7 @@ def stft_in_columns(waveform, window_length, hop_length, padding="reflect"):
     return np.swapaxes(right_stft(waveform, window_length, hop_length, padding), -1, -2)
 
 
-@mutant("compute_stft", "read-only")
+@mutant("compute_stft", "in place")
 def stft_in_place(waveform, window_length, hop_length, padding="reflect"):
     waveform -= 0.0
     return right_stft(waveform, window_length, hop_length, padding)
@@ -320,7 +322,9 @@ def filter_edges(sample_rate, mel_bins):
 
 def triangles(edges, frequencies):
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    return np.maximum(0, np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre)))
+    return np.maximum(
+        0, np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre))
+    )
 
 
 def right_filters(sample_rate, mel_bins, window_length):
@@ -375,7 +379,7 @@ def mel_transposed(sample_rate, mel_bins, window_length):
     return right_filters(sample_rate, mel_bins, window_length).T
 
 
-@mutant("make_mel_filters", "evenly spaced in mel")
+@mutant("make_mel_filters", "in hertz")
 def mel_triangles_in_mel(sample_rate, mel_bins, window_length):
     frequencies = hertz_to_mel(np.linspace(0, sample_rate / 2, window_length // 2 + 1))
     edges = np.linspace(0, hertz_to_mel(np.array(sample_rate / 2)), mel_bins + 2)
@@ -383,7 +387,7 @@ def mel_triangles_in_mel(sample_rate, mel_bins, window_length):
     return triangles(edges, frequencies) * 2 / (hertz[2:] - hertz[:-2])[:, None]
 
 
-@mutant("make_mel_filters", "window_length")
+@mutant("make_mel_filters", "missing at the end")
 def mel_without_the_last_frequency(sample_rate, mel_bins, window_length):
     return right_filters(sample_rate, mel_bins, window_length)[:, :-1]
 
@@ -416,7 +420,8 @@ def mel_by_interpolation(sample_rate, mel_bins, window_length):
     edges = filter_edges(sample_rate, mel_bins)
     frequencies = np.fft.rfftfreq(window_length, 1 / sample_rate)
     rows = [
-        np.interp(frequencies, edges[j : j + 3], [0, 2 / (edges[j + 2] - edges[j]), 0]) for j in range(mel_bins)
+        np.interp(frequencies, edges[j : j + 3], [0, 2 / (edges[j + 2] - edges[j]), 0])
+        for j in range(mel_bins)
     ]
     return np.array(rows)
 
@@ -496,7 +501,7 @@ def decibel_below_the_maximum(power):
     return np.maximum(decibel - decibel.max(axis=(-2, -1), keepdims=True), -80)
 
 
-@mutant("power_to_decibel", "read-only")
+@mutant("power_to_decibel", "in place")
 def decibel_in_place(power):
     power[power < 1e-10] = 1e-10
     decibel = 10 * np.log10(power)
@@ -549,7 +554,8 @@ def finish(mel, drop_last_step):
 # fmt: off
 @mutant("log_mel_spectrogram", "magnitudes")
 def log_mel_of_magnitudes(waveform, sample_rate=44100, mel_bins=128, window_length=2048, hop_length=512, padding="reflect", drop_last_step=True):  # noqa: E501
-    return finish(mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding, 1), drop_last_step)
+    mel = mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding, 1)
+    return finish(mel, drop_last_step)
 
 
 @mutant("log_mel_spectrogram", "last step is kept")
@@ -589,7 +595,8 @@ def log_mel_in_float64(waveform, sample_rate=44100, mel_bins=128, window_length=
 
 @mutant("log_mel_spectrogram", "argument padding")
 def log_mel_forgets_the_padding(waveform, sample_rate=44100, mel_bins=128, window_length=2048, hop_length=512, padding="reflect", drop_last_step=True):  # noqa: E501
-    return finish(mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, "reflect"), drop_last_step)
+    mel = mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, "reflect")
+    return finish(mel, drop_last_step)
 
 
 @mutant("log_mel_spectrogram", "sample_rate")
@@ -632,7 +639,8 @@ def log_mel_clip_by_clip(waveform, sample_rate=44100, mel_bins=128, window_lengt
     if waveform.ndim > 1:
         settings = sample_rate, mel_bins, window_length, hop_length, padding, drop_last_step
         return np.stack([log_mel_clip_by_clip(one, *settings) for one in waveform])
-    return finish(mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding), drop_last_step)
+    mel = mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding)
+    return finish(mel, drop_last_step)
 # fmt: on
 
 
@@ -699,7 +707,9 @@ def overlap_as_mean(frames, hop_length):
 def overlap_with_rounded_half(frames, hop_length):
     *_, S, W = frames.shape
     half = (W + 1) // 2
-    padded = np.concatenate([overlap_without_cut(frames, hop_length), np.zeros_like(frames[..., 0, :1])], axis=-1)
+    padded = np.concatenate(
+        [overlap_without_cut(frames, hop_length), np.zeros_like(frames[..., 0, :1])], axis=-1
+    )
     return padded[..., half : half + (S - 1) * hop_length]
 
 
@@ -829,7 +839,7 @@ def invert_one_spectrum(spectrum, hop_length):
     return overlap_add(frames, hop_length) / np.maximum(weight, 0.01)
 
 
-@mutant("invert_stft", "shape")
+@mutant("invert_stft", "window length")
 def invert_with_odd_windows(spectrum, hop_length):
     frames = np.fft.irfft(spectrum, 2 * spectrum.shape[-1] - 1)
     weight = overlap_add(np.broadcast_to(window_for(frames) ** 2, frames.shape), hop_length)

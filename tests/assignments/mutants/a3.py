@@ -48,7 +48,7 @@ def norm_by_difference_of_squares(x, weight, bias, eps):
     return (x - mean) / np.sqrt(variance + eps) * weight + bias
 
 
-@mutant("layer_norm", "read-only")
+@mutant("layer_norm", "in place")
 def norm_in_place(x, weight, bias, eps):
     x -= x.mean(axis=-1, keepdims=True)
     return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps) * weight + bias
@@ -60,7 +60,7 @@ def norm_in_float64(x, weight, bias, eps):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps) * weight + bias
 
 
-@mutant("layer_norm", "single row")
+@mutant("layer_norm", ("single row", "axis -2"))
 def norm_of_matrices_alone(x, weight, bias, eps):
     mean, variance = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
     return (x - mean) / np.sqrt(variance + eps) * weight + bias
@@ -131,7 +131,7 @@ def softmax_with_one_sum(x):
     return y / y.sum()
 
 
-@mutant("softmax", "more than two")
+@mutant("softmax", ("more than two", "axis before the last"))
 def softmax_of_matrices(x):
     y = np.exp(x - x.max(axis=1, keepdims=True))
     return y / y.sum(axis=1, keepdims=True)
@@ -224,7 +224,7 @@ def gelu_twice(x):
 
 @mutant("gelu", "float32")
 def gelu_one_by_one(x):
-    return np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))(x)
+    return np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))), otypes=[float])(x)
 
 
 @mutant("gelu", "density")
@@ -326,7 +326,7 @@ def split_key_first(x, attention, heads):
     return query, key, value
 
 
-@mutant("split_heads", "shape")
+@mutant("split_heads", "transpose")
 def split_without_transposed_weight(x, attention, heads):
     B, N, D = x.shape
     qkv = x @ attention.qkv.weight + attention.qkv.bias
@@ -431,7 +431,7 @@ def join_one_clip(x, attention):
     return run_linear(joined, attention.output)
 
 
-@mutant("join_heads", ("two heads", "heads"))
+@mutant("join_heads", "two heads")
 def join_two_heads(x, attention):
     joined = np.concatenate([x[:, 0], x[:, 1]], axis=-1)
     return run_linear(joined, attention.output)
@@ -612,7 +612,7 @@ def weights_in_float64(query, key, is_real=None):
     return weights.astype(np.float64)
 
 
-@mutant("attention_weights", ("read-only", "changed"))
+@mutant("attention_weights", "in place")
 def weights_in_place(query, key, is_real=None):
     query /= math.sqrt(query.shape[-1])
     return right_weights(query * math.sqrt(query.shape[-1]), key, is_real)
@@ -634,7 +634,7 @@ def attention_of_keys(query, key, value, is_real=None):
     return right_weights(query, key, is_real) @ key
 
 
-@mutant("attention", "values of padding")
+@mutant("attention", "its values")
 def attention_with_zeroed_values(query, key, value, is_real=None):
     if is_real is not None:
         value = value * is_real[:, None, :, None]
@@ -780,7 +780,7 @@ def block_in_parallel(x, block, heads, eps, is_real=None, maps=None):
     return x + a + run_mlp(normed(x, block.mlp_norm, eps), block.mlp)
 
 
-@mutant("run_block", ("changed", "read-only"))
+@mutant("run_block", "in place")
 def block_in_place(x, block, heads, eps, is_real=None, maps=None):
     x += attend_to(normed(x, block.attention_norm, eps), block, heads, is_real, maps)
     return x + run_mlp(normed(x, block.mlp_norm, eps), block.mlp)
@@ -819,7 +819,9 @@ def block_clip_by_clip(x, block, heads, eps, is_real=None, maps=None):
     clips, each = [], []
     for b in range(len(x)):
         real = None if is_real is None else is_real[b : b + 1]
-        y = x[b : b + 1] + attend_to(normed(x[b : b + 1], block.attention_norm, eps), block, heads, real, each)
+        y = x[b : b + 1] + attend_to(
+            normed(x[b : b + 1], block.attention_norm, eps), block, heads, real, each
+        )
         clips.append(y + run_mlp(normed(y, block.mlp_norm, eps), block.mlp))
     if maps is not None:
         maps.append(np.concatenate(each))
@@ -1033,7 +1035,10 @@ def blocks_in_two_passes(query, key, value, is_real, size):
     for part in parts:
         scores, mask = score(query, key, is_real, part)
         e = np.where(mask, np.exp(scores - highest), 0)
-        total, u = total + e.sum(axis=-1, keepdims=True), u + np.einsum("bhnm,bhmd->bhnd", e, value[:, :, part])
+        total, u = (
+            total + e.sum(axis=-1, keepdims=True),
+            u + np.einsum("bhnm,bhmd->bhnd", e, value[:, :, part]),
+        )
     return divide(u, total)
 
 
