@@ -78,9 +78,18 @@ class Causes:
             if scope == [largest] and measure(largest) < 6:
                 continue
             for index, mistake in enumerate(self.blank.mistakes):
-                if all(self.is_like(index, trial) for trial in sorted(scope, key=lambda t: t.is_right)):
+                if self.is_like_all(index, scope):
                     return mistake.cause
         return None
+
+    def is_like_all(self, index: int, scope: list[Trial]) -> bool:
+        """Whether a mistake gives what came in all trials; an exception alone says little, but for its message."""
+        if not all(self.is_like(index, trial) for trial in sorted(scope, key=lambda trial: trial.is_right)):
+            return False
+        wrong = [trial for trial in scope if not trial.is_right]
+        if any(trial.outcome.problem is None for trial in wrong):
+            return True
+        return all(trial.outcome.problem.text == self.known[index, id(trial)].problem.text for trial in wrong)
 
     def is_like(self, index: int, trial: Trial) -> bool:
         """Whether a mistake gives what the student's function gave."""
