@@ -69,7 +69,7 @@ def make_slope_cases(rng: np.random.Generator) -> list[Case]:
 def call_slope(function: Callable, arguments: dict[str, Any]) -> Any:
     """Measure the slope of one of FUNCTIONS."""
     if arguments["precision"] == "float32":
-        arguments = arguments | {name: to_float32(arguments[name]) for name in ("arrays", "directions")}
+        arguments = arguments | {"arrays": to_float32(arguments["arrays"])}
     along = FUNCTIONS[arguments["function"]]
     return function(along, arguments["arrays"], arguments["directions"], arguments["step"])
 
@@ -270,6 +270,7 @@ PLANTED: dict[str, Callable[..., list[Array]]] = {
     "all gradients 0.1% too large": lambda x, w, b, v: [1.001 * each for each in (x, w, b, v)],
     "an element in the wrong place": lambda x, w, b, v: [x, w, b, np.roll(v, 1)],
     "all gradients twice as large": double,
+    "all gradients 1": lambda *gradients: [np.ones_like(each) for each in gradients],
     "NaN": lambda x, w, b, v: [x, w, b, v * np.nan],
     "all gradients NaN": lambda x, w, b, v: [each * np.nan for each in (x, w, b, v)],
 }
@@ -309,6 +310,7 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         draw("a small error", "all gradients 0.1% too large"),
         draw("a tiny loss", "a wrong sign", scale=1e-12),
         draw("a tiny loss", "all gradients 0.1% too large", scale=1e-9),
+        draw("a loss that is constant", "all gradients 1", scale=0.0),
         draw("a large loss", "a wrong sign", scale=1e9),
         draw("a gradient that is NaN", "NaN"),
         draw("a gradient that is NaN", "all gradients NaN"),
@@ -411,6 +413,11 @@ CHECK_MISTAKES = (
         vary_check(agrees=lambda s, e: not abs(s - e) > 1e-6 * max(abs(s), abs(e))),
         "NaN is accepted: every comparison with NaN is False, also `error > tolerance`. Ask `error <= "
         "tolerance`.",
+    ),
+    Mistake(
+        vary_check(agrees=lambda s, e: np.divide(abs(s - e), max(abs(s), abs(e))) <= 1e-6),
+        "Right gradients of a constant loss are rejected: both sides are 0, and 0 / 0 is NaN. Multiply "
+        "instead of dividing: error <= tolerance * magnitude.",
     ),
     Mistake(
         vary_check(agrees=lambda s, e: abs(s - e) <= 1e-6),
@@ -518,6 +525,7 @@ CHECK_BLANKS = (
             Check("elements in the wrong place", 1),
             Check("a small error", 1),
             Check("a tiny loss", 1),
+            Check("a loss that is constant", 1),
             Check("a large loss", 1),
             Check("a gradient that is NaN", 1),
             Check("arrays in float32", 1),

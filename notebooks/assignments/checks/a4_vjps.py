@@ -575,23 +575,6 @@ SUM_MISTAKES = (
 
 VJP_BLANKS = (
     Blank(
-        "sum_to_shape",
-        tape.sum_to_shape,
-        make_sum_cases,
-        (
-            Check("the smallest input", 1),
-            Check("equal shapes", 1),
-            Check("two axes more in front", 1),
-            Check("an axis of length 1", 1),
-            Check("an axis more in front and one of length 1", 1),
-            Check("an axis of length 1 in both", 1),
-            Check("axes that are equally long", 1),
-            Check("an array without axes", 1),
-        ),
-        "notebook 06, 'A tape'",
-        SUM_MISTAKES,
-    ),
-    Blank(
         "linear_vjp",
         linear_vjp,
         make_linear_cases,
@@ -622,6 +605,21 @@ VJP_BLANKS = (
         GELU_MISTAKES,
     ),
     Blank(
+        "softmax_vjp",
+        tape_backend.softmax_vjp,
+        make_softmax_cases,
+        (
+            Check("the smallest input", 2),
+            Check("several rows", 1),
+            Check("no batch axis", 1),
+            Check("three batch axes", 1),
+            Check("as many rows as columns", 1),
+            Check("weights that are 0", 1),
+        ),
+        "notebook 06, 'Softmax'",
+        SOFTMAX_MISTAKES,
+    ),
+    Blank(
         "layer_norm_vjp",
         layer_norm_vjp,
         make_layer_norm_cases,
@@ -638,19 +636,23 @@ VJP_BLANKS = (
         "notebook 06, 'LayerNorm'",
         LAYER_NORM_MISTAKES,
     ),
+)
+SUM_BLANKS = (
     Blank(
-        "softmax_vjp",
-        tape_backend.softmax_vjp,
-        make_softmax_cases,
+        "sum_to_shape",
+        tape.sum_to_shape,
+        make_sum_cases,
         (
-            Check("the smallest input", 2),
-            Check("several rows", 1),
-            Check("no batch axis", 1),
-            Check("three batch axes", 1),
-            Check("as many rows as columns", 1),
-            Check("weights that are 0", 1),
+            Check("the smallest input", 1),
+            Check("equal shapes", 1),
+            Check("two axes more in front", 1),
+            Check("an axis of length 1", 1),
+            Check("an axis more in front and one of length 1", 1),
+            Check("an axis of length 1 in both", 1),
+            Check("axes that are equally long", 1),
+            Check("an array without axes", 1),
         ),
-        "notebook 06, 'Softmax'",
-        SOFTMAX_MISTAKES,
+        "notebook 06, 'A tape'",
+        SUM_MISTAKES,
     ),
 )
