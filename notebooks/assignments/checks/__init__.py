@@ -3,7 +3,10 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .blanks import Assignment, Blank
 from .calls import call_function
@@ -37,6 +40,11 @@ class _Assignments(Mapping[str, Assignment]):
 ASSIGNMENTS = _Assignments()
 
 
+def list_names() -> list[str]:
+    """The assignments that there are; a course may leave some out."""
+    return [name for name, short in NAMES.items() if (Path(__file__).parent / f"{short}.py").exists()]
+
+
 def find_assignment(name: str) -> Assignment:
     """The assignment of this name, such as "a2_patches_and_masks" or "a2".
 
@@ -55,13 +63,8 @@ def find_blank(name: str) -> tuple[Assignment, Blank]:
     Raises:
         ValueError: there is none.
     """
-    for full in NAMES:
-        try:
-            assignment = ASSIGNMENTS[full]
-        except ModuleNotFoundError as error:
-            if error.name != f"{__package__}.{NAMES[full]}":
-                raise
-            continue  # a course may leave assignments out
+    for full in list_names():
+        assignment = ASSIGNMENTS[full]
         for blank in assignment.blanks:
             if blank.name == name:
                 return assignment, blank
@@ -97,8 +100,6 @@ def are_written(*functions: Any) -> bool:
 
 def try_function(function: Any) -> Outcome:
     """Run a student's function on its smallest input."""
-    import numpy as np
-
     assignment, blank = find_blank(find_name(function))
     case = blank.make_cases(np.random.default_rng(0))[0]
     return make_call(function, assignment, blank)(case.arguments, "plain")

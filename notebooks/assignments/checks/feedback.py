@@ -166,6 +166,8 @@ def describe_result(value: Any) -> str:
 def describe_difference(trial: Trial, difference: Difference) -> list[str]:
     """Came and expected for one entry of the result."""
     name = f"{name_path(difference.path)}" if difference.path else ""
+    if difference.kind == "judged":
+        return [f"  came:     {describe_result(difference.got)}"]
     if difference.kind == "structure":
         return [
             f"  came:     {name}{difference.text}",

@@ -31,7 +31,7 @@ def is_named(entry: Mutant, results: list[Result]) -> bool:
 def main() -> None:
     """Print the table, and with -v what mutants that are not named are told."""
     load_all()
-    names = [name for name in sys.argv[1:] if not name.startswith("-")] or [*checks.NAMES]
+    names = [name for name in sys.argv[1:] if not name.startswith("-")] or checks.list_names()
     blanks = [blank for name in names for blank in checks.find_assignment(name).blanks]
     print("| blank | points | mutants | caught | named | variants |\n|---|---|---|---|---|---|")
     for blank in blanks:
