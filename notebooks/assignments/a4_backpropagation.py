@@ -570,7 +570,7 @@ def draw_block(rng, N=7, d=5):
 #
 # What to expect: a V. On the right the error falls with $\epsilon^2$, as the difference comes closer to the
 # derivative. On the left it rises with $1 / \epsilon$, as rounding is divided by a smaller and smaller step.
-# The best step is near $10^{-5}$. The dashed line is the same with two gradients exchanged: no step makes
+# The best step is near $10^{-6}$. The dashed line is the same with two gradients exchanged: no step makes
 # its error small. If your solid line is flat too, a gradient is wrong.
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture", "locked": true, "solution": false, "schema_version": 3}

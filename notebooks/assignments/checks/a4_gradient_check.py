@@ -99,13 +99,6 @@ def slope_with_unit_direction(function: Callable, arrays: Arrays, directions: Ar
     return measure_slope(function, arrays, [d / length for d in directions], step)
 
 
-def slope_in_own_precision(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
-    """No conversion to float64."""
-    ahead = [a + step * d for a, d in zip(arrays, directions, strict=True)]
-    behind = [a - step * d for a, d in zip(arrays, directions, strict=True)]
-    return float((function(*ahead) - function(*behind)) / (2 * step))
-
-
 def slope_along_ones(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
     """The step is added to all elements."""
     return measure_slope(function, arrays, [np.ones_like(d) for d in directions], step)
@@ -122,6 +115,16 @@ def slope_in_place(function: Callable, arrays: Arrays, directions: Arrays, step:
     return float((ahead - behind) / (2 * step))
 
 
+def slope_rounded(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
+    """Moved arrays are rounded to the precision of the arrays."""
+    ahead = [(a + step * d).astype(a.dtype) for a, d in zip(arrays, directions, strict=True)]
+    behind = [(a - step * d).astype(a.dtype) for a, d in zip(arrays, directions, strict=True)]
+    return float((function(*ahead) - function(*behind)) / (2 * step))
+
+
+IN_FLOAT32 = (
+    "The arrays stay in float32, whose rounding is larger than the difference: convert them to float64 first."
+)
 SLOPE_MISTAKES = (
     Mistake(
         lambda f, a, d, step: (f(*move(a, d, step)) - f(*move(a, d, 0))) / step,
@@ -178,11 +181,7 @@ SLOPE_MISTAKES = (
         slope_along_ones,
         "The step is added to every element: multiply it by the direction.",
     ),
-    Mistake(
-        slope_in_own_precision,
-        "The arrays stay in float32, whose rounding is larger than the difference: convert them to float64 "
-        "first.",
-    ),
+    Mistake(slope_rounded, IN_FLOAT32),
     Mistake(
         lambda f, a, d, step: (
             (8 * measure_slope(f, a, d, step) * 2 - measure_slope(f, a, d, 2 * step) * 4) / 12
@@ -343,6 +342,7 @@ def vary_check(
         np.sum(g * d) for g, d in zip(gradients, directions, strict=True)
     ),
     combine: Callable = all,
+    count: int = 3,
 ) -> Callable:
     """The gradient check with one step that can be replaced by a wrong one."""
 
@@ -350,7 +350,7 @@ def vary_check(
         function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-6
     ) -> Any:
         answers = []
-        for _ in range(3):
+        for _ in range(count):
             directions = draw(rng, arrays)
             slope = measure(function, arrays, directions, 1e-5)
             answers.append(agrees(slope, expect(gradients, directions)))
@@ -402,6 +402,10 @@ EXCHANGED = (
     "Arrays of equal shape get the same direction, so two exchanged gradients do not show. Draw all "
     "directions from the one generator `rng`, one after the other."
 )
+SIGNED = "The difference lacks its absolute value: errors of one sign are accepted."
+TOO_LOOSE = (
+    "The tolerance is too large: small errors are accepted. Central differences agree to better than 1e-6."
+)
 CHECK_MISTAKES = (
     Mistake(vary_check(draw=draw_anew), EXCHANGED),
     Mistake(
@@ -430,15 +434,11 @@ CHECK_MISTAKES = (
         "bound), so wrong gradients of a tiny loss are accepted. Use tolerance times the larger magnitude "
         "alone.",
     ),
-    Mistake(
-        vary_check(agrees=lambda s, e: abs(s - e) <= 1e-2 * max(abs(s), abs(e))),
-        "The tolerance is too large: small errors are accepted. Central differences agree to better than "
-        "1e-6.",
-    ),
-    Mistake(
-        vary_check(agrees=lambda s, e: s - e <= 1e-6 * max(abs(s), abs(e))),
-        "The difference lacks its absolute value: errors of one sign are accepted.",
-    ),
+    Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-2 * max(abs(s), abs(e))), TOO_LOOSE),
+    Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-1 * max(abs(s), abs(e))), TOO_LOOSE),
+    Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-3 * max(abs(s), abs(e))), TOO_LOOSE),
+    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-6 * max(abs(s), abs(e))), SIGNED),
+    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-6 * max(abs(s), abs(e)), count=1), SIGNED),
     Mistake(
         vary_check(agrees=lambda s, e: abs(abs(s) - abs(e)) <= 1e-6 * max(abs(s), abs(e))),
         "The magnitudes are compared, so gradients of the opposite sign are accepted.",
@@ -483,11 +483,13 @@ CHECK_MISTAKES = (
     Mistake(check_first_array, "Only the first array is checked: move all arrays."),
     Mistake(
         lambda function, arrays, gradients, rng: True,
-        "Wrong gradients are accepted: the answer is always True.",
+        "Wrong gradients are accepted, as if the answer were always True. Is the error of every direction "
+        "compared, with its absolute value, and with a small tolerance?",
     ),
     Mistake(
         lambda function, arrays, gradients, rng: False,
-        "Right gradients are rejected: the answer is always False.",
+        "Right gradients are rejected, as if the answer were always False. Are the gradients multiplied "
+        "with the directions of the slope, and summed over all elements of all arrays?",
     ),
     Mistake(
         lambda function, arrays, gradients, rng: not check_gradients(function, arrays, gradients, rng),

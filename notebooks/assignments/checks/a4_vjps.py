@@ -28,6 +28,22 @@ def change_result(vjp: Callable[..., Any], change: Callable[..., Any]) -> Callab
     return changed
 
 
+def without_errors(mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    """The mistakes with a text as result where shapes do not fit: an exception alone does not tell its "
+    "cause."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            try:
+                return function(**arguments)
+            except ValueError:
+                return "an error"
+
+        return call
+
+    return tuple(Mistake(wrap(mistake.function), mistake.cause) for mistake in mistakes)
+
+
 def sum_rows(g: Array) -> Array:
     """Sum over all axes but the last."""
     return g.reshape(-1, g.shape[-1]).sum(axis=0)
@@ -101,6 +117,11 @@ LINEAR_MISTAKES = (
         lambda g, x, weight: (g @ weight, np.swapaxes(g, -1, -2) @ x, np.atleast_2d(g).sum(axis=-2)),
         "The sums for ∂L/∂W and ∂L/∂b run over the last batch axis alone. Make rows of g and x first: "
         "g.reshape(-1, out) and x.reshape(-1, in).",
+    ),
+    Mistake(
+        lambda g, x, weight: (g @ weight, g.T @ x, np.sum(g, axis=0)),
+        "This is right for a single batch axis alone. Make rows of g and x first, whatever the number of "
+        "axes: g.reshape(-1, out) and x.reshape(-1, in).",
     ),
     Mistake(
         lambda g, x, weight: (
@@ -286,7 +307,21 @@ def vary_layer_norm(
     return vjp
 
 
+def layer_norm_vjp_by_squares(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """The variance is computed as ⟨x²⟩ - ⟨x⟩²."""
+    mean = np.mean(x, axis=-1, keepdims=True)
+    sigma = np.sqrt(np.mean(x**2, axis=-1, keepdims=True) - mean**2 + eps)
+    z, h = (x - mean) / sigma, g * weight
+    back = h - np.mean(h, axis=-1, keepdims=True) - z * np.mean(h * z, axis=-1, keepdims=True)
+    return back / sigma, g * z, g
+
+
 LAYER_NORM_MISTAKES = (
+    Mistake(
+        layer_norm_vjp_by_squares,
+        "The variance is computed as the mean of the squares minus the square of the mean, which loses "
+        "digits where the mean is far from 0. Use the mean of (x - mean)².",
+    ),
     Mistake(
         vary_layer_norm(
             find_sigma=lambda c, eps: np.sqrt(np.sum(c**2, axis=-1, keepdims=True) / (c.shape[-1] - 1) + eps)
@@ -587,7 +622,7 @@ VJP_BLANKS = (
             Check("a square weight", 1),
         ),
         LINEAR,
-        LINEAR_MISTAKES,
+        without_errors(LINEAR_MISTAKES),
     ),
     Blank(
         "gelu_vjp",
@@ -602,7 +637,7 @@ VJP_BLANKS = (
             Check("large values", 1),
         ),
         "notebook 06, 'Try it', question 1",
-        GELU_MISTAKES,
+        without_errors(GELU_MISTAKES),
     ),
     Blank(
         "softmax_vjp",
@@ -617,7 +652,7 @@ VJP_BLANKS = (
             Check("weights that are 0", 1),
         ),
         "notebook 06, 'Softmax'",
-        SOFTMAX_MISTAKES,
+        without_errors(SOFTMAX_MISTAKES),
     ),
     Blank(
         "layer_norm_vjp",
@@ -634,7 +669,7 @@ VJP_BLANKS = (
             Check("equal elements in a row", 1),
         ),
         "notebook 06, 'LayerNorm'",
-        LAYER_NORM_MISTAKES,
+        without_errors(LAYER_NORM_MISTAKES),
     ),
 )
 SUM_BLANKS = (
@@ -653,6 +688,6 @@ SUM_BLANKS = (
             Check("an array without axes", 1),
         ),
         "notebook 06, 'A tape'",
-        SUM_MISTAKES,
+        without_errors(SUM_MISTAKES),
     ),
 )
