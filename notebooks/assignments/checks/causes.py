@@ -15,7 +15,7 @@ from .compare import Difference, compare, is_number
 from .counterfactuals import list_counterfactuals
 from .evaluate import Call, Trial, name_error, run_reference
 from .exceptions import explain_exception_text
-from .outcomes import Outcome, map_arrays
+from .outcomes import Outcome
 from .patterns import CLOSE, Pair, explain_relation, explain_shape
 from .places import explain_order, explain_place, explain_size
 
@@ -263,16 +263,7 @@ def is_same_outcome(a: Outcome, b: Outcome) -> bool:
         if a.problem is None or b.problem is None or a.problem.kind != b.problem.kind:
             return False
         return name_error(a.problem) == name_error(b.problem)
-    return not compare(replace_nan(a.value), replace_nan(b.value), CLOSE)
-
-
-def replace_nan(value: Any) -> Any:
-    """A number in place of NaN, so that NaN equals NaN."""
-
-    def change(array: np.ndarray) -> np.ndarray:
-        return np.where(np.isnan(array), 0.7316, array) if array.dtype.kind in "fc" else array
-
-    return map_arrays(change, value)
+    return not compare(a.value, b.value, CLOSE)
 
 
 def explain_problem(blank: Blank, failed: Trial) -> str:
