@@ -1,11 +1,12 @@
 """The likely cause of a failed check.
 
-Tried in turn: what the call itself says (an exception, no time, no memory, nothing returned); the known mistakes of
-the blank; simple relations between what came and what was expected; the reference on changed arguments; the order
-of the values; the place and the size of the errors; the tags of the inputs that fail.
+Tried in turn: what the call itself says (an exception, no time, no memory, nothing returned); the known
+mistakes of the blank; simple relations between what came and what was expected; the reference on changed
+arguments; the order of the values; the place and the size of the errors; the tags of the inputs that fail.
 """
 
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,24 @@ from .blanks import Blank
 from .compare import Difference, compare, is_number
 from .counterfactuals import list_counterfactuals
 from .evaluate import Call, Trial, name_error, run_reference
-from .exceptions import explain_exception_text
+from .explanations import (
+    explain_changed,
+    explain_dtype,
+    explain_layout,
+    explain_problem,
+    explain_structure,
+    find_permuted_results,
+)
+from .order import explain_order
 from .outcomes import Outcome
-from .patterns import CLOSE, Pair, explain_relation, explain_shape
-from .places import explain_order, explain_place, explain_size
+from .patterns import CLOSE, Pair
+from .places import explain_place
+from .relations import explain_identity, explain_relation
+from .shapes import explain_shape
+from .sizes import explain_size, explain_tiny
 
 MOST_SECONDS = 4.0  # for the reference on changed arguments
+MOST_MISTAKE_SECONDS = 6.0  # for known mistakes, of a blank whose calls take long
 
 
 class Causes:
@@ -30,7 +43,9 @@ class Causes:
         self.plain = [trial for trial in trials if trial.layout == "plain"]
         self.wrong = [trial for trial in self.plain if not trial.is_right]
         self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
+        self.mistake_seconds = 0.0  # that they took so far
         self.told: dict[int, str] = {}
+        self.counterfactuals: dict[bool, str | None] = {}
 
     def find(self, failed: Trial, chosen: list[Trial]) -> str:
         """The cause of a failed trial of a check whose trials are `chosen`, in one to three sentences."""
@@ -38,7 +53,9 @@ class Causes:
             failed = next((t for t in self.wrong if t.case.tags == failed.case.tags), failed)
         key = id(failed)
         if key not in self.told:
-            self.told[key] = self._find(failed, [t for t in chosen if t in self.wrong] or [failed])
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.told[key] = self._find(failed, [t for t in chosen if t in self.wrong] or [failed])
         return self.told[key]
 
     def _find(self, failed: Trial, chosen: list[Trial]) -> str:
@@ -68,7 +85,7 @@ class Causes:
     # ---- known mistakes
 
     def find_mistake(self, failed: Trial, chosen: list[Trial]) -> str | None:
-        """A mistake with the same outputs: for all inputs, for those that fail, or for the largest of these."""
+        """A mistake with the same outputs: for all inputs, for those that fail, or for the largest one."""
         if failed.layout != "plain":
             return None
         largest = max(self.wrong, key=measure) if failed in self.wrong else failed
@@ -83,7 +100,7 @@ class Causes:
         return None
 
     def is_like_all(self, index: int, scope: list[Trial]) -> bool:
-        """Whether a mistake gives what came in all trials; an exception alone says little, but for its message."""
+        """Whether a mistake gives what came in all trials; of an exception the message counts."""
         if not all(self.is_like(index, trial) for trial in sorted(scope, key=lambda trial: trial.is_right)):
             return False
         wrong = [trial for trial in scope if not trial.is_right]
@@ -95,10 +112,14 @@ class Causes:
         """Whether a mistake gives what the student's function gave."""
         key = (index, id(trial))
         if key not in self.known:
+            if self.mistake_seconds > MOST_MISTAKE_SECONDS:
+                return False
+            started = time.monotonic()
             self.known[key] = run_reference(
                 self.blank, self.blank.mistakes[index].function, trial.case.arguments
             )
-        return is_same_outcome(trial.outcome, self.known[key])
+            self.mistake_seconds += time.monotonic() - started
+        return self.explains(trial, self.known[key])
 
     # ---- values
 
@@ -123,7 +144,10 @@ class Causes:
             cause = self.find_counterfactual() or explain_shape(pairs)
             return join(rest, cause or "The shape is wrong.", where)
         cause = (
-            explain_relation(pairs)
+            explain_identity(pairs)
+            or self.find_counterfactual(is_likely=True)
+            or explain_tiny(pairs)
+            or explain_relation(pairs)
             or self.find_constant(pairs)
             or self.find_counterfactual()
             or explain_order(pairs)
@@ -151,12 +175,13 @@ class Causes:
         shapes = {pair.got.shape for pair in pairs}
         for shape in shapes:
             results = [pair for pair in pairs if pair.got.shape == shape]
-            if len(results) > 1 and all(np.array_equal(results[0].got, pair.got) for pair in results[1:]):
-                if any(not np.array_equal(results[0].expected, pair.expected) for pair in results[1:]):
-                    return (
-                        "Different inputs give the same result: are the arguments used, or is it the result of "
-                        "the example?"
-                    )
+            same = [np.array_equal(results[0].got, pair.got) for pair in results[1:]]
+            wanted = [np.array_equal(results[0].expected, pair.expected) for pair in results[1:]]
+            if same and all(same) and not all(wanted):
+                return (
+                    "Different inputs give the same result: are the arguments used, or is it the result of "
+                    "the example?"
+                )
         return None
 
     def name_right_parts(self, failed: Trial) -> str:
@@ -174,23 +199,30 @@ class Causes:
             return (
                 f"Wrong: {', '.join(f'`{n}`' for n in wrong)}. Right: {', '.join(f'`{n}`' for n in right)}."
             )
-        return f"Wrong: result {', '.join(str(int(n) + 1) for n in wrong)} of {len(expected)}; the others are right."
+        return (
+            f"Wrong: result {', '.join(str(int(n) + 1) for n in wrong)} of {len(expected)}; the others are "
+            "right."
+        )
 
     # ---- the reference on changed arguments
 
-    def find_counterfactual(self) -> str | None:
-        """Changed arguments with which the reference gives what came, for every input."""
-        if getattr(self, "_counterfactual", ...) is ...:
-            self._counterfactual = self._find_counterfactual()
-        return self._counterfactual
+    def find_counterfactual(self, is_likely: bool = False) -> str | None:
+        """Changed arguments with which the reference gives what came, for every input.
 
-    def _find_counterfactual(self) -> str | None:
+        Args:
+            is_likely: only changes that nothing else explains better, such as an argument that is ignored.
+        """
+        if is_likely not in self.counterfactuals:
+            self.counterfactuals[is_likely] = self._find_counterfactual(is_likely)
+        return self.counterfactuals[is_likely]
+
+    def _find_counterfactual(self, is_likely: bool) -> str | None:
         if any(trial.expected.problem for trial in self.wrong):
             return None
         start = time.monotonic()
         trials = sorted(self.plain, key=lambda trial: trial.is_right)
         cases = [trial.case.arguments for trial in self.plain]
-        for text, change in list_counterfactuals(self.blank.reference, cases):
+        for text, change in list_counterfactuals(self.blank.reference, cases, is_likely):
             if time.monotonic() - start > MOST_SECONDS:
                 return None
             if all(self._fits(trial, change) for trial in trials):
@@ -204,7 +236,13 @@ class Causes:
         except Exception:
             return trial.is_right
         outcome = run_reference(self.blank, self.blank.reference, arguments)
-        return is_same_outcome(trial.outcome, outcome) and outcome.problem is None
+        return outcome.problem is None and self.explains(trial, outcome)
+
+    def explains(self, trial: Trial, outcome: Outcome) -> bool:
+        """Whether another function gave what came, and is wrong where this is wrong."""
+        if not is_same_outcome(trial.outcome, outcome):
+            return False
+        return trial.is_right or not is_same_outcome(trial.expected, outcome, self.blank.tolerance)
 
     # ---- calls
 
@@ -215,8 +253,8 @@ class Causes:
             self.repetition = not is_same_outcome(again, failed.outcome)
         if self.repetition:
             return (
-                "A second call with the same arguments gives another result: it depends on earlier calls (a global "
-                "variable, a default argument that is changed) or on random numbers."
+                "A second call with the same arguments gives another result: it depends on earlier calls "
+                "(a global variable, a default argument that is changed) or on random numbers."
             )
         return None
 
@@ -251,152 +289,10 @@ def measure(trial: Trial) -> int:
     return sum(np.size(value) for value in values if is_number(value))
 
 
-def is_same_outcome(a: Outcome, b: Outcome) -> bool:
+def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
     """Whether two calls gave the same: values, or exceptions of one type."""
     if a.problem is not None or b.problem is not None:
         if a.problem is None or b.problem is None or a.problem.kind != b.problem.kind:
             return False
         return name_error(a.problem) == name_error(b.problem)
-    return not compare(a.value, b.value, CLOSE)
-
-
-def explain_problem(blank: Blank, failed: Trial) -> str:
-    """Why there is no result."""
-    problem = failed.outcome.problem
-    if problem is None or problem.kind == "not written":
-        return f"`{blank.name}` is not written yet: it has no code of its own so far."
-    if problem.kind == "copied":
-        return (
-            f"This is the package's own `{blank.name}`, a call of it, or a copy of its source. Write it in your own "
-            "words, without it."
-        )
-    if problem.kind == "timeout":
-        return (
-            f"No result after {blank.seconds:g} s: a loop that never ends (does its condition change?), or loops over "
-            "single values where operations on whole arrays would do."
-        )
-    if problem.kind == "memory":
-        return "It asks for too much memory: an array has a size that it should not have. Print the shapes."
-    if problem.kind == "unreadable":
-        return f"It returns {problem.text}; a plain NumPy array, or a tuple of these, is expected."
-    return explain_exception_text(problem)
-
-
-def explain_changed(names: tuple[str, ...]) -> str:
-    """The inputs were changed."""
-    listed = ", ".join(f"`{name}`" for name in names)
-    return (
-        f"It changes its argument {listed} in place, which the caller still needs: copy it first, or write "
-        "x = x - … instead of x -= … and of x[…] = …."
-    )
-
-
-def explain_layout(blank: Blank, failed: Trial) -> str:
-    """What is wrong only for float32, or for read-only or non-contiguous arrays."""
-    outcome = failed.outcome
-    if failed.layout == "float32":
-        return _explain_float32(failed)
-    if failed.layout == "again":
-        if failed.is_right and outcome.changed:
-            return explain_changed(outcome.changed)
-        return (
-            "Right at first, wrong when it is called again: it depends on earlier calls (a global variable, or a "
-            "default argument that is changed)."
-        )
-    if outcome.changed:
-        return explain_changed(outcome.changed)
-    text = outcome.problem.text if outcome.problem else ""
-    if failed.layout == "read-only" and ("read-only" in text or "writeable" in text):
-        return (
-            "It writes into its argument in place, which fails here because the array is read-only: copy it first, "
-            "or make a new array for the result."
-        )
-    if outcome.problem is not None:
-        return explain_problem(blank, failed)
-    what = "read-only" if failed.layout == "read-only" else "non-contiguous (a view of a larger array)"
-    return (
-        f"Wrong only where the input is {what}: it relies on the order in memory (strides, order='K' or 'A', "
-        "as_strided, a change of .shape)."
-    )
-
-
-def _explain_float32(failed: Trial) -> str:
-    if failed.outcome.problem is not None:
-        return "It fails for float32 alone: does it ask for float64 somewhere?"
-    difference = failed.differences[0]
-    name = f" of `{difference.path}`" if difference.path else ""
-    if difference.kind == "dtype":
-        came = np.asarray(difference.got).dtype
-        return (
-            f"The values are right, but the dtype{name} is {came}: something makes {came} of float32, such as an array "
-            "by np.zeros, np.arange or np.array without dtype=x.dtype, or a NumPy scalar of float64."
-        )
-    if is_number(difference.got) and np.any(~np.isfinite(np.asarray(difference.got).astype(complex))):
-        return (
-            "In float32 the result overflows or becomes NaN: a constant is too large or too small for float32, "
-            "or the exponential of a large number is taken."
-        )
-    return "Right in float64, but not in float32: small differences of large numbers, or a constant too small for it."
-
-
-def explain_structure(failed: Trial, difference: Difference) -> str:
-    """A list instead of an array, results in another order, and so on."""
-    got, expected = difference.got, difference.expected
-    if got is None:
-        return "None is returned in place of a result: is something left out in the `return`?"
-    if is_number(expected) and isinstance(got, list):
-        for index, item in enumerate(got):
-            if not compare(item, expected, CLOSE):
-                return (
-                    f"A tuple or list is returned, of which entry {index} is the result: return that alone."
-                )
-        try:
-            array = np.array(got)
-        except Exception:
-            array = None
-        if array is not None and array.dtype.kind in "biufc":
-            if not compare(array, expected, CLOSE):
-                return "The values are right, but in a list: make an array of it, with np.array or np.stack."
-            if array.shape == np.shape(expected):
-                return (
-                    "A list of numbers is returned where an array is expected, and its values are wrong too."
-                )
-        return "A list or tuple is returned where one array is expected: np.stack or np.concatenate make one of it."
-    if isinstance(expected, list) and isinstance(got, np.ndarray):
-        try:
-            entries = list(got)
-        except TypeError:
-            entries = []
-        if len(entries) == len(expected) and not compare(entries, expected, CLOSE):
-            return "The results are right, but stacked in one array: return them as a tuple."
-        return f"One array is returned where a tuple of {len(expected)} results is expected."
-    if isinstance(expected, dict):
-        return f"Return an object with {', '.join(expected)}, in this order, as the docstring says."
-    return "The kind of result is wrong: compare it with what the docstring says is returned."
-
-
-def explain_dtype(difference: Difference) -> str:
-    """The right values as the wrong kind of number."""
-    came, wanted = np.asarray(difference.got).dtype, np.asarray(difference.expected).dtype
-    name = f" of `{difference.path}`" if difference.path and not difference.path.isdigit() else ""
-    if wanted.kind == "b":
-        return f"The values{name} are right, but {came} instead of True and False (bool): compare, or use .astype(bool)."
-    if wanted.kind in "iu":
-        return f"The values{name} are right, but {came} instead of whole numbers: use // for division, or an integer dtype."
-    if wanted.kind == "f":
-        return f"The values{name} are right, but {came} instead of floating-point numbers: an integer array was filled."
-    return f"The values{name} are right, but of the dtype {came} instead of {wanted}."
-
-
-def find_permuted_results(failed: Trial) -> str | None:
-    """Right results at each other's places."""
-    got, expected = failed.outcome.value, failed.expected.value
-    if not isinstance(got, list) or not isinstance(expected, list) or len(got) != len(expected):
-        return None
-    places = []
-    for item in got:
-        match = [i for i, wanted in enumerate(expected) if not compare(item, wanted, CLOSE)]
-        places.append(match[0] + 1 if match else 0)
-    if sorted(places) == list(range(1, len(got) + 1)) and places != sorted(places):
-        return f"The results are right, but in another order: {places} instead of {sorted(places)}."
-    return None
+    return not compare(a.value, b.value, tolerance)
