@@ -486,9 +486,7 @@ ADAMW = with_cause(
         _adamw(
             mean=lambda m, g, r: (1 - r.beta1) * m + r.beta1 * g,
             square=lambda s, g, r: (1 - r.beta2) * s + r.beta2 * g * g,
-        ): (
-            "beta and 1 - beta are swapped in both running means: the old mean gets beta, the gradient 1 - beta."
-        ),
+        ): ("beta and 1 - beta are swapped in both running means: the gradient gets 1 - beta."),
         _swap_betas: "beta1 and beta2 are swapped: beta1 belongs to the mean, beta2 to the square.",
         _fixed_betas: "beta1 and beta2 are fixed numbers. Take them from the recipe.",
         lambda *args, **named: _fixed_betas(*args, **named, beta2=0.999): (

@@ -684,7 +684,7 @@ def train_7(params, world, recipe):
     return run_loop(params, world, recipe, mask=lambda rng: np.random.default_rng([recipe.seed, next(count)]))
 
 
-@mutant("train", "steps from 1")
+@mutant("train", "counts steps from 1")
 def train_8(params, world, recipe):
     return run_loop(params, world, recipe, first=1)
 
