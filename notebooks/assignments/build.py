@@ -18,8 +18,10 @@ source. The last cells, with the tag "picture", show the student's code at work.
 import argparse
 import hashlib
 import re
+import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 DEFINITION = re.compile(r"^(\s*)(?:def|class)\s+(\w+)")
 POINTS = re.compile(r'("points":\s*)[\d.]+')
+HOW_TO_NAME = ': give it one, and "solution": true if students may change it'
 LONGEST_CELL = 300  # seconds, when a solution notebook is run
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -182,14 +185,12 @@ def find_faults(notebook: NotebookNode, assignment: Assignment, stem: str) -> li
     for number, cell in enumerate(cells, 1):
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
         if not grade_id or grade_id in by_id:
-            problems.append(f"cell of code {number} has no nbgrader grade_id of its own")
+            problems.append(f"cell of code {number} has no nbgrader grade_id of its own{HOW_TO_NAME}")
         by_id[grade_id] = cell
         if cell.source.count(BEGIN) != cell.source.count(END):
             problems.append(f"cell {grade_id}: a solution begins and does not end, or the other way round")
-        if (BEGIN in cell.source) != bool(cell.metadata.get("nbgrader", {}).get("solution")):
-            problems.append(
-                f"cell {grade_id}: solution in its metadata, and {BEGIN} in its text, go together"
-            )
+        if BEGIN in cell.source and not cell.metadata.get("nbgrader", {}).get("solution"):
+            problems.append(f'cell {grade_id} has a solution, but not "solution": true in its metadata')
     for blank in assignment.blanks:
         problems += find_faults_of_blank(blank.name, blank.points, by_id)
     if not cells or "picture" not in cells[-1].metadata.get("tags", []):
@@ -206,9 +207,11 @@ def find_faults(notebook: NotebookNode, assignment: Assignment, stem: str) -> li
 
 def find_faults_of_blank(name: str, points: float, by_id: dict[str, NotebookNode]) -> list[str]:
     """What is wrong with the two cells of a blank."""
-    solution, check_cell = by_id.get(name), by_id.get(f"check_{name}")
-    if solution is None or not re.search(rf"^(def|class) {name}\b", solution.source, re.MULTILINE):
-        return [f"there is no solution cell {name} that defines {name}"]
+    cell, check_cell = by_id.get(name), by_id.get(f"check_{name}")
+    if cell is None or not re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE):
+        return [f"there is no cell {name} that defines {name}"]
+    if cell.metadata.nbgrader.get("solution") and BEGIN not in cell.source:
+        return [f"cell {name} has no {BEGIN}"]
     if check_cell is None or not check_cell.metadata.nbgrader.get("grade"):
         return [f"there is no check cell check_{name}"]
     found = check_cell.metadata.nbgrader.get("points")
@@ -218,33 +221,39 @@ def find_faults_of_blank(name: str, points: float, by_id: dict[str, NotebookNode
 
 
 def run(source: Path, sheet: Sheet) -> list[str]:
-    """Run the solution in a kernel, and grade the solution and the student version."""
-    problems = run_in_kernel(make_solution(source, sheet.assignment), sheet)
-    with tempfile.TemporaryDirectory() as folder:
-        for version, make, wanted in (
-            ("solution", make_solution, None),
-            ("student version", make_student, 0),
-        ):
-            path = Path(folder, "submission.ipynb")
-            write(make(source, sheet.assignment), path)
-            grade = grade_submission(read_submission(path), sheet, seed=1)
-            expected = grade.points if wanted is None else wanted
-            print(
-                f"    the {version} gets {grade.earned:g} of {grade.points:g} points in {grade.seconds:.1f} s"
-            )
-            if grade.earned != expected:
-                lines = [line for graded in grade.blanks for line in graded.feedback if line.startswith("✗")]
-                problems.append(f"the {version} gets {grade.earned:g} points, not {expected:g}: {lines[:3]}")
+    """Run the solution in a kernel, then grade it with what it stored, and grade the student version."""
+    problems = []
+    for version, make, is_right in (
+        ("solution", make_solution, True),
+        ("student version", make_student, False),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = make(source, sheet.assignment)
+            path = Path(folder, f"{source.stem}.ipynb")
+            write(notebook, path)
+            if is_right:
+                shutil.copytree(HERE / "checks", Path(folder, "checks"))
+                problems += run_in_kernel(notebook, folder)
+            grade = grade_submission(replace(read_submission(path), folder=Path(folder)), sheet, seed=1)
+        expected = grade.points if is_right else 0
+        print(f"    the {version} gets {grade.earned:g} of {grade.points:g} points in {grade.seconds:.1f} s")
+        if grade.earned != expected:
+            lines = [line for graded in grade.blanks for line in graded.feedback if line.startswith("✗")]
+            problems.append(f"the {version} gets {grade.earned:g} points, not {expected:g}: {lines[:3]}")
     return problems
 
 
-def run_in_kernel(notebook: NotebookNode, sheet: Sheet) -> list[str]:
+def run_in_kernel(notebook: NotebookNode, folder: str) -> list[str]:
     """Run a solution notebook: its check cells must give full points, and there must be a picture."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
     client = NotebookClient(
-        notebook, timeout=LONGEST_CELL, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}
+        notebook,
+        timeout=LONGEST_CELL,
+        kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": folder}},
     )
     try:
         client.execute()

@@ -67,12 +67,16 @@ def test_points_are_written_into_the_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("def mix_rows", "def mix", "there is no solution cell mix_rows that defines mix_rows"),
+        ("def mix_rows", "def mix", "there is no cell mix_rows that defines mix_rows"),
         ('"grade_id": "check_softmax"', '"grade_id": "check_other"', "cell check_other checks no blank"),
         ('"grade_id": "picture"', '"grade_id": "setup"', "no nbgrader grade_id of its own"),
         ("    ### END SOLUTION\n", "", "begins and does not end"),
         ('tags=["picture"] ', "", "the last cell of code"),
-        ('"locked": false, "solution": true', '"locked": true, "solution": false', "go together"),
+        (
+            '"locked": false, "solution": true',
+            '"locked": true, "solution": false',
+            "cell softmax has a solution, but not",
+        ),
     ],
 )
 def test_faults_of_a_source_are_listed(tmp_path: Path, old: str, new: str, problem: str) -> None:

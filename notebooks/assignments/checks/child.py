@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VEC
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH", "MINITVLT_KERNELS")
 LONGEST_START = 60  # seconds, to import NumPy and the package
 MOST_COPIED = 100_000_000  # bytes of the submission's folder
+MOST_FILES = 1000
 MOST_STARTS = 12
 EXTRA_SECONDS = 3  # a call is stopped inside the process first
 ENDED = "the process ended: the function used up the memory, or called `exit`"
+SLOW_CELL = "it did not end within {:g} s"
 GIVEN_UP = "not tried: the time for this submission was used up by calls and cells that did not end"
 
 
@@ -155,7 +158,7 @@ class Runner:
                     self.problems[name] = read_cell_problem(reply)
                 continue
             except TimeoutError:
-                self.problems[name] = Problem("timeout", f"it did not end within {self.limits.cell_seconds:g} s")
+                self.problems[name] = Problem("timeout", SLOW_CELL.format(self.limits.cell_seconds))
             except (WireError, OSError):
                 self.problems[name] = Problem("exception", f"SystemExit: {ENDED.replace('function', 'cell')}")
             self.dropped.add(name)
@@ -270,7 +273,8 @@ def copy_folder(submission: Submission, target: Path) -> None:
     """Copy the files that a student handed in, as many as there is room for, without links."""
     target.mkdir()
     room = MOST_COPIED
-    for path in list_handed_in(submission.folder) if submission.folder else [submission.path]:
+    paths = list_handed_in(submission.folder) if submission.folder else [submission.path]
+    for path in islice(paths, MOST_FILES):
         size = path.stat().st_size
         if size <= room:
             room -= size
@@ -281,13 +285,13 @@ def copy_folder(submission: Submission, target: Path) -> None:
 
 def list_handed_in(folder: Path) -> Iterator[Path]:
     """All files in a folder, but for links, hidden ones, and folders of other things."""
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED_FOLDERS:
-            continue
-        if path.is_dir():
+    paths = [
+        path for path in sorted(folder.iterdir()) if not (path.is_symlink() or path.name.startswith("."))
+    ]
+    yield from (path for path in paths if path.is_file())  # those beside the notebook first
+    for path in paths:
+        if path.is_dir() and path.name not in SKIPPED_FOLDERS:
             yield from list_handed_in(path)
-        elif path.is_file():
-            yield path
 
 
 CACHES: list[tempfile.TemporaryDirectory] = []

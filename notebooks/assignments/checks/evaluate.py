@@ -182,10 +182,11 @@ def run_reference(blank: Blank, function: Callable, arguments: dict[str, Any]) -
 
 
 def to_float32(case: Case) -> Case:
-    """The case with all float64 arrays as float32."""
+    """The case with all float64 arrays as float32, and complex128 as complex64."""
 
     def convert(array: np.ndarray) -> np.ndarray:
-        return array.astype(np.float32) if array.dtype == np.float64 else array
+        narrow = {"d": np.float32, "D": np.complex64}.get(array.dtype.char)
+        return array if narrow is None else array.astype(narrow)
 
     return replace(case, arguments=map_arrays(convert, case.arguments))
 

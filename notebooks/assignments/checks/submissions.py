@@ -73,10 +73,10 @@ class Cell:
         return bool(self._nbgrader.get("grade")) and not self.is_solution
 
     @property
-    def is_picture(self) -> bool:
-        """Whether it shows the student's code at work."""
+    def is_for_students(self) -> bool:
+        """Whether it shows the student's code at work, or trains; the grader does not run it."""
         tags = self.metadata.get("tags")
-        return isinstance(tags, list) and "picture" in tags
+        return isinstance(tags, list) and ("picture" in tags or "training" in tags)
 
     @property
     def _nbgrader(self) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def choose(submissions: list[Submission], sheet: Sheet) -> tuple[Submission, str
 def take_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
     """The cells that are run: the master's given cells, and the student's solutions and own cells, in order.
 
-    Check cells, pictures and stubs that were left as they are, are left out. A cell that the student added
+    Check cells, pictures, trainings, and unchanged stubs are left out. A cell that the student added
     keeps its place behind the cell of the master that comes before it.
     """
     stubs = {normalise(cell.source) for cell in sheet.master_cells if cell.is_solution}
@@ -280,7 +280,7 @@ def take_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
         cell
         for cell in merge_cells(submission, sheet)
         if cell.kind == "code"
-        and not (cell.is_check or cell.is_picture)
+        and not (cell.is_check or cell.is_for_students)
         and not (cell.is_solution and normalise(cell.source) in stubs)
     ]
 
