@@ -346,6 +346,7 @@ ASSIGNMENT = Assignment(
             memory_points=0,
             call=call_stored_run,
             judge=judge_run,
+            is_given=True,
         ),
     ),
 )
