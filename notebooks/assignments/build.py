@@ -126,8 +126,14 @@ def make_student(source: Path, assignment: Assignment) -> NotebookNode:
     """The notebook with stubs in place of the solutions."""
     notebook = make_solution(source, assignment)
     for cell in notebook.cells:
-        cell.source = remove_solutions(cell.source)
+        remove = remove_solutions if cell.cell_type == "code" else remove_answers
+        cell.source = remove(cell.source)
     return notebook
+
+
+def remove_answers(text: str) -> str:
+    """Replace each solution in a text by a place for the student's."""
+    return re.sub(f"{BEGIN}.*?{END}", "*Your text.*", text, flags=re.DOTALL)
 
 
 def remove_solutions(text: str) -> str:

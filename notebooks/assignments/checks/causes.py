@@ -65,7 +65,7 @@ class Causes:
         if failed.layout == "plain" and failed.is_right and failed.outcome.changed:
             return explain_changed(failed.outcome.changed)
         if failed.differences and failed.differences[0].kind == "judged":
-            return join("", failed.differences[0].text, self.find_tags())
+            return failed.differences[0].text
         if cause := self.find_mistake(failed, chosen):
             return cause
         if failed.layout != "plain":
