@@ -126,18 +126,14 @@ def make_student(source: Path, assignment: Assignment) -> NotebookNode:
     """The notebook with stubs in place of the solutions."""
     notebook = make_solution(source, assignment)
     for cell in notebook.cells:
-        remove = remove_solutions if cell.cell_type == "code" else remove_answers
-        cell.source = remove(cell.source)
+        cell.source = remove_solutions(cell.source, cell.cell_type)
     return notebook
 
 
-def remove_answers(text: str) -> str:
-    """Replace each solution in a text by a place for the student's."""
-    return re.sub(f"{BEGIN}.*?{END}", "*Your text.*", text, flags=re.DOTALL)
-
-
-def remove_solutions(text: str) -> str:
-    """Replace each solution by an error that says what to write."""
+def remove_solutions(text: str, kind: str = "code") -> str:
+    """Replace each solution by an error that says what to write; in a text, by a place for the student's."""
+    if kind != "code":
+        return re.sub(f"{BEGIN}.*?{END}", "*Your text.*", text, flags=re.DOTALL)
     lines, name, is_inside = [], "this", False
     for line in text.splitlines():
         if line.strip() == BEGIN:

@@ -55,7 +55,7 @@ class StubSolutions(NbGraderPreprocessor):
     def preprocess_cell(self, cell: NotebookNode, resources: Any, _: int) -> tuple[NotebookNode, Any]:
         """Replace the solutions in a cell."""
         if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = remove_solutions(cell.source)
+            cell.source = remove_solutions(cell.source, cell.cell_type)
         return cell, resources
 
 

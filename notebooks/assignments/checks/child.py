@@ -281,8 +281,10 @@ def read_cell_problem(reply: Any) -> Problem:
 
 
 def copy_folder(submission: Submission, target: Path) -> None:
-    """Copy the files that a student handed in, as many as there is room for, without links."""
-    target.mkdir()
+    """Copy the files that a student handed in, as many as there is room for, and the data of the checks."""
+    (target / "checks").mkdir(parents=True)
+    for path in Path(__file__).parent.glob("*.json"):
+        shutil.copyfile(path, target / "checks" / path.name)
     room = MOST_COPIED
     paths = list_handed_in(submission.folder) if submission.folder else [submission.path]
     for path in islice(paths, MOST_FILES):

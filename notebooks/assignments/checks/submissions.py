@@ -22,6 +22,7 @@ FOLDER = Path(__file__).parent.parent
 SUFFIXES = {".ipynb", ".py"}
 LARGEST_FILE = 50_000_000  # bytes of a notebook
 SKIPPED_FOLDERS = {"checks", "__pycache__", "__MACOSX", "venv", "node_modules", "site-packages"}
+STUB = "raise NotImplementedError("  # marks a cell that the student has still to write
 MAGIC = re.compile(r"^\s*([%!?]|[\w, ]+=\s*[%!]|.*[^#\s]\?\??\s*$)")
 FUNCTION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
 
@@ -64,8 +65,9 @@ class Cell:
 
     @property
     def is_solution(self) -> bool:
-        """Whether the student writes it."""
-        return bool(self._nbgrader.get("solution"))
+        """Whether the student writes or changes it."""
+        is_open = bool(self._nbgrader) and not (self._nbgrader.get("locked") or self._nbgrader.get("grade"))
+        return bool(self._nbgrader.get("solution")) or is_open
 
     @property
     def is_check(self) -> bool:
@@ -275,7 +277,7 @@ def take_cells(submission: Submission, sheet: Sheet) -> list[Cell]:
     Check cells, pictures, trainings, and unchanged stubs are left out. A cell that the student added
     keeps its place behind the cell of the master that comes before it.
     """
-    stubs = {normalise(cell.source) for cell in sheet.master_cells if cell.is_solution}
+    stubs = {normalise(cell.source) for cell in sheet.master_cells if STUB in cell.source}
     return [
         cell
         for cell in merge_cells(submission, sheet)
