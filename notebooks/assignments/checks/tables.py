@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from .finding import Found
 from .grading import Grade
-from .submissions import Found
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 STYLE = """body { font: 15px system-ui, sans-serif; margin: 2em; }
