@@ -158,7 +158,11 @@ def test_a_wrong_function_does_not_hurt_those_that_call_it(grade) -> None:
 
 def test_magics_and_added_cells(grade) -> None:
     code = f"%matplotlib inline\n!pip install numpy\n{SOFTMAX.replace('np.exp', 'exponential')}\nsoftmax?"
-    added = {"setup": "%%time\nexponential = np.exp\nfiles = !ls", "softmax": "%%bash\nrm -rf nothing"}
+    shell = "get_ipython().run_line_magic('matplotlib', 'inline')\nimport matplotlib.pyplot\ndisplay(1)"
+    added = {
+        "setup": f"%%time\nexponential = np.exp\nfiles = !ls\n{shell}",
+        "softmax": "%%bash\nrm -rf nothing",
+    }
     found = grade({"softmax": code, "mix_rows": MIX_ROWS}, added)
     assert found.earned == ALL
     assert not found.remarks
