@@ -56,6 +56,8 @@ def _row_sums(pairs: list[Pair]) -> str | None:
             )
     came = np.concatenate([p.got.sum(axis=-1).ravel() for p in pairs])
     worst = came[np.argmax(np.abs(came - sums))]
+    if sums[np.argmax(np.abs(came - sums))] == 0:
+        return f"A row that should be 0 everywhere, as nothing in it is real, sums to {worst:.4g}."
     if np.abs(came - sums).max() > 1e-7:
         return f"The rows do not sum to 1, but for instance to {worst:.4g}: normalise last, after masking."
     return None
