@@ -117,14 +117,22 @@ class Causes:
             return join(where, parts, explain_dtype(difference))
         if not isinstance(difference.expected, np.ndarray):
             return join(where, parts, "Another value is expected here.")
-        pairs = list_pairs(self.wrong, difference)
-        if cause := self.explain_strongly(difference.kind, pairs):
+        if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
             return join(where, parts, cause)
         if cause := self.hypotheses.find_mistake_of(chosen):
             return cause
-        if difference.kind == "shape":
-            return join(where, parts, explain_shape(pairs) or "The shape is wrong.")
-        return join(where, parts, self.explain_weakly(pairs)) or UNKNOWN
+        return join(where, parts, self.explain_parts(failed) or UNKNOWN)
+
+    def explain_parts(self, failed: Trial) -> str | None:
+        """The first cause that is found for an entry of the result."""
+        for difference in failed.differences:
+            name = f"`{difference.path}`: " if difference.path and not difference.path.isdigit() else ""
+            pairs = list_pairs(self.wrong, difference)
+            if difference.kind == "shape":
+                return name + (explain_shape(pairs) or "The shape is wrong.")
+            if difference.kind == "values" and (cause := self.explain_weakly(pairs)):
+                return name + cause
+        return None
 
     def explain_strongly(self, kind: str, pairs: list[Pair]) -> str | None:
         """Causes that hold for all wrong results alike."""
