@@ -64,7 +64,7 @@ class Causes:
         if failed.layout == "plain" and failed.is_right and failed.outcome.changed:
             return explain_changed(failed.outcome.changed)
         if failed.differences and failed.differences[0].kind == "judged":
-            return join(name_wrong_inputs(self.plain), failed.differences[0].text)
+            return failed.differences[0].text
         if failed.layout != "plain":
             return explain_layout(self.blank, failed)
         if cause := self.hypotheses.find_mistake(failed):
