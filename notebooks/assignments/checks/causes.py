@@ -100,6 +100,17 @@ class Causes:
             )
         return is_same_outcome(trial.outcome, self.known[key])
 
+    def is_evident(self, index: int, scope: list[Trial]) -> bool:
+        """Whether more than the type of an exception agrees, and the mistake is wrong where the outcome is."""
+        for trial in scope:
+            outcome, known = trial.outcome, self.known[index, id(trial)]
+            if outcome.problem is not None and known.problem is not None:
+                if outcome.problem.text == known.problem.text:
+                    return True
+            elif trial.is_right or compare(known.value, trial.expected.value, self.blank.tolerance):
+                return True
+        return False
+
     # ---- values
 
     def explain_values(self, failed: Trial, where: str) -> str:
