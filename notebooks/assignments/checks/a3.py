@@ -150,6 +150,8 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
     loud.arguments["key"][:, :, [1, 4]] *= 1000
     low = case((1, 1, 3, 4, 2), "padding with large scores", real=[[1, 1, 0, 1]])
     low.arguments["query"][..., 0], low.arguments["key"][..., 0] = 300.0, -300.0 - np.arange(4)
+    far_below = case((1, 1, 2, 3, 2), "large scores")
+    far_below.arguments["query"][..., 0], far_below.arguments["key"][..., 0] = 90.0, -90.0
     return [
         case((1, 1, 2, 3, 3), "the smallest input"),
         case((1, 1, 5, 5, 2), "the smallest input"),
@@ -157,6 +159,7 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
         case((2, 1, 3, 5, 2), "a batch of clips"),
         case((3, 2, 5, 4, 7), "a batch of clips"),
         case((1, 1, 3, 5, 3), "large scores", level=2000),
+        far_below,
         case((1, 1, 3, 3, 3), "padding", real=[[1, 0, 1]]),
         case((1, 2, 2, 5, 3), "padding", real=[[1, 1, 1, 0, 0]]),
         loud,
@@ -250,12 +253,13 @@ def make_blocks_cases(rng: np.random.Generator) -> list[Case]:
         tag: str,
         real: Any = None,
         level: float = 1,
-        slope: Any = 0,
+        slope: float = 0,
+        shift: float = 0,
     ) -> Case:
         B, heads, N, M, d = shape
         query, key, value = (rng.normal(size=(B, heads, n, d)) for n in (N, M, M))
         query[..., 0] = 1 + np.abs(query[..., 0])
-        key[..., 0] += slope * np.arange(M)  # scores that grow or fall from block to block
+        key[..., 0] += shift + slope * np.arange(M)  # scores that grow or fall from block to block
         is_real = None if real is None else np.array(real, bool)
         arguments = {"query": level * query, "key": key, "value": value, "is_real": is_real, "size": size}
         return Case(arguments, (tag,))
@@ -267,9 +271,10 @@ def make_blocks_cases(rng: np.random.Generator) -> list[Case]:
         case((1, 1, 5, 5, 2), 1, "blocks of one key"),
         case((1, 1, 2, 5, 3), 7, "one block for all keys"),
         case((2, 3, 5, 7, 2), 2, "a batch of clips with several heads"),
-        case((1, 1, 3, 8, 2), 2, "scores that grow from block to block", slope=3),
-        case((1, 1, 3, 8, 2), 2, "scores that fall from block to block", slope=-3),
+        case((1, 1, 3, 8, 2), 2, "scores that grow from block to block", slope=1),
+        case((1, 1, 3, 8, 2), 2, "scores that fall from block to block", slope=-1),
         case((1, 1, 3, 6, 3), 2, "large scores", level=2000),
+        case((1, 1, 3, 6, 3), 2, "large scores", level=500, shift=-5),
         case((1, 1, 3, 6, 2), 2, "padding", real=[[1, 0, 1, 1, 0, 1]]),
         case((2, 2, 3, 7, 2), 3, "padding", real=[[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]]),
         case((1, 1, 3, 6, 2), 2, "a block of padding alone", real=[[0, 0, 1, 1, 0, 1]]),

@@ -9,7 +9,7 @@ from scipy.special import erf, ndtr
 
 from minitvlt.backends import numpy_backend
 from minitvlt.backends.numpy_backend import layer_norm, softmax
-from minitvlt.model.parameters import Attention, Block, LayerNorm
+from minitvlt.model.parameters import Attention, Block, LayerNorm, Linear
 from minitvlt.model.transformer import join_heads, run_linear, split_heads
 
 from .blanks import Mistake
@@ -112,6 +112,50 @@ NORM_MISTAKES = (
         partial(normalise, finish=lambda z, weight, bias: z * (1 + weight) + bias),
         "The features are scaled by 1 + weight. They are scaled by weight.",
     ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(
+            x, weight, bias, eps, divide=lambda variance, eps: np.sqrt(x.shape[-1] * variance + eps)
+        ),
+        "The squares are summed, not averaged: the variance is their mean, the sum divided by D.",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(
+            x, weight, bias, eps, divide=lambda variance, eps: np.sqrt((x * x).mean(-1, keepdims=True) + eps)
+        ),
+        "The variance is the mean of x² here. It is the mean of (x - mean)²: subtract the mean first.",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * weight + bias,
+        "The mean is not subtracted, neither from x nor for the variance (this is RMSNorm).",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(
+            x,
+            weight,
+            bias,
+            eps,
+            divide=lambda v, eps: np.abs(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True) + eps,
+        ),
+        "The rows are divided by the mean of the absolute values. It has to be the square root of the "
+        "variance.",
+    ),
+    Mistake(
+        partial(normalise, ddof=1, divide=lambda variance, eps: np.sqrt(variance) + eps),
+        "The variance is divided by D - 1, and eps is added to the standard deviation: divide by D, and add "
+        "eps to the variance.",
+    ),
+    Mistake(
+        partial(normalise, divide=lambda variance, eps: np.sqrt(variance + np.sqrt(eps))),
+        "The square root of eps is added to the variance. Add eps as it is.",
+    ),
+    Mistake(
+        partial(normalise, finish=lambda z, weight, bias: z * weight - bias),
+        "The bias is subtracted. It has to be added.",
+    ),
+    Mistake(
+        partial(normalise, finish=lambda z, weight, bias: z / weight + bias),
+        "The features are divided by weight. They have to be multiplied by it.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------------- softmax
@@ -187,6 +231,74 @@ SOFTMAX_MISTAKES = (
         lambda x: (x == x.max(axis=-1, keepdims=True)).astype(x.dtype),
         "The largest value gets all the weight. The softmax gives every value a weight.",
     ),
+    Mistake(
+        lambda x: (
+            2 ** (x - x.max(-1, keepdims=True)) / (2 ** (x - x.max(-1, keepdims=True))).sum(-1, keepdims=True)
+        ),
+        "The base is 2. It has to be e: np.exp.",
+    ),
+    Mistake(
+        lambda x: (
+            10 ** (x - x.max(-1, keepdims=True))
+            / (10 ** (x - x.max(-1, keepdims=True))).sum(-1, keepdims=True)
+        ),
+        "The base is 10. It has to be e: np.exp.",
+    ),
+    Mistake(
+        lambda x: (
+            np.exp(x - x.max(-1, keepdims=True))
+            / (np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True) + 1e-6)
+        ),
+        "A small number is added to the sum, so that the weights do not sum to 1. The sum is at least 1: "
+        "nothing has to be added.",
+    ),
+    Mistake(
+        lambda x: weigh(x / x.max(-1, keepdims=True)),
+        "The values are divided by the maximum. It has to be subtracted.",
+    ),
+    Mistake(
+        lambda x: (
+            (np.exp(x) - x.max(-1, keepdims=True))
+            / (np.exp(x) - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
+        ),
+        "The maximum is subtracted from the exponentials. It has to be subtracted before: np.exp(x - "
+        "maximum).",
+    ),
+    Mistake(
+        lambda x: np.exp(x - x.max(-1, keepdims=True)) / x.sum(-1, keepdims=True),
+        "The exponentials are divided by the sum of x. It has to be the sum of the exponentials.",
+    ),
+    Mistake(
+        lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x).sum(-1, keepdims=True),
+        "The maximum is subtracted above the fraction bar only: subtract it in the sum too.",
+    ),
+    Mistake(
+        lambda x: np.exp(x) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True),
+        "The maximum is subtracted below the fraction bar only: subtract it above too.",
+    ),
+    Mistake(
+        lambda x: (
+            np.exp(x - x.max(-1, keepdims=True))
+            / np.sqrt((np.exp(x - x.max(-1, keepdims=True)) ** 2).sum(-1, keepdims=True))
+        ),
+        "The exponentials are divided by their Euclidean length. It has to be their sum.",
+    ),
+    Mistake(
+        lambda x: (
+            np.exp(x - x.max(-1, keepdims=True))
+            / np.exp(x - x.max(-1, keepdims=True)).mean(-1, keepdims=True)
+        ),
+        "The exponentials are divided by their mean. It has to be their sum.",
+    ),
+    Mistake(
+        lambda x: 1 / (1 + np.exp(-x)),
+        "This is the sigmoid of each value by itself. The softmax divides by the sum over the row.",
+    ),
+    Mistake(
+        lambda x: weigh(x / np.sqrt(x.shape[-1])),
+        "The values are divided by a square root first. That belongs to attention_weights, not to the "
+        "softmax.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------------------- gelu
@@ -244,6 +356,58 @@ GELU_MISTAKES = (
     Mistake(
         lambda x: x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi),
         "This is x times the density of the normal distribution. GELU is x times its distribution function.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x + erf(x / np.sqrt(2)),
+        "Brackets are missing: 1 + erf(x / √2) has to be multiplied by x / 2 as a whole.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x * 1 + 0.5 * erf(x / np.sqrt(2)),
+        "Brackets are missing: 1 + erf(x / √2) has to be multiplied by x / 2 as a whole.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x * (1 + erf(x) / np.sqrt(2)),
+        "erf(x) is divided by √2. x has to be divided by it, inside erf.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x * (1 + np.tanh(x / np.sqrt(2))),
+        "tanh is used in place of erf. The exact GELU uses erf.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x)),
+        "tanh is used in place of erf. The exact GELU uses erf.",
+    ),
+    Mistake(
+        lambda x: x * x * ndtr(x),
+        "The result is multiplied by x once more: GELU is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi),
+        "This is the derivative of GELU. GELU itself is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: np.where(x > 0, x, 0.01 * x),
+        "This is the leaky ReLU. GELU is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: np.where(x > 0, x, np.exp(x) - 1),
+        "This is ELU. GELU is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: np.log1p(np.exp(x)),
+        "This is softplus. GELU is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: np.abs(x) * ndtr(x),
+        "The absolute value of x is taken: GELU is x Φ(x), which is negative for negative x.",
+    ),
+    Mistake(
+        lambda x: np.where(x > 0, x * ndtr(x), 0),
+        "Negative values give 0. GELU is x Φ(x) for them too.",
+    ),
+    Mistake(
+        lambda x: ndtr(x) * np.maximum(x, 0),
+        "Negative values give 0. GELU is x Φ(x) for them too.",
     ),
 )
 
@@ -340,6 +504,58 @@ SPLIT_MISTAKES = (
         ),
         "Every head gets all features. Each has its own D // heads of them.",
     ),
+    Mistake(
+        partial(split, change=lambda qkv: (qkv[1], qkv[2], qkv[0])),
+        "Query, key and value are exchanged in a circle: the order is query, key, value.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: (qkv[2], qkv[0], qkv[1])),
+        "Query, key and value are exchanged in a circle: the order is query, key, value.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: (qkv[0], qkv[0], qkv[0])),
+        "Key and value are the query here: take the three parts apart.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: (qkv[0], qkv[1], qkv[1])),
+        "The value is the key here: take the three parts apart.",
+    ),
+    Mistake(
+        partial(split, axes=(2, 0, 3, 4, 1)),
+        "The last two axes are exchanged in all three: the shape is (B, heads, N, d), features last.",
+    ),
+    Mistake(
+        partial(split, axes=(2, 3, 0, 1, 4)),
+        "Clips and heads are exchanged: the shape is (B, heads, N, d).",
+    ),
+    Mistake(
+        partial(split, project=lambda x, linear: np.concatenate([x, x, x], axis=-1)),
+        "The projection is missing: query, key and value are run_linear(x, attention.qkv), not x.",
+    ),
+    Mistake(
+        partial(
+            split,
+            project=lambda x, linear: (
+                x @ linear.weight.reshape(3, x.shape[-1], -1).swapaxes(1, 2).reshape(-1, x.shape[-1]).T
+                + linear.bias
+            ),
+        ),
+        "The three parts of the weight are transposed the wrong way: use run_linear(x, attention.qkv).",
+    ),
+    *(
+        Mistake(
+            lambda x, attention, heads, fixed=fixed: split(x, attention, fixed),
+            f"The number of heads is always {fixed}. Use the argument heads.",
+        )
+        for fixed in (1, 2, 3)
+    ),
+    Mistake(
+        lambda x, attention, heads: tuple(
+            run_linear(x, attention.output).reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+            for _ in range(3)
+        ),
+        "The output projection is used: query, key and value come from attention.qkv.",
+    ),
 )
 
 
@@ -395,6 +611,43 @@ JOIN_MISTAKES = (
         lambda x, attention: merge_heads(x) + run_linear(merge_heads(x), attention.output),
         "The residual sum is taken here. It belongs to run_block, and adds the tokens before attention.",
     ),
+    Mistake(
+        partial(join, merge=lambda x: np.tile(x.sum(axis=1), (1, 1, x.shape[1]))),
+        "The heads are added. They are put side by side: token n has the numbers of all heads.",
+    ),
+    Mistake(
+        lambda x, attention: run_linear(run_linear(merge_heads(x), attention.output), attention.output),
+        "The output projection is applied twice.",
+    ),
+    Mistake(
+        lambda x, attention: run_linear(merge_heads(x), attention.output) + attention.output.bias,
+        "The bias is added twice: run_linear adds it already.",
+    ),
+    Mistake(
+        lambda x, attention: (merge_heads(x) + attention.output.bias) @ attention.output.weight.T,
+        "The bias is added before the product with the weight. It is added last.",
+    ),
+    Mistake(
+        lambda x, attention: run_linear(
+            merge_heads(x),
+            Linear(*(p[: x.shape[1] * x.shape[3]] for p in (attention.qkv.weight, attention.qkv.bias))),
+        ),
+        "A part of attention.qkv is used. The output projection is attention.output.",
+    ),
+    Mistake(
+        lambda x, attention: run_linear(merge_heads(x[:, :, ::-1]), attention.output),
+        "The tokens are in reverse order.",
+    ),
+    Mistake(
+        partial(join, merge=lambda x: x.transpose(2, 0, 1, 3).reshape(x.shape[0], x.shape[2], -1)),
+        "Clips and tokens are mixed: transpose to (B, N, heads, d), the clips first.",
+    ),
+    Mistake(
+        lambda x, attention: run_linear(
+            x.transpose(0, 2, 1, 3)[..., 0, :].repeat(x.shape[1], -1), attention.output
+        ),
+        "Only the first head is used.",
+    ),
 )
 
 # ----------------------------------------------------------------------------- attention_weights, attention
@@ -438,6 +691,61 @@ def keep(weights: Array, real: Array) -> Array:
 def normalise_over(axis: Any) -> Any:
     """The softmax along another axis."""
     return lambda scores: np.moveaxis(softmax(np.moveaxis(scores, axis, -1)), -1, axis)
+
+
+def make_causal(scores: Array) -> Array:
+    """Whether key j is not later than query i."""
+    return np.tri(*scores.shape[-2:], dtype=bool)
+
+
+def divide_by_all(scores: Array) -> Array:
+    """One sum for all rows."""
+    y = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return y / y.sum()
+
+
+def subtract_one_maximum(scores: Array) -> Array:
+    """One maximum for all rows."""
+    y = np.exp(scores - scores.max())
+    return y / y.sum(axis=-1, keepdims=True)
+
+
+def renormalise(weights: Array, real: Array) -> Array:
+    """Take padding out, and divide by what remains."""
+    left = weights * real
+    total = left.sum(axis=-1, keepdims=True)
+    return left / np.where(total == 0, 1, total)
+
+
+def scale_up(weights: Array, real: Array) -> Array:
+    """Take padding out, and make up for it by the number of keys."""
+    return weights * real * real.shape[-1] / np.maximum(real.sum(axis=-1, keepdims=True), 1)
+
+
+SCALES = (  # wrong scales, also together with wrong masks
+    (lambda query: 1, "The scores are not divided by √d."),
+    (lambda query: 1 / query.shape[-1], "The scores are divided by d instead of √d."),
+    (lambda query: query.shape[-1] ** 0.5, "The scores are multiplied by √d instead of divided by it."),
+)
+MASKS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"mask": keep, "clear": keep}, "is_real is not used."),
+    ({"clear": keep}, "The weights of padding are not set to 0 after the softmax, where no key is real."),
+    ({"mask": keep}, "Padding is masked after the softmax, so that the other weights do not sum to 1."),
+    (
+        {"mask": lambda scores, real: scores * real, "clear": keep},
+        "The mask multiplies the scores: exp(0) = 1.",
+    ),
+    (
+        {"mask": lambda scores, real: np.where(real, scores, -np.inf), "clear": keep},
+        "-inf gives NaN where no key is real: use -1e30, and set the weights of padding to 0.",
+    ),
+    ({"view": lambda real: ~real[:, None, None, :]}, "The mask is inverted: is_real is True for real keys."),
+)
+TWO_FAULTS = tuple(
+    (partial(compute_weights, scale=scale, **mask), f"Two things: {first} {second}")
+    for scale, first in SCALES
+    for mask, second in MASKS
+)
 
 
 WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
@@ -569,6 +877,108 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
         ),
         "Only clips without any real key are masked. Each key that is padding has to get the weight 0.",
     ),
+    (
+        partial(compute_weights, scale=lambda query: (query**2).sum(axis=(1, 3), keepdims=True) ** -0.5),
+        "The scores are divided by the length of the queries. They have to be divided by √d.",
+    ),
+    (
+        lambda query, key, is_real=None: compute_weights(
+            query, key, is_real, scale=lambda query: key.shape[2] ** -0.5
+        ),
+        "The scores are divided by the root of the number of keys. It has to be √d, d being the last size.",
+    ),
+    (
+        lambda query, key, is_real=None: compute_weights(
+            query / np.linalg.norm(query, axis=-1, keepdims=True),
+            key / np.linalg.norm(key, axis=-1, keepdims=True),
+            is_real,
+            scale=lambda query: 1,
+        ),
+        "Queries and keys are divided by their lengths (cosine similarity). The scores are divided by √d "
+        "instead.",
+    ),
+    (
+        lambda query, key, is_real=None: compute_weights(
+            query,
+            key,
+            is_real,
+            mask=lambda scores, real: np.where(real & make_causal(scores), scores, -1e30),
+            weigh=lambda scores: softmax(np.where(make_causal(scores), scores, -1e30)),
+        ),
+        "A causal mask is applied: queries do not see later keys. Here every query sees all real keys.",
+    ),
+    (
+        partial(compute_weights, weigh=lambda scores: softmax(softmax(scores))),
+        "The softmax is applied twice.",
+    ),
+    (
+        partial(compute_weights, weigh=lambda scores: 1 / (1 + np.exp(-scores))),
+        "This is the sigmoid of each score. The weights are the softmax over the keys.",
+    ),
+    (
+        partial(compute_weights, weigh=lambda scores: np.exp(scores - scores.max(axis=-1, keepdims=True))),
+        "The exponentials are not divided by their sum: each row has to sum to 1.",
+    ),
+    (
+        partial(compute_weights, weigh=divide_by_all),
+        "The softmax is taken over the whole array, or its maximum is: each row has its own, axis=-1.",
+    ),
+    (
+        partial(compute_weights, weigh=subtract_one_maximum),
+        "One maximum is subtracted from all rows: in a row far below it every exponential is 0. Each row has "
+        "its own.",
+    ),
+    (
+        partial(compute_weights, mask=keep, clear=renormalise),
+        "Padding takes part in the softmax and is taken out afterwards. Where it has far larger scores than "
+        "the real keys, their weights have become 0 before: replace the scores of padding before the "
+        "softmax.",
+    ),
+    (
+        partial(compute_weights, mask=keep, clear=scale_up),
+        "The weights are multiplied by the number of keys over that of real keys. Replace the scores of "
+        "padding before the softmax: then the weights of the real keys sum to 1.",
+    ),
+    (
+        partial(compute_weights, mask=lambda scores, real: np.where(real, 0.0, -1e30)),
+        "All real keys have the same weight: the scores are not used.",
+    ),
+    (
+        partial(compute_weights, weigh=lambda scores: (scores == scores.max(axis=-1, keepdims=True)) * 1.0),
+        "The key with the largest score gets all the weight. The softmax gives every real key some.",
+    ),
+    (
+        partial(
+            compute_weights,
+            weigh=lambda scores: softmax(-scores),
+            mask=lambda scores, real: np.where(real, scores, 1e30),
+        ),
+        "The sign of the scores is wrong: keys that fit get small weights.",
+    ),
+    (
+        partial(
+            compute_weights,
+            view=lambda real: real[None, None] if real.shape[0] > 1 else real[:, None, None, :],
+        ),
+        "The mask lacks an axis: is_real[:, None, None, :] belongs to (B, heads, N, M).",
+    ),
+    (
+        partial(compute_weights, view=lambda real: real[:, None, :]),
+        "The mask lacks an axis: is_real[:, None, None, :] belongs to (B, heads, N, M).",
+    ),
+    (
+        partial(compute_weights, view=lambda real: real),
+        "The mask lacks axes: is_real[:, None, None, :] belongs to (B, heads, N, M).",
+    ),
+    (
+        lambda query, key, is_real=None: np.where(
+            True if is_real is None else is_real.any(axis=1)[:, None, None, None],
+            compute_weights(query, key, is_real),
+            np.nan,
+        ),
+        "A clip without any real key gives NaN. It has to give 0.",
+    ),
+    *TWO_FAULTS,
 )
 
 
@@ -630,6 +1040,36 @@ ATTENTION_MISTAKES = (
             value.mean(axis=2, keepdims=True), query.shape
         ),
         "Every output is the mean of all values: the weights are not used.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: attend(query, key, value, is_real) / np.sqrt(query.shape[-1]),
+        "The output is divided by √d. The scores are divided by it, before the softmax, and nothing else.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: attend(query, key, value, is_real) + query,
+        "The query is added to the output: the residual sum belongs to run_block.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: np.where(
+            True if is_real is None else is_real.any(axis=1)[:, None, None, None],
+            attend(query, key, value, is_real),
+            value.mean(axis=2, keepdims=True),
+        ),
+        "A clip without any real key gets the mean of its values. It has to get 0.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: (
+            attend(query, key, value, is_real) * is_real[:, None, :, None]
+            if is_real is not None and query.shape[2] == key.shape[2]
+            else attend(query, key, value, is_real)
+        ),
+        "The output of queries that are padding is set to 0. Only keys are masked.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: (
+            attend(query, key, value, is_real).mean(axis=1, keepdims=True) + 0 * query
+        ),
+        "The mean over the heads is taken. Each head has its own output.",
     ),
 )
 
@@ -710,6 +1150,83 @@ def normalise_residual(
         return layer_norm(y, block.mlp_norm.weight, block.mlp_norm.bias, eps) + think(y)
 
     return run_steps(x, block, heads, eps, is_real, maps, order=order)
+
+
+def activate_last(
+    x: Array, block: Block, heads: int, eps: float, is_real: Array | None = None, maps: list | None = None
+) -> Array:
+    """GELU after the second linear map."""
+    y = run_steps(x, block, heads, eps, is_real, maps, order=lambda x, attend, think: x + attend(x))
+    hidden = run_linear(layer_norm(y, block.mlp_norm.weight, block.mlp_norm.bias, eps), block.mlp.expand)
+    return y + numpy_backend.gelu(run_linear(hidden, block.mlp.contract))
+
+
+def activate_first(
+    x: Array, block: Block, heads: int, eps: float, is_real: Array | None = None, maps: list | None = None
+) -> Array:
+    """GELU before the first linear map."""
+    y = run_steps(x, block, heads, eps, is_real, maps, order=lambda x, attend, think: x + attend(x))
+    normed = layer_norm(y, block.mlp_norm.weight, block.mlp_norm.bias, eps)
+    return y + run_linear(run_linear(numpy_backend.gelu(normed), block.mlp.expand), block.mlp.contract)
+
+
+def normalise_again(
+    x: Array, block: Block, heads: int, eps: float, is_real: Array | None = None, maps: list | None = None
+) -> Array:
+    """A last LayerNorm."""
+    y = run_steps(x, block, heads, eps, is_real, maps)
+    return layer_norm(y, block.mlp_norm.weight, block.mlp_norm.bias, eps)
+
+
+def zero_padding(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    name: str,
+) -> Array:
+    """Zeros for padding, before or after the block."""
+    real = 1 if is_real is None else is_real[:, :, None]
+    y = run_steps(x * real if name == "input" else x, block, heads, eps, is_real, maps)
+    return y * real if name == "output" else y
+
+
+def fix_heads(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    fixed: int,
+) -> Array:
+    """Another number of heads."""
+    return run_steps(x, block, fixed, eps, is_real, maps)
+
+
+def collect_alone(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    what: str,
+) -> Array:
+    """Something else in maps."""
+    if maps is not None:
+        normed = layer_norm(x, block.attention_norm.weight, block.attention_norm.bias, eps)
+        query, key, value = split_heads(x if what == "tokens" else normed, block.attention, heads)
+        weights = numpy_backend.attention_weights(query, key, None if what == "unmasked" else is_real)
+        scores = query @ np.swapaxes(key, -1, -2) * query.shape[-1] ** -0.5
+        joined = join_heads(weights @ value, block.attention)
+        maps.append({"output": joined, "scores": scores}.get(what, weights))
+    return run_steps(x, block, heads, eps, is_real)
 
 
 BLOCK_MISTAKES = (
@@ -807,6 +1324,88 @@ BLOCK_MISTAKES = (
         partial(run_steps, collect=lambda maps, weights: maps.append(weights.mean(axis=1))),
         "The mean over the heads is appended to maps. Append the weights of all heads, (B, heads, N, N).",
     ),
+    Mistake(
+        partial(run_steps, order=lambda x, attend, think: x + (y := x + attend(x)) + think(y)),
+        "The tokens are added twice: x + Attention(LayerNorm(x)) gives the tokens to which the MLP is added.",
+    ),
+    Mistake(
+        partial(run_steps, order=lambda x, attend, think: (y := x + attend(x)) + think(x) + 0 * y),
+        "The MLP gets the tokens before attention. It has to get those after it.",
+    ),
+    Mistake(
+        partial(run_steps, gelu=lambda x: x / (1 + np.exp(-x))),
+        "The MLP uses SiLU. It has to use gelu.",
+    ),
+    Mistake(
+        partial(run_steps, gelu=np.tanh),
+        "The MLP uses tanh. It has to use gelu.",
+    ),
+    Mistake(
+        partial(
+            run_steps, gelu=lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+        ),
+        "The MLP uses the approximation of GELU by tanh. It has to use gelu.",
+    ),
+    Mistake(
+        partial(run_steps, gelu=lambda x: numpy_backend.gelu(numpy_backend.gelu(x))),
+        "gelu is applied twice.",
+    ),
+    Mistake(
+        activate_last,
+        "gelu is applied after the second linear map. It stands between the two: expand, gelu, contract.",
+    ),
+    Mistake(
+        activate_first,
+        "gelu is applied before the first linear map. It stands between the two: expand, gelu, contract.",
+    ),
+    Mistake(
+        normalise_again,
+        "The output is normalised once more. A pre-LN block ends with a sum.",
+    ),
+    Mistake(
+        partial(zero_padding, name="output"),
+        "The output of padding is set to 0. The mask acts in attention only; padding tokens go through the "
+        "block too.",
+    ),
+    Mistake(
+        partial(zero_padding, name="input"),
+        "Padding tokens are set to 0 before the block. The mask acts in attention only.",
+    ),
+    Mistake(
+        partial(fix_heads, fixed=1),
+        "There is always one head. Hand the argument heads on to split_heads.",
+    ),
+    Mistake(
+        partial(collect_alone, what="unmasked"),
+        "The weights in maps ignore the padding: hand is_real on to attention_weights too.",
+    ),
+    Mistake(
+        partial(collect_alone, what="output"),
+        "The output of attention is appended to maps. Append its weights, (B, heads, N, N).",
+    ),
+    Mistake(
+        partial(collect_alone, what="tokens"),
+        "The weights in maps are those of the tokens before LayerNorm. They are those that attention uses.",
+    ),
+    Mistake(
+        partial(collect_alone, what="scores"),
+        "Scores are appended to maps. Append the weights, after the softmax.",
+    ),
+    Mistake(
+        lambda x, block, heads, eps, is_real=None, maps=None: run_steps(
+            x, block, heads, eps, None if is_real is None else ~is_real, maps
+        ),
+        "The mask is inverted on its way to attention: is_real is True for real tokens.",
+    ),
+    *(
+        Mistake(
+            partial(
+                run_steps, norm=lambda x, norm, eps, fixed=fixed: layer_norm(x, norm.weight, norm.bias, fixed)
+            ),
+            "eps is a number of its own. Hand the argument eps on to layer_norm.",
+        )
+        for fixed in (1e-6, 1e-8, 1e-12, 0.0)
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- attend_in_blocks
@@ -828,22 +1427,37 @@ def run_online(
     count: Any = lambda M, size: range(0, M, size),
     ignores_mask: bool = False,
     mask_part: Any = lambda is_real, start, size: is_real[:, start : start + size],
+    value_part: Any = lambda value, start, size: value[:, :, start : start + size],
     lowest: float = -1e30,
+    divides: bool = True,
+    divides_each: bool = False,
+    keeps_maximum: bool = False,
+    shrinks_late: bool = False,
+    adds_total: bool = True,
+    adds_output: bool = True,
 ) -> Array:
     """`attend_in_blocks` with one fault."""
     highest = np.full((*query.shape[:3], 1), lowest)
     total, output = np.zeros(highest.shape), np.zeros(query.shape)
     for start in count(key.shape[2], size):
-        some, values = key[:, :, start : start + size], value[:, :, start : start + size]
+        some, values = key[:, :, start : start + size], value_part(value, start, size)
         scores = query @ np.swapaxes(some, -1, -2) * scale(query)
         real = None if is_real is None or ignores_mask else mask_part(is_real, start, size)[:, None, None, :]
         scores = scores if real is None else np.where(real, scores, padding)
         new = larger(highest, scores)
         weights = np.exp(scores - new)
         weights = weights if real is None or not clears else np.where(real, weights, 0.0)
-        total = shrink_total(highest, new) * total + weights.sum(axis=-1, keepdims=True)
-        output = shrink_sum(highest, new) * output + weights @ values
-        highest = new
+        factors, sums = (
+            (shrink_total(highest, new), shrink_sum(highest, new)),
+            (weights.sum(-1, keepdims=True), weights @ values),
+        )
+        late = factors if shrinks_late else (1.0, 1.0)
+        total = adds_total * factors[0] * total + late[0] * sums[0]
+        output = adds_output * factors[1] * output + late[1] * sums[1]
+        output = output / np.where(total == 0, 1, total) if divides_each else output
+        highest = highest if keeps_maximum else new
+    if divides_each or not divides:
+        return output
     return output / (np.where(total == 0, 1, total) if clears else total)
 
 
@@ -968,5 +1582,84 @@ BLOCKS_MISTAKES = (
         sum_blocks,
         "Each block has a softmax of its own, and the outputs are added. The blocks share one denominator: "
         "add up numerators and denominators, and divide once at the end.",
+    ),
+    Mistake(
+        partial(run_online, divides=False),
+        "The numerator is not divided by the denominator at the end.",
+    ),
+    Mistake(
+        partial(run_online, divides_each=True),
+        "The numerator is divided by the denominator in every block. It is divided once, after the last "
+        "block.",
+    ),
+    Mistake(
+        partial(run_online, count=lambda M, size: range(size, M, size)),
+        "The first block of keys is left out: blocks begin at range(0, M, size).",
+    ),
+    Mistake(
+        partial(run_online, count=lambda M, size: range(0, M, max(1, size - 1))),
+        "Neighbouring blocks share a key: they begin at range(0, M, size).",
+    ),
+    Mistake(
+        partial(run_online, count=lambda M, size: range(0, M, size + 1)),
+        "A key is left out between blocks: they begin at range(0, M, size).",
+    ),
+    Mistake(
+        partial(run_online, count=lambda M, size: range(0, M - 1, size)),
+        "The last key may be left out: blocks begin at range(0, M, size).",
+    ),
+    Mistake(
+        partial(run_online, lowest=0.0),
+        "The maximum begins at 0. Where all scores are far below 0, every exponential is 0: begin with "
+        "-1e30.",
+    ),
+    Mistake(
+        partial(run_online, keeps_maximum=True),
+        "The maximum is not kept for the next block: highest = larger is missing at the end of the loop.",
+    ),
+    Mistake(
+        partial(run_online, shrinks_late=True),
+        "The factor is applied after the new block has been added. It applies to the sums so far only.",
+    ),
+    Mistake(
+        partial(run_online, mask_part=lambda is_real, start, size: np.roll(is_real, start, axis=1)[:, :size]),
+        "The mask is not cut like the keys: take is_real[:, start : start + size].",
+    ),
+    Mistake(
+        partial(run_online, mask_part=lambda is_real, start, size: is_real[:, :size]),
+        "The mask of the first block is used for all blocks: take is_real[:, start : start + size].",
+    ),
+    Mistake(
+        partial(
+            run_online,
+            mask_part=lambda is_real, start, size: is_real[:, : is_real[:, start : start + size].shape[1]],
+        ),
+        "The mask of the first block is used for all blocks: take is_real[:, start : start + size].",
+    ),
+    Mistake(
+        partial(run_online, value_part=lambda value, start, size: value[:, :, :size]),
+        "The values of the first block are used for all blocks: take value[:, :, start : start + size].",
+    ),
+    Mistake(
+        partial(run_online, adds_total=False),
+        "The denominator is that of the last block: add up the sums of all blocks.",
+    ),
+    Mistake(
+        partial(run_online, adds_output=False),
+        "The numerator is that of the last block: add up the products of all blocks.",
+    ),
+    Mistake(
+        partial(run_online, scale=lambda query: query.shape[-1] ** 0.5),
+        "The scores are multiplied by √d. They have to be divided by it.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real, size: run_online(
+            query, key[:, :, :size], value[:, :, :size], None, size
+        ),
+        "Only the first block of keys is used.",
+    ),
+    Mistake(
+        partial(run_online, scale=lambda query: 1, ignores_mask=True),
+        "Two things: the scores are not divided by √d, and is_real is not used.",
     ),
 )

@@ -87,8 +87,11 @@ class Causes:
         if not all(self.is_like(index, trial) for trial in sorted(scope, key=lambda trial: trial.is_right)):
             return False
         wrong = [trial for trial in scope if not trial.is_right]
-        if any(trial.outcome.problem is None for trial in wrong):
-            return True
+        values = [(self.known[index, id(trial)], trial) for trial in wrong if trial.outcome.problem is None]
+        if values:  # a mistake that is nearly right cannot be told from any other
+            return any(
+                compare(known.value, trial.expected.value, self.blank.tolerance) for known, trial in values
+            )
         return all(trial.outcome.problem.text == self.known[index, id(trial)].problem.text for trial in wrong)
 
     def is_like(self, index: int, trial: Trial) -> bool:
@@ -99,17 +102,6 @@ class Causes:
                 self.blank, self.blank.mistakes[index].function, trial.case.arguments
             )
         return is_same_outcome(trial.outcome, self.known[key])
-
-    def is_evident(self, index: int, scope: list[Trial]) -> bool:
-        """Whether more than the type of an exception agrees, and the mistake is wrong where the outcome is."""
-        for trial in scope:
-            outcome, known = trial.outcome, self.known[index, id(trial)]
-            if outcome.problem is not None and known.problem is not None:
-                if outcome.problem.text == known.problem.text:
-                    return True
-            elif trial.is_right or compare(known.value, trial.expected.value, self.blank.tolerance):
-                return True
-        return False
 
     # ---- values
 
