@@ -15,11 +15,12 @@ from .compare import Difference, compare, is_number
 from .counterfactuals import list_counterfactuals
 from .evaluate import Call, Trial, name_error, run_reference
 from .exceptions import explain_exception_text
-from .outcomes import Outcome, map_arrays
+from .outcomes import Outcome
 from .patterns import CLOSE, Pair, explain_relation, explain_shape
 from .places import explain_order, explain_place, explain_size
 
 MOST_SECONDS = 4.0  # for the reference on changed arguments
+MOST_MISTAKE_SECONDS = 6.0  # for known mistakes, of a blank whose calls take long
 
 
 class Causes:
@@ -30,6 +31,7 @@ class Causes:
         self.plain = [trial for trial in trials if trial.layout == "plain"]
         self.wrong = [trial for trial in self.plain if not trial.is_right]
         self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
+        self.mistake_seconds = 0.0  # that they took so far
         self.told: dict[int, str] = {}
 
     def find(self, failed: Trial, chosen: list[Trial]) -> str:
@@ -98,9 +100,13 @@ class Causes:
         """Whether a mistake gives what the student's function gave."""
         key = (index, id(trial))
         if key not in self.known:
+            if self.mistake_seconds > MOST_MISTAKE_SECONDS:
+                return False
+            started = time.monotonic()
             self.known[key] = run_reference(
                 self.blank, self.blank.mistakes[index].function, trial.case.arguments
             )
+            self.mistake_seconds += time.monotonic() - started
         return is_same_outcome(trial.outcome, self.known[key])
 
     # ---- values
@@ -260,16 +266,7 @@ def is_same_outcome(a: Outcome, b: Outcome) -> bool:
         if a.problem is None or b.problem is None or a.problem.kind != b.problem.kind:
             return False
         return name_error(a.problem) == name_error(b.problem)
-    return not compare(replace_nan(a.value), replace_nan(b.value), CLOSE)
-
-
-def replace_nan(value: Any) -> Any:
-    """A number in place of NaN, so that NaN equals NaN."""
-
-    def change(array: np.ndarray) -> np.ndarray:
-        return np.where(np.isnan(array), 0.7316, array) if array.dtype.kind in "fc" else array
-
-    return map_arrays(change, value)
+    return not compare(a.value, b.value, CLOSE)
 
 
 def explain_problem(blank: Blank, failed: Trial) -> str:
