@@ -37,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 DEFINITION = re.compile(r"^(\s*)(?:def|class)\s+(\w+)")
 POINTS = re.compile(r'("points":\s*)[\d.]+')
+SAID_POINTS = re.compile(r"\*\*Points:\*\* (\d+(?:\.\d+)?)")
 HOW_TO_NAME = ': give it one, and "solution": true if students may change it'
 LONGEST_CELL = 300  # seconds, when a solution notebook is run
 METADATA = {
@@ -193,6 +194,10 @@ def find_faults(notebook: NotebookNode, assignment: Assignment, stem: str) -> li
             problems.append(f'cell {grade_id} has a solution, but not "solution": true in its metadata')
     for blank in assignment.blanks:
         problems += find_faults_of_blank(blank.name, blank.points, by_id)
+    total = sum(blank.points for blank in assignment.blanks)
+    said = [float(points) for cell in notebook.cells for points in SAID_POINTS.findall(cell.source)]
+    if said != [total]:
+        problems.append(f"the text says **Points:** {said}, the checks have {total:g}")
     if not cells or "picture" not in cells[-1].metadata.get("tags", []):
         problems.append(
             'the last cell of code should show the student\'s code at work, with the tag "picture"'

@@ -58,10 +58,12 @@ def test_points_are_written_into_the_source(tmp_path: Path) -> None:
     first = replace(ASSIGNMENT.blanks[0], memory_points=2.5)
     assignment = replace(ASSIGNMENT, blanks=(first, ASSIGNMENT.blanks[1]))
     assert build.find_faults(build.make_solution(source, assignment), assignment, source.stem) == [
-        "check_softmax has 7 points, its checks 8.5: run build.py"
+        "check_softmax has 7 points, its checks 8.5: run build.py",
+        "the text says **Points:** [11.5], the checks have 13",
     ]
     build.write_points(source, assignment)
-    assert build.find_faults(build.make_solution(source, assignment), assignment, source.stem) == []
+    faults = build.find_faults(build.make_solution(source, assignment), assignment, source.stem)
+    assert faults == ["the text says **Points:** [11.5], the checks have 13"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_points_are_written_into_the_source(tmp_path: Path) -> None:
         ('"grade_id": "picture"', '"grade_id": "setup"', "no nbgrader grade_id of its own"),
         ("    ### END SOLUTION\n", "", "begins and does not end"),
         ('tags=["picture"] ', "", "the last cell of code"),
+        ("**Points:** 11.5", "**Points:** 12", "the text says **Points:** [12.0], the checks have 11.5"),
         (
             '"locked": false, "solution": true',
             '"locked": true, "solution": false',

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -37,6 +38,7 @@ LONGEST_START = 60  # seconds, to import NumPy and the package
 MOST_COPIED = 100_000_000  # bytes of the submission's folder
 MOST_FILES = 1000
 MOST_STARTS = 12
+MOST_TIMEOUTS = 2  # of calls: then a function is not called any more
 EXTRA_SECONDS = 3  # a call is stopped inside the process first
 ENDED = "the process ended: the function used up the memory, or called `exit`"
 SLOW_CELL = "it did not end within {:g} s"
@@ -79,6 +81,7 @@ class Runner:
         self.problems: dict[str, Problem] = {}
         self.dropped: set[str] = set()  # cells that did not end, or ended the process
         self.lost: dict[str, Problem] = {}  # blanks whose calls do not end
+        self.timeouts: Counter[str] = Counter()  # of calls, by blank
         self.process: subprocess.Popen | None = None
         self.starts = 0
         self.deadline = time.monotonic() + self.limits.total_seconds
@@ -101,8 +104,9 @@ class Runner:
         """Call the student's function once."""
         if blank.name in self.lost:
             return Outcome(problem=self.lost[blank.name])
-        if not self.is_running() and not self.start():
-            return Outcome(problem=Problem("timeout", GIVEN_UP))
+        if time.monotonic() > self.deadline or not (self.is_running() or self.start()):
+            self.lost[blank.name] = Problem("timeout", GIVEN_UP)
+            return Outcome(problem=self.lost[blank.name])
         request = {"blank": blank.name, "arguments": arguments, "layout": layout}
         try:
             reply = self.ask(request, blank.seconds + EXTRA_SECONDS)
@@ -114,6 +118,10 @@ class Runner:
         if blank.name in self.lost:
             self.stop()
             return Outcome(problem=self.lost[blank.name])
+        if outcome.problem is not None and outcome.problem.kind == "timeout":
+            self.timeouts[blank.name] += 1
+            if self.timeouts[blank.name] >= MOST_TIMEOUTS:
+                self.lost[blank.name] = outcome.problem
         return self.explain_missing(blank, outcome)
 
     def explain_missing(self, blank: Blank, outcome: Outcome) -> Outcome:
