@@ -109,6 +109,7 @@ def make_log_mel_cases(rng: np.random.Generator) -> list[Case]:
         case((31,), "the smallest input"),
         case((157,), "the smallest input", mel_bins=5, window_length=64, hop_length=20, sample_rate=16000),
         case((2, 83), "a batch of waveforms"),
+        case((2, 6007), "a batch of waveforms", waveform=np.stack([fading, fading / 300]), **long_windows),
         case((2, 3, 61), "a batch of waveforms"),
         case((71,), "padding by zeros", padding="constant"),
         case((71,), "the last step kept", drop_last_step=False),

@@ -182,6 +182,24 @@ FRAME_MISTAKES = (
         )[..., ::-1],
         "The samples run backwards inside each frame.",
     ),
+    Mistake(
+        lambda waveform, window_length, hop_length, padding="reflect": (
+            cut_frames(waveform, window_length, hop_length, padding) * spectrogram.make_window(window_length)
+        ),
+        "The frames are multiplied by the window already. That belongs to compute_stft.",
+    ),
+    Mistake(
+        lambda waveform, window_length, hop_length, padding="reflect": np.moveaxis(
+            cut_frames(waveform, window_length, hop_length, padding), -2, 0
+        ),
+        "The axis of the frames comes first. It stands before the last one: np.stack(..., axis=-2).",
+    ),
+    Mistake(
+        lambda waveform, window_length, hop_length, padding="reflect": cut_frames(
+            waveform.reshape(-1), window_length, hop_length, padding
+        ),
+        "The waveforms of a batch are joined to one. Each has its own frames: keep the leading axes.",
+    ),
 )
 
 # --------------------------------------------------------------------------------------------- make_window
@@ -511,6 +529,44 @@ STFT_MISTAKES = (
         lambda spectrum, n: 10 * np.log10(np.abs(spectrum) ** 2 + 1e-10),
         "These are decibels. The STFT is complex: power and decibels come later.",
     ),
+    after_transform(
+        lambda spectrum, n: spectrum.real + 0j,
+        "The imaginary part is missing: the exponential has a cosine and a sine.",
+    ),
+    after_transform(
+        lambda spectrum, n: 1j * spectrum.imag,
+        "The real part is missing: the exponential has a cosine and a sine.",
+    ),
+    after_transform(
+        lambda spectrum, n: np.stack([spectrum.real, spectrum.imag], axis=-1),
+        "Real and imaginary part have an axis of their own. The result is an array of complex numbers.",
+    ),
+    after_transform(
+        lambda spectrum, n: spectrum / np.linalg.norm(spectrogram.make_window(n)),
+        "The window is divided by its length, the root of the sum of its squares. Use make_window as it is.",
+    ),
+    after_transform(
+        lambda spectrum, n: spectrum / spectrogram.make_window(n).mean(),
+        "The spectrum is divided by the mean of the window. The STFT of the package is not normalised.",
+    ),
+    *(
+        Mistake(
+            partial(
+                transform,
+                fourier=lambda x, turns=turns: (
+                    x
+                    @ np.exp(
+                        -1j
+                        * turns
+                        * np.outer(np.arange(x.shape[-1]), np.arange(x.shape[-1] // 2 + 1))
+                        / x.shape[-1]
+                    )
+                ),
+            ),
+            "A factor in the exponent is missing: it is -2 pi i k m / window_length.",
+        )
+        for turns in (np.pi, 1.0, 2.0)
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- make_mel_filters
@@ -729,6 +785,20 @@ MEL_MISTAKES = (
         lambda sample_rate, mel_bins, window_length: draw_triangles(sample_rate, mel_bins, window_length - 2),
         "There is one frequency too few: there are window_length // 2 + 1.",
     ),
+    Mistake(
+        lambda sample_rate, mel_bins, window_length: np.abs(
+            draw_triangles(sample_rate, mel_bins, window_length, lowest=-np.inf)
+        ),
+        "Outside of its triangle a filter is 0. Here the absolute value is taken: use np.maximum(0, ...).",
+    ),
+    Mistake(
+        partial(draw_triangles, combine=lambda rising, falling: np.where(rising <= 1, rising, 0)),
+        "The filters have no falling side: a triangle is the minimum of the rising and the falling line.",
+    ),
+    Mistake(
+        partial(draw_triangles, combine=lambda rising, falling: np.where(rising >= 0, falling, 0)),
+        "The filters have no rising side: a triangle is the minimum of the rising and the falling line.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- power_to_decibel
@@ -841,8 +911,8 @@ DECIBEL_MISTAKES = (
     *(
         Mistake(
             partial(cut_levels, value=value),
-            f"Levels below the limit are replaced by {name}. They are raised to the limit: the maximum of the "
-            "clip minus 80.",
+            f"Levels below the limit are replaced by {name}. They are raised to the limit: the maximum of "
+            "the clip minus 80.",
         )
         for value, name in ((-80.0, "-80"), (-100.0, "-100"), (0.0, "0"), (-np.inf, "-inf"), (np.nan, "NaN"))
     ),
@@ -870,6 +940,22 @@ DECIBEL_MISTAKES = (
         lambda power: np.clip(measure_level(power, dynamic=np.inf), -80, 0),
         "The levels are clipped to [-80, 0]. They are raised to at least 80 dB below the maximum of the "
         "clip.",
+    ),
+    Mistake(
+        partial(measure_level, factor=10 / np.log10(2)),
+        "This is 10 times the logarithm to the base 2. Decibels are made with the decimal one: np.log10.",
+    ),
+    Mistake(
+        lambda power: measure_level(power, dynamic=np.inf) - 80,
+        "80 is subtracted from all levels. It is subtracted from the maximum of the clip, which gives a "
+        "lower limit.",
+    ),
+    *(
+        Mistake(
+            partial(measure_level, dynamic=dynamic),
+            f"The range is {dynamic} dB here. It is 80 dB: a factor of 10 ** 8 in power.",
+        )
+        for dynamic in (8, 10, 20, 40, 160)
     ),
 )
 
@@ -924,6 +1010,38 @@ def fix_settings(**fixed: Any) -> Any:
 
 
 LOG_MEL_MISTAKES = (
+    Mistake(
+        partial(
+            run_steps,
+            level=spectrogram.normalise_decibel,
+            normalise=spectrogram.power_to_decibel,
+        ),
+        "normalise_decibel is called before power_to_decibel. It takes decibels.",
+    ),
+    Mistake(
+        partial(
+            run_steps,
+            level=lambda mel: spectrogram.power_to_decibel(mel.reshape(-1, mel.shape[-1])).reshape(mel.shape),
+        ),
+        "The maximum is taken over the whole batch. Each clip has its own: power_to_decibel takes care of "
+        "that.",
+    ),
+    Mistake(
+        partial(run_steps, choose=lambda y, drops: y[..., :-1] if drops else y),
+        "The last mel band is dropped in place of the last step: it is the axis before the last.",
+    ),
+    Mistake(
+        partial(run_steps, choose=lambda y, drops: y[: max(1, len(y) - drops)]),
+        "The first axis is shortened, which is the batch if there is one: the steps are axis -2.",
+    ),
+    Mistake(
+        partial(run_steps, choose=lambda y, drops: y[:-1] if drops and len(y) > 1 else y),
+        "The first axis is shortened, which is the batch if there is one: the steps are axis -2.",
+    ),
+    Mistake(
+        partial(run_steps, choose=lambda y, drops: y[..., : max(1, y.shape[-2] - (not drops)), :]),
+        "The last step is dropped where drop_last_step is False, and kept where it is True.",
+    ),
     Mistake(
         partial(run_steps, power_of=np.abs),
         "The mel filters are applied to magnitudes. They have to be applied to power: the squared magnitude.",
@@ -1085,6 +1203,23 @@ def cut_elsewhere(
     return total[..., first : first + max(0, samples)]
 
 
+def add_frames_at(frames: Array, hop_length: int, hop: int | None = None, *, combine: Any = np.add) -> Array:
+    """Another hop, or another operation than the sum."""
+    *batch, count, length = frames.shape
+    step, samples = hop or hop_length, (count - 1) * hop_length
+    total = np.zeros((*batch, samples + count * length), frames.dtype)
+    for t in range(count):
+        part = total[..., t * step : t * step + length]
+        part[...] = combine(part, frames[..., t, :])
+    return total[..., length // 2 : length // 2 + samples]
+
+
+def take_middles(frames: Array, hop_length: int) -> Array:
+    """The middle of each frame, side by side."""
+    middle = frames[..., :-1, frames.shape[-1] // 2 :][..., :hop_length]
+    return middle.reshape(*frames.shape[:-2], -1)
+
+
 OVERLAP_MISTAKES = (
     Mistake(
         partial(add_frames, adds=False),
@@ -1193,6 +1328,23 @@ OVERLAP_MISTAKES = (
             (*frames.shape[:-2], (frames.shape[-2] - 1) * hop_length),
         ),
         "The waveforms of the batch are added up. Each has its own frames.",
+    ),
+    *(
+        Mistake(
+            lambda frames, hop_length, part=part: add_frames_at(
+                frames, hop_length, max(1, frames.shape[-1] // part)
+            ),
+            f"Frames are window_length // {part} samples apart. Use the argument hop_length.",
+        )
+        for part in (2, 4)
+    ),
+    Mistake(
+        partial(add_frames_at, hop=None, combine=np.maximum),
+        "Where frames overlap, the larger value is taken. The values have to be added.",
+    ),
+    Mistake(
+        take_middles,
+        "Only hop_length samples of each frame are used. All samples are added to what overlaps.",
     ),
 )
 
@@ -1342,5 +1494,33 @@ INVERT_MISTAKES = (
     Mistake(
         lambda spectrum, hop_length: invert(np.conj(spectrum), hop_length),
         "Each frame runs backwards: the exponent of the inverse transform has the wrong sign.",
+    ),
+    Mistake(
+        partial(invert, floor=np.minimum),
+        "np.minimum stands where np.maximum is needed: the sum is raised to at least 0.01.",
+    ),
+    Mistake(
+        partial(invert, floor=lambda weight, lowest: 1 / np.maximum(weight, lowest)),
+        "The waveform is multiplied by the sum of the squared windows. It has to be divided by it.",
+    ),
+    Mistake(
+        partial(invert, floor=lambda weight, lowest: np.maximum(np.sqrt(weight), lowest)),
+        "The square root of the sum of the squared windows is taken. It divides as it is.",
+    ),
+    Mistake(
+        partial(
+            invert,
+            window=lambda length: (w := spectrogram.make_window(length)) / np.maximum(w**2, 0.01),
+            floor=lambda weight, lowest: np.ones_like(weight),
+        ),
+        "Each frame is divided by its own squared window. The sum of the frames has to be divided by the sum "
+        "of the squared windows.",
+    ),
+    Mistake(
+        lambda spectrum, hop_length: invert(
+            np.concatenate([2 * spectrum[..., :1], spectrum[..., 1:-1], 2 * spectrum[..., -1:]], axis=-1),
+            hop_length,
+        ),
+        "The first and the last frequency, which have no conjugate, are doubled: use np.fft.irfft.",
     ),
 )

@@ -39,6 +39,30 @@ def normalise(
 
 NORM_MISTAKES = (
     Mistake(
+        partial(normalise, divide=lambda variance, eps: np.sqrt(variance * (1 + eps))),
+        "eps multiplies the variance. It has to be added to it.",
+    ),
+    Mistake(
+        partial(normalise, divide=lambda variance, eps: np.maximum(np.sqrt(variance), eps)),
+        "eps is used as a lower limit of the standard deviation. It has to be added to the variance.",
+    ),
+    Mistake(
+        partial(normalise, divide=lambda variance, eps: np.sqrt(variance - eps)),
+        "eps is subtracted from the variance. It has to be added.",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(x * weight, 1, bias, eps),
+        "The weight multiplies the input. It multiplies the normalised rows.",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(x * weight + bias, 1, 0, eps),
+        "weight and bias are applied to the input. They are applied to the normalised rows.",
+    ),
+    Mistake(
+        partial(normalise, divide=lambda variance, eps: variance.mean() * 0 + np.sqrt(variance.mean() + eps)),
+        "All rows are divided by the same number. Each has its own variance.",
+    ),
+    Mistake(
         partial(normalise, ddof=1),
         "The variance is divided by D - 1 (ddof=1). LayerNorm divides by D: it is the mean of the squares.",
     ),
@@ -168,6 +192,25 @@ def weigh(x: Array, *, highest: Any = lambda x: x.max(axis=-1, keepdims=True), a
 
 
 SOFTMAX_MISTAKES = (
+    Mistake(
+        lambda x: np.nan_to_num(np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)),
+        "The exponential overflows for large values, and NaN is replaced by 0. Subtract the maximum of each "
+        "row instead.",
+    ),
+    Mistake(
+        lambda x: np.exp(x - x.max(-1, keepdims=True)) / x.shape[-1],
+        "The exponentials are divided by their number. They have to be divided by their sum.",
+    ),
+    *(
+        Mistake(
+            lambda x, limit=limit: (
+                np.exp(np.clip(x, -limit, limit)) / np.exp(np.clip(x, -limit, limit)).sum(-1, keepdims=True)
+            ),
+            "The values are clipped, so that large ones become equal. Subtract the maximum of each row "
+            "instead.",
+        )
+        for limit in (10, 20, 50, 88, 100, 500, 700, 709)
+    ),
     Mistake(
         partial(weigh, highest=lambda x: 0),
         "The maximum is not subtracted, so the exponential overflows for large values: exp(1000) is "
@@ -409,6 +452,32 @@ GELU_MISTAKES = (
         lambda x: ndtr(x) * np.maximum(x, 0),
         "Negative values give 0. GELU is x Φ(x) for them too.",
     ),
+    Mistake(
+        lambda x: np.sign(x) * ndtr(x),
+        "Only the sign of x is used as a factor. GELU is x Φ(x).",
+    ),
+    Mistake(
+        lambda x: x / (1 + np.exp(-2 * x)),
+        "This is x times a sigmoid. The exact GELU uses erf.",
+    ),
+    *(
+        Mistake(
+            lambda x, factor=factor: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + factor * x**3))),
+            "This is the approximation by tanh, with a wrong number too. The exact GELU uses erf.",
+        )
+        for factor in (0.44715, 0.0044715, 0.44, 0.04, 0.045, 0.0447)
+    ),
+    *(
+        Mistake(
+            lambda x, factor=factor: 0.5 * x * (1 + erf(x / factor)),
+            "x is divided by another number than √2 inside erf: Φ(x) = (1 + erf(x / √2)) / 2.",
+        )
+        for factor in (np.sqrt(np.pi), np.pi, np.sqrt(3), np.sqrt(2 * np.pi), 4)
+    ),
+    Mistake(
+        lambda x: 0.5 * x + (1 + erf(x / np.sqrt(2))),
+        "x / 2 is added to 1 + erf(x / √2). It has to multiply it.",
+    ),
 )
 
 # --------------------------------------------------------------------------------- split_heads, join_heads
@@ -556,6 +625,22 @@ SPLIT_MISTAKES = (
         ),
         "The output projection is used: query, key and value come from attention.qkv.",
     ),
+    Mistake(
+        partial(split, project=lambda x, linear: run_linear(x, linear) + linear.bias),
+        "The bias is added twice: run_linear adds it already.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: tuple(np.repeat(t[:, :1], t.shape[1], axis=1) for t in qkv)),
+        "All heads are the first one.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: {"query": qkv[0], "key": qkv[1], "value": qkv[2]}),
+        "A dictionary is returned: return the three arrays, as in `return query, key, value`.",
+    ),
+    Mistake(
+        partial(split, change=lambda qkv: tuple(t.reshape(-1, *t.shape[2:]) for t in qkv)),
+        "Clips and heads are one axis. They are two: (B, heads, N, d).",
+    ),
 )
 
 
@@ -647,6 +732,30 @@ JOIN_MISTAKES = (
             x.transpose(0, 2, 1, 3)[..., 0, :].repeat(x.shape[1], -1), attention.output
         ),
         "Only the first head is used.",
+    ),
+    Mistake(
+        partial(join, merge=lambda x: x.reshape(x.shape[0], -1, x.shape[2]).transpose(0, 2, 1)),
+        "The reshape comes before the axes are exchanged, and mixes tokens and features: transpose to (B, N, "
+        "heads, d) first.",
+    ),
+    Mistake(
+        partial(join, merge=lambda x: np.tile(x.max(axis=1), (1, 1, x.shape[1]))),
+        "The maximum over the heads is taken. Heads are put side by side.",
+    ),
+    Mistake(
+        lambda x, attention: (
+            np.concatenate(
+                [
+                    x[:, h] @ attention.output.weight[part, part].T
+                    for h in range(x.shape[1])
+                    for part in [slice(h * x.shape[3], (h + 1) * x.shape[3])]
+                ],
+                axis=-1,
+            )
+            + attention.output.bias
+        ),
+        "Each head is projected by itself. The projection is one linear map of all heads together, which "
+        "mixes them.",
     ),
 )
 
@@ -746,6 +855,19 @@ TWO_FAULTS = tuple(
     for scale, first in SCALES
     for mask, second in MASKS
 )
+
+
+def shrink_weights(query: Array, key: Array, is_real: Array | None, tiny: float) -> Array:
+    """A small number in the denominator."""
+    scores = query @ np.swapaxes(key, -1, -2) * scale_by_root(query)
+    real = np.True_ if is_real is None else is_real[:, None, None, :]
+    y = np.where(real, np.exp(scores - scores.max(axis=-1, keepdims=True)), 0.0)
+    return y / (y.sum(axis=-1, keepdims=True) + tiny)
+
+
+def mask_first_head(real: Array) -> Array:
+    """A mask for the first of several heads."""
+    return np.concatenate([real[:, None, None, :], np.ones_like(real)[:, None, None, :]], axis=1)
 
 
 WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
@@ -979,6 +1101,58 @@ WEIGHTS = (  # (wrong attention_weights, cause): also wrong attention
         "A clip without any real key gives NaN. It has to give 0.",
     ),
     *TWO_FAULTS,
+    (
+        partial(compute_weights, scale=lambda query: query.shape[-1] ** -0.25),
+        "The scores are divided by the fourth root of d. They have to be divided by √d.",
+    ),
+    (
+        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, 1e30)),
+        "The scores of padding are replaced by a large positive number. It has to be a very negative one: "
+        "-1e30.",
+    ),
+    (
+        partial(compute_weights, mask=lambda scores, real: np.where(real, scores, 1e30), clear=keep),
+        "The scores of padding are replaced by a large positive number. It has to be a very negative one: "
+        "-1e30.",
+    ),
+    *(
+        (
+            lambda query, key, is_real=None, tiny=tiny: shrink_weights(query, key, is_real, tiny),
+            "A small number is added to the sum of the exponentials, so that the weights do not sum to 1. "
+            "Only rows without a real key need care.",
+        )
+        for tiny in (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+    ),
+    (
+        lambda query, key, is_real=None: compute_weights(
+            query,
+            key,
+            None if is_real is None else np.arange(key.shape[2]) < is_real.sum(axis=1, keepdims=True),
+        ),
+        "The mask is used as a number of keys. Real keys need not come first: use is_real itself.",
+    ),
+    (
+        partial(
+            compute_weights, weigh=lambda scores: softmax(np.where(np.eye(*scores.shape[-2:]), -1e30, scores))
+        ),
+        "The diagonal is masked. A token attends to itself too.",
+    ),
+    (
+        partial(compute_weights, view=mask_first_head),
+        "The mask acts on the first head only. It is the same for all heads.",
+    ),
+    (
+        partial(compute_weights, scale=lambda query: 1 / query.shape[-1], weigh=normalise_over(-2)),
+        "Two things: The scores are divided by d instead of √d. The softmax runs over the queries.",
+    ),
+    (
+        partial(compute_weights, scale=lambda query: 1, weigh=normalise_over(-2)),
+        "Two things: The scores are not divided by √d. The softmax runs over the queries.",
+    ),
+    (
+        partial(compute_weights, scale=lambda query: 1, weigh=divide_naively),
+        "Two things: The scores are not divided by √d. The maximum is not subtracted.",
+    ),
 )
 
 
@@ -1071,6 +1245,25 @@ ATTENTION_MISTAKES = (
         ),
         "The mean over the heads is taken. Each head has its own output.",
     ),
+    Mistake(
+        lambda query, key, value, is_real=None: (
+            compute_weights(query, key, is_real).mean(axis=1, keepdims=True) @ value
+        ),
+        "The weights are averaged over the heads. Each head has its own.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: attend(
+            query[:1], key[:1], value[:1], None if is_real is None else is_real[:1]
+        ),
+        "Only the first clip is computed.",
+    ),
+    Mistake(
+        lambda query, key, value, is_real=None: (
+            attend(query, key, value, is_real)
+            * (1 if is_real is None else is_real.mean(axis=1)[:, None, None, None])
+        ),
+        "The output is multiplied by the share of real keys. The weights of the real keys sum to 1 already.",
+    ),
 )
 
 # ----------------------------------------------------------------------------------------------- run_block
@@ -1089,6 +1282,7 @@ def run_steps(
     order: Any = lambda x, attend, think: (y := x + attend(x)) + think(y),
     select: Any = lambda block: block,
     masks: bool = True,
+    join: Any = join_heads,
     collect: Any = lambda maps, weights: maps.append(weights),
 ) -> Array:
     """`run_block` with one fault; `order` combines attention and MLP, both with their LayerNorm inside."""
@@ -1099,7 +1293,7 @@ def run_steps(
         weights = numpy_backend.attention_weights(query, key, is_real if masks else None)
         if maps is not None:
             collect(maps, weights)
-        return join_heads(weights @ value, block.attention)
+        return join(weights @ value, block.attention)
 
     def think(x: Array) -> Array:
         return run_linear(
@@ -1227,6 +1421,31 @@ def collect_alone(
         joined = join_heads(weights @ value, block.attention)
         maps.append({"output": joined, "scores": scores}.get(what, weights))
     return run_steps(x, block, heads, eps, is_real)
+
+
+def residual_of_normed(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    first: bool,
+) -> Array:
+    """The normalised tokens in one of the two sums."""
+
+    def order(x: Array, attend: Any, think: Any) -> Array:
+        normed = layer_norm(x, block.attention_norm.weight, block.attention_norm.bias, eps)
+        y = (normed if first else x) + attend(x)
+        return (y if first else layer_norm(y, block.mlp_norm.weight, block.mlp_norm.bias, eps)) + think(y)
+
+    return run_steps(x, block, heads, eps, is_real, maps, order=order)
+
+
+def normalise_twice(x: Array, norm: LayerNorm, eps: float) -> Array:
+    """LayerNorm of LayerNorm."""
+    return layer_norm(layer_norm(x, norm.weight, norm.bias, eps), norm.weight, norm.bias, eps)
 
 
 BLOCK_MISTAKES = (
@@ -1406,6 +1625,40 @@ BLOCK_MISTAKES = (
         )
         for fixed in (1e-6, 1e-8, 1e-12, 0.0)
     ),
+    Mistake(
+        partial(residual_of_normed, first=True),
+        "The normalised tokens are added in the first residual sum. The tokens themselves have to be added: "
+        "x + Attention(LayerNorm(x)).",
+    ),
+    Mistake(
+        partial(residual_of_normed, first=False),
+        "The normalised tokens are added in the second residual sum. The tokens after attention have to be "
+        "added.",
+    ),
+    Mistake(
+        partial(run_steps, join=lambda x, attention: merge_heads(x)),
+        "The output projection of attention is missing: call join_heads.",
+    ),
+    Mistake(
+        partial(run_steps, order=lambda x, attend, think: x + (a := attend(x)) + think(a)),
+        "The MLP gets the output of attention alone. It has to get the tokens after the first sum.",
+    ),
+    Mistake(
+        partial(run_steps, order=lambda x, attend, think: (y := x + attend(x)) + think(y) - x),
+        "The change of the tokens alone is returned. The tokens themselves belong to the sum.",
+    ),
+    Mistake(
+        partial(run_steps, norm=lambda x, norm, eps: normalise_twice(x, norm, eps)),
+        "LayerNorm is applied twice before each part.",
+    ),
+    Mistake(
+        partial(run_steps, collect=lambda maps, weights: maps.extend([weights, weights])),
+        "The weights are appended to maps twice.",
+    ),
+    Mistake(
+        partial(run_steps, norm=lambda x, norm, eps: layer_norm(x, 1.0, 0.0, eps)),
+        "weight and bias of the LayerNorms are not used.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- attend_in_blocks
@@ -1435,6 +1688,10 @@ def run_online(
     shrinks_late: bool = False,
     adds_total: bool = True,
     adds_output: bool = True,
+    guards: bool = True,
+    shrinks_new: bool = False,
+    uses_old: bool = False,
+    reduce: Any = np.sum,
 ) -> Array:
     """`attend_in_blocks` with one fault."""
     highest = np.full((*query.shape[:3], 1), lowest)
@@ -1445,20 +1702,18 @@ def run_online(
         real = None if is_real is None or ignores_mask else mask_part(is_real, start, size)[:, None, None, :]
         scores = scores if real is None else np.where(real, scores, padding)
         new = larger(highest, scores)
-        weights = np.exp(scores - new)
+        weights = np.exp(scores - (np.where(highest > -1e29, highest, new) if uses_old else new))
         weights = weights if real is None or not clears else np.where(real, weights, 0.0)
-        factors, sums = (
-            (shrink_total(highest, new), shrink_sum(highest, new)),
-            (weights.sum(-1, keepdims=True), weights @ values),
-        )
-        late = factors if shrinks_late else (1.0, 1.0)
-        total = adds_total * factors[0] * total + late[0] * sums[0]
-        output = adds_output * factors[1] * output + late[1] * sums[1]
+        factors = shrink_total(highest, new), shrink_sum(highest, new)
+        early = (1.0, 1.0) if shrinks_new else factors
+        late = factors if shrinks_late or shrinks_new else (1.0, 1.0)
+        total = adds_total * early[0] * total + late[0] * reduce(weights, axis=-1, keepdims=True)
+        output = adds_output * early[1] * output + late[1] * (weights @ values)
         output = output / np.where(total == 0, 1, total) if divides_each else output
         highest = highest if keeps_maximum else new
     if divides_each or not divides:
         return output
-    return output / (np.where(total == 0, 1, total) if clears else total)
+    return output / (np.where(total == 0, 1, total) if clears and guards else total)
 
 
 def average_blocks(query: Array, key: Array, value: Array, is_real: Array | None, size: int) -> Array:
@@ -1481,7 +1736,36 @@ def one(old: Array, new: Array) -> float:
     return 1.0
 
 
+def square_factor(old: Array, new: Array) -> Array:
+    """The factor, twice."""
+    return np.exp(2 * (old - new))
+
+
 BLOCKS_MISTAKES = (
+    Mistake(
+        partial(run_online, guards=False),
+        "A query without any real key ends with 0 / 0, which is NaN. It has to get 0: do not divide by 0.",
+    ),
+    Mistake(
+        partial(run_online, shrink_total=square_factor, shrink_sum=square_factor),
+        "The sums so far are multiplied by the square of the factor: it is exp(old maximum - new maximum).",
+    ),
+    Mistake(
+        partial(run_online, shrinks_new=True),
+        "The factor multiplies what the new block adds. It has to multiply the sums so far.",
+    ),
+    Mistake(
+        partial(run_online, uses_old=True),
+        "The exponentials of the new block use the old maximum. They have to use the new one.",
+    ),
+    Mistake(
+        partial(run_online, reduce=np.mean),
+        "The mean of the exponentials is added to the denominator. It has to be their sum.",
+    ),
+    Mistake(
+        partial(run_online, reduce=np.max),
+        "The largest exponential is added to the denominator. It has to be their sum.",
+    ),
     Mistake(
         lambda query, key, value, is_real, size: attend(query, key, value, is_real),
         "The numbers are right, but all N x M scores are held at once. Compute them for `size` keys at a "

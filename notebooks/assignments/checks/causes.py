@@ -230,16 +230,17 @@ class Causes:
         return None
 
     def find_tags(self) -> str:
-        """Say which inputs fail if all others are right."""
-        tags = []
-        for trial in self.wrong:
-            tags += [tag for tag in trial.case.tags if tag not in tags]
-        right = {tag for trial in self.plain if trial.is_right for tag in trial.case.tags}
-        only = [tag for tag in tags if tag not in right]
-        covered = all(any(tag in trial.case.tags for tag in only) for trial in self.wrong)
-        if not only or not covered or len(self.wrong) == len(self.plain) or len(only) > 3:
+        """Say which inputs fail if all others are right, or which are right if all others fail."""
+        wrong = [tag for trial in self.wrong for tag in trial.case.tags]
+        right = [tag for trial in self.plain if trial.is_right for tag in trial.case.tags]
+        only_wrong = [tag for tag in dict.fromkeys(wrong) if tag not in right]
+        only_right = [tag for tag in dict.fromkeys(right) if tag not in wrong]
+        covered = all(any(tag in trial.case.tags for tag in only_wrong) for trial in self.wrong)
+        if only_right and len(only_right) <= 2 and len(only_right) <= len(only_wrong):
+            return f"Right only for inputs with {' or '.join(only_right)}."
+        if not only_wrong or not covered or not right or len(only_wrong) > 3:
             return ""
-        return f"Wrong only for inputs with {' or '.join(only)}."
+        return f"Wrong only for inputs with {' or '.join(only_wrong)}."
 
 
 def join(rest: str, cause: str, where: str) -> str:
