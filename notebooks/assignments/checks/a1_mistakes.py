@@ -200,6 +200,22 @@ FRAME_MISTAKES = (
         ),
         "The waveforms of a batch are joined to one. Each has its own frames: keep the leading axes.",
     ),
+    Mistake(
+        lambda waveform, window_length, hop_length, padding="reflect": cut_frames(
+            waveform,
+            window_length,
+            hop_length,
+            padding,
+            missing=waveform.shape[-1] % hop_length == 0,
+        ),
+        "The last frame is missing where hop_length divides the number of samples. There are samples // "
+        "hop_length + 1 frames.",
+    ),
+    Mistake(
+        partial(cut_frames, modes=dict.fromkeys(MODES, "symmetric")),
+        "The first and the last sample are repeated at the edge (`symmetric` of np.pad), whatever padding "
+        "says.",
+    ),
 )
 
 # --------------------------------------------------------------------------------------------- make_window
@@ -331,6 +347,10 @@ WINDOW_MISTAKES = (
         lambda window_length: 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, window_length) / window_length),
         "The first weight, which is 0, is missing: m runs from 0 to window_length - 1.",
     ),
+    Mistake(
+        lambda window_length: 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_length) / (window_length + 1)),
+        "The cosine is divided by window_length + 1. Divide by window_length.",
+    ),
 )
 
 # -------------------------------------------------------------------------------------------- compute_stft
@@ -363,6 +383,14 @@ def window_the_spectrum(
     """The window after the Fourier transform, half of it."""
     spectrum = transform(waveform, window_length, hop_length, padding, window=np.ones)
     return spectrum * spectrogram.make_window(2 * spectrum.shape[-1])[: spectrum.shape[-1]]
+
+
+def window_from_frame_to_frame(
+    waveform: Array, window_length: int, hop_length: int, padding: str = "reflect"
+) -> Array:
+    """The window along the wrong axis."""
+    frames = spectrogram.frame_waveform(waveform, window_length, hop_length, padding)
+    return np.fft.rfft(frames * spectrogram.make_window(frames.shape[-2])[:, None])
 
 
 STFT_MISTAKES = (
@@ -567,6 +595,26 @@ STFT_MISTAKES = (
         )
         for turns in (np.pi, 1.0, 2.0)
     ),
+    Mistake(
+        partial(transform, window=np.ones, fourier=np.fft.fft),
+        "Two things: the frames are not windowed, and all window_length frequencies are kept.",
+    ),
+    Mistake(
+        partial(transform, window=np.ones, fourier=lambda x: np.fft.fft(x)[..., : x.shape[-1] // 2]),
+        "Two things: the frames are not windowed, and the last frequency is missing.",
+    ),
+    Mistake(
+        partial(transform, window=np.hanning, fourier=lambda x: np.fft.fft(x)[..., : x.shape[-1] // 2]),
+        "Two things: the window is the symmetric one, and the last frequency is missing.",
+    ),
+    Mistake(
+        partial(transform, fourier=lambda x: np.fft.rfft(x, axis=1)),
+        "The Fourier transform runs along axis 1, which is not the last one for a batch: axis=-1.",
+    ),
+    Mistake(
+        window_from_frame_to_frame,
+        "The window runs from frame to frame. It has to run inside each frame, along the last axis.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- make_mel_filters
@@ -612,6 +660,16 @@ def draw_triangles(
 def keep(values: Any) -> Any:
     """The same values: a scale in hertz."""
     return values
+
+
+def swap_slopes(sample_rate: int, mel_bins: int, window_length: int) -> Array:
+    """Each side with the width of the other."""
+    frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
+    highest = spectrogram.hertz_to_mel(np.array(sample_rate / 2))
+    edges = spectrogram.mel_to_hertz(np.linspace(0, highest, mel_bins + 2))
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    lines = np.minimum((frequencies - left) / (right - centre), (right - frequencies) / (centre - left))
+    return np.maximum(0, lines) * 2 / (right - left)
 
 
 def draw_triangles_in_mel(sample_rate: int, mel_bins: int, window_length: int) -> Array:
@@ -799,6 +857,24 @@ MEL_MISTAKES = (
         partial(draw_triangles, combine=lambda rising, falling: np.where(rising >= 0, falling, 0)),
         "The filters have no rising side: a triangle is the minimum of the rising and the falling line.",
     ),
+    Mistake(
+        swap_slopes,
+        "The widths of the two sides are exchanged: the rising line is divided by (centre - left), the "
+        "falling one by (right - centre).",
+    ),
+    *(
+        Mistake(
+            partial(draw_triangles, scale=lambda filters, left, centre, right: filters, **fault),
+            f"Two things: every filter has a peak of 1 instead of an area of 1, and {text}",
+        )
+        for fault, text in (
+            ({"top": 1}, "the filters reach to the sample rate instead of half of it."),
+            ({"highest": 1}, "the frequencies run to the sample rate instead of half of it."),
+            ({"to_mel": keep, "to_hertz": keep}, "the edges are evenly spaced in hertz instead of mel."),
+            ({"to_mel": to_htk, "to_hertz": from_htk}, "the mel scale is another one than the given."),
+            ({"lowest": -np.inf}, "the filters are negative outside of their triangles."),
+        )
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- power_to_decibel
@@ -956,6 +1032,31 @@ DECIBEL_MISTAKES = (
             f"The range is {dynamic} dB here. It is 80 dB: a factor of 10 ** 8 in power.",
         )
         for dynamic in (8, 10, 20, 40, 160)
+    ),
+    Mistake(
+        lambda power: np.maximum(
+            measure_level(power, dynamic=np.inf), power.max(axis=(-2, -1), keepdims=True) - 80
+        ),
+        "80 is subtracted from the largest power. It is subtracted from the largest level, in decibels.",
+    ),
+    Mistake(
+        partial(measure_level, axis=1),
+        "The maximum is taken along axis 1 alone. It is that of the whole clip: axis=(-2, -1).",
+    ),
+    *(
+        Mistake(
+            partial(measure_level, factor=factor, **fault),
+            f"Two things: {first}, and {text}",
+        )
+        for factor, first in (
+            (20, "the factor is 20 instead of 10"),
+            (10 * np.log(10), "the logarithm is the natural one instead of log10"),
+        )
+        for fault, text in (
+            ({"dynamic": np.inf}, "the limit of 80 dB below the maximum is missing."),
+            ({"axis": None}, "the maximum is taken over the whole batch."),
+            ({"lowest": 0}, "powers are not raised to 1e-10."),
+        )
     ),
 )
 
@@ -1168,6 +1269,23 @@ LOG_MEL_MISTAKES = (
         partial(run_steps, collect=lambda power, filters: np.sqrt(power @ filters.T)),
         "The square root of the power in the mel bands is taken. power_to_decibel takes the power itself.",
     ),
+    Mistake(
+        partial(run_steps, collect=lambda power, filters: power),
+        "The mel filters are missing: multiply the power by the transposed filters.",
+    ),
+    Mistake(
+        partial(run_steps, collect=lambda power, filters: (power @ filters.T) / filters.sum(axis=1)),
+        "The power in each band is divided by the sum of the weights of its filter. The filters have an area "
+        "of 1 already.",
+    ),
+    Mistake(
+        partial(run_steps, choose=lambda y, drops: y[..., : y.shape[-2] - (drops and y.shape[-2] > 2), :]),
+        "Of two steps none is left out. The last step is left out unless it is the only one.",
+    ),
+    Mistake(
+        partial(run_steps, power_of=np.abs, choose=lambda y, drops: y),
+        "Two things: the mel filters are applied to magnitudes, and the last step is kept.",
+    ),
 )
 
 # --------------------------------------------------------------------------------------------- overlap_add
@@ -1218,6 +1336,19 @@ def take_middles(frames: Array, hop_length: int) -> Array:
     """The middle of each frame, side by side."""
     middle = frames[..., :-1, frames.shape[-1] // 2 :][..., :hop_length]
     return middle.reshape(*frames.shape[:-2], -1)
+
+
+def wrap_around(frames: Array, hop_length: int) -> Array:
+    """Negative places at the end."""
+    *batch, count, length = frames.shape
+    samples = (count - 1) * hop_length
+    waveform = np.zeros((*batch, samples), frames.dtype)
+    for t in range(count):
+        for m in range(length):
+            place = t * hop_length + m - length // 2
+            if -samples <= place < samples:
+                waveform[..., place] += frames[..., t, m]
+    return waveform
 
 
 OVERLAP_MISTAKES = (
@@ -1345,6 +1476,11 @@ OVERLAP_MISTAKES = (
     Mistake(
         take_middles,
         "Only hop_length samples of each frame are used. All samples are added to what overlaps.",
+    ),
+    Mistake(
+        wrap_around,
+        "What lies before the first sample is added at the end: negative indices count from the end. Cut it "
+        "off.",
     ),
 )
 
@@ -1522,5 +1658,21 @@ INVERT_MISTAKES = (
             hop_length,
         ),
         "The first and the last frequency, which have no conjugate, are doubled: use np.fft.irfft.",
+    ),
+    *(
+        Mistake(
+            lambda spectrum, hop_length, factor=factor: (
+                invert(
+                    spectrum,
+                    hop_length,
+                    weigh=np.ones_like,
+                    floor=lambda weight, lowest: np.ones_like(weight),
+                )
+                * factor
+            ),
+            "The waveform is multiplied by one number. It has to be divided by the sum of the squared "
+            "windows at each sample, which differs at the ends and between the frames.",
+        )
+        for factor in (2 / 3, 1 / 1.5, 8 / 3, 3 / 8, 0.5, 2)
     ),
 )

@@ -180,6 +180,14 @@ NORM_MISTAKES = (
         partial(normalise, finish=lambda z, weight, bias: z / weight + bias),
         "The features are divided by weight. They have to be multiplied by it.",
     ),
+    Mistake(
+        partial(normalise, ddof=1, divide=lambda variance, eps: np.sqrt(variance)),
+        "Two things: the variance is divided by D - 1 instead of D, and eps is not used.",
+    ),
+    Mistake(
+        lambda x, weight, bias, eps: normalise(x, weight, bias, eps, centre=lambda x, mean: x - x.mean()),
+        "The mean of the whole array is subtracted. Each row has its own: axis=-1 with keepdims=True.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------------- softmax
@@ -342,6 +350,16 @@ SOFTMAX_MISTAKES = (
         "The values are divided by a square root first. That belongs to attention_weights, not to the "
         "softmax.",
     ),
+    Mistake(
+        lambda x: weigh(x, axis=tuple(range(1, x.ndim)) if x.ndim > 1 else None),
+        "The sum is taken over all axes but the first. It is that of each row: axis=-1 with keepdims=True.",
+    ),
+    Mistake(
+        lambda x: (
+            np.exp(x + x.max(-1, keepdims=True)) / np.exp(x + x.max(-1, keepdims=True)).sum(-1, keepdims=True)
+        ),
+        "The maximum is added. It has to be subtracted.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------------------- gelu
@@ -477,6 +495,10 @@ GELU_MISTAKES = (
     Mistake(
         lambda x: 0.5 * x + (1 + erf(x / np.sqrt(2))),
         "x / 2 is added to 1 + erf(x / √2). It has to multiply it.",
+    ),
+    Mistake(
+        lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x + 0.044715 * x**3)),
+        "This is the approximation by tanh, with a bracket missing too. The exact GELU uses erf.",
     ),
 )
 
@@ -756,6 +778,15 @@ JOIN_MISTAKES = (
         ),
         "Each head is projected by itself. The projection is one linear map of all heads together, which "
         "mixes them.",
+    ),
+    Mistake(
+        partial(join, merge=lambda x: np.swapaxes(x, 1, 3).reshape(x.shape[0], x.shape[2], -1)),
+        "Heads and features are exchanged. Exchange heads and tokens: np.swapaxes(x, 1, 2).",
+    ),
+    Mistake(
+        partial(join, project=lambda x, linear: x @ linear.weight),
+        "Two things: the weight of the output projection is not transposed, and its bias is not added. Use "
+        "run_linear.",
     ),
 )
 
@@ -1448,6 +1479,52 @@ def normalise_twice(x: Array, norm: LayerNorm, eps: float) -> Array:
     return layer_norm(layer_norm(x, norm.weight, norm.bias, eps), norm.weight, norm.bias, eps)
 
 
+def normalise_after(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    which: str,
+) -> Array:
+    """One of the two LayerNorms after its sum."""
+    late = getattr(block, f"{which}_norm")
+
+    def norm(x: Array, norm: LayerNorm, eps: float) -> Array:
+        return x if norm is late else layer_norm(x, norm.weight, norm.bias, eps)
+
+    def order(x: Array, attend: Any, think: Any) -> Array:
+        y = x + attend(x)
+        y = layer_norm(y, late.weight, late.bias, eps) if which == "attention" else y
+        y = y + think(y)
+        return layer_norm(y, late.weight, late.bias, eps) if which == "mlp" else y
+
+    return run_steps(x, block, heads, eps, is_real, maps, norm=norm, order=order)
+
+
+def mix_inputs(
+    x: Array,
+    block: Block,
+    heads: int,
+    eps: float,
+    is_real: Array | None = None,
+    maps: list | None = None,
+    *,
+    plain: int,
+) -> Array:
+    """Query, key or value of tokens that are not normalised."""
+    normed = layer_norm(x, block.attention_norm.weight, block.attention_norm.bias, eps)
+    parts = list(split_heads(normed, block.attention, heads))
+    parts[plain] = split_heads(x, block.attention, heads)[plain]
+    weights = numpy_backend.attention_weights(parts[0], parts[1], is_real)
+    if maps is not None:
+        maps.append(weights)
+    y = x + join_heads(weights @ parts[2], block.attention)
+    return run_steps(y, block, heads, eps, order=lambda y, attend, think: y + think(y))
+
+
 BLOCK_MISTAKES = (
     Mistake(
         run_post_norm,
@@ -1658,6 +1735,36 @@ BLOCK_MISTAKES = (
     Mistake(
         partial(run_steps, norm=lambda x, norm, eps: layer_norm(x, 1.0, 0.0, eps)),
         "weight and bias of the LayerNorms are not used.",
+    ),
+    Mistake(
+        partial(normalise_after, which="mlp"),
+        "LayerNorm is applied after the second sum. It has to be applied to the input of the MLP.",
+    ),
+    Mistake(
+        partial(normalise_after, which="attention"),
+        "LayerNorm is applied after the first sum. It has to be applied to the input of attention.",
+    ),
+    Mistake(
+        partial(mix_inputs, plain=2),
+        "The values come from tokens that are not normalised. Query, key and value all come from "
+        "LayerNorm(x).",
+    ),
+    Mistake(
+        partial(mix_inputs, plain=0),
+        "The queries come from tokens that are not normalised. Query, key and value all come from "
+        "LayerNorm(x).",
+    ),
+    Mistake(
+        partial(run_steps, masks=False, gelu=lambda x: np.maximum(x, 0)),
+        "Two things: is_real is not handed on to attention, and the MLP uses ReLU instead of gelu.",
+    ),
+    Mistake(
+        partial(run_steps, masks=False, select=lambda block: replace(block, mlp_norm=block.attention_norm)),
+        "Two things: is_real is not handed on to attention, and the MLP gets attention_norm.",
+    ),
+    Mistake(
+        partial(run_steps, masks=False, collect=lambda maps, weights: None),
+        "Two things: is_real is not handed on to attention, and nothing is appended to maps.",
     ),
 )
 
