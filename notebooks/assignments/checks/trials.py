@@ -27,15 +27,18 @@ def list_values(result: Any) -> list[Any]:
 
 
 def name_wrong_inputs(plain: list[Trial]) -> str:
-    """Say which inputs fail, if all others are right."""
+    """Say which inputs fail, if all others are right; or which are right, if these are fewer."""
     wrong = [trial for trial in plain if not trial.is_right]
-    tags = dict.fromkeys(tag for trial in wrong for tag in trial.case.tags)
-    right = {tag for trial in plain if trial.is_right for tag in trial.case.tags}
-    only = [tag for tag in tags if tag not in right]
-    is_covered = all(any(tag in trial.case.tags for tag in only) for trial in wrong)
-    if not only or not is_covered or len(wrong) == len(plain) or len(only) > 3:
+    tags = [tag for trial in wrong for tag in trial.case.tags]
+    right = [tag for trial in plain if trial.is_right for tag in trial.case.tags]
+    only_wrong = [tag for tag in dict.fromkeys(tags) if tag not in right]
+    only_right = [tag for tag in dict.fromkeys(right) if tag not in tags]
+    if 0 < len(only_right) <= min(2, len(only_wrong)):
+        return f"Right only for inputs with {' or '.join(only_right)}."
+    is_covered = all(any(tag in trial.case.tags for tag in only_wrong) for trial in wrong)
+    if not only_wrong or not is_covered or not right or len(only_wrong) > 3:
         return ""
-    return f"Wrong only for inputs with {' or '.join(only)}."
+    return f"Wrong only for inputs with {' or '.join(only_wrong)}."
 
 
 def name_wrong_parts(wrong: list[Trial], expected: Any) -> str:
