@@ -82,6 +82,18 @@ def softmax_unsafely(scores: Array, mask: Array) -> Array:
         return np.where(mask, y / np.maximum(y.sum(axis=-1, keepdims=True), 1e-300), 0.0)
 
 
+def mean_of_heads(weights: Array) -> Array:
+    """The same weights for all heads."""
+    return np.mean(weights, axis=1, keepdims=True)
+
+
+def mask_queries_too(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """is_real is used for the rows of the weights too."""
+    if is_real is not None and query.shape[2] == key.shape[2]:
+        g = np.where(is_real[:, None, :, None], g, 0.0)
+    return attention_vjp(g, query, key, value, is_real)
+
+
 ATTENTION_MISTAKES = (
     Mistake(
         vary_attention(find_last_scale=lambda query, key: 1.0),
@@ -254,6 +266,101 @@ ATTENTION_MISTAKES = (
             finish=lambda r, weights, g, query, key, value: (r @ key, flip(r) @ query, flip(r) @ g)
         ),
         "∂L/∂V uses the cotangent of the scores. The values are multiplied by the weights P: Pᵀ G.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: numpy_backend.softmax(np.where(mask, scores, -10.0))),
+        "Scores of padding are filled with a number that is not low enough, so padding keeps a little "
+        "weight. Use -1e30, and set the weights of padding to 0 after the softmax.",
+    ),
+    Mistake(
+        vary_attention(through_softmax=lambda g, y: tape_backend.softmax_vjp(y, g)),
+        "The arguments of softmax_vjp are exchanged: first the cotangent G Vᵀ, then the weights P.",
+    ),
+    Mistake(
+        vary_attention(through_softmax=lambda g, y: tape_backend.softmax_vjp(g, numpy_backend.softmax(y))),
+        "The softmax is applied to the weights once more, before softmax_vjp: P is its result already.",
+    ),
+    Mistake(
+        vary_attention(
+            weigh=lambda scores, mask: np.broadcast_to(
+                mean_of_heads(np.where(mask, numpy_backend.softmax(np.where(mask, scores, -1e30)), 0.0)),
+                scores.shape,
+            )
+        ),
+        "The heads are mixed: each head has weights of its own.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                r.reshape(flip(r).shape) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K uses reshape where the last two axes have to be exchanged: np.swapaxes(R, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                r.T.reshape(flip(r).shape) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K uses R.T, which reverses all four axes: exchange the last two, np.swapaxes(R, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                weights.T.reshape(flip(weights).shape) @ g,
+            )
+        ),
+        "∂L/∂V uses P.T, which reverses all four axes: exchange the last two, np.swapaxes(P, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                flip(weights) @ g * query.shape[-1] ** -0.5,
+            )
+        ),
+        "∂L/∂V is divided by √d. The scale belongs to the scores, so only ∂L/∂Q and ∂L/∂K have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query * query.shape[-1] ** 0.5,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K lacks the division by √d: both queries and keys have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key * query.shape[-1] ** 0.5,
+                flip(r) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂Q lacks the division by √d: both queries and keys have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                (flip(weights) @ g).sum(axis=1, keepdims=True) + 0 * value,
+            )
+        ),
+        "∂L/∂V is summed over the heads: each head has values of its own.",
+    ),
+    Mistake(
+        mask_queries_too, "Queries that are padding are masked as well: is_real says which keys are real."
     ),
 )
 
