@@ -106,10 +106,13 @@ def make_frame_cases(random: np.random.Generator) -> list[Case]:
     """Noise of steps for `frame_masking`."""
 
     def case(tag: str, shape: Sizes, ratio: float, tokens_per_step: int, counts: Any = None) -> Case:
-        mask = None if counts is None else np.arange(shape[1] * tokens_per_step) < np.array(counts)[:, None]
+        mask = counts
+        if isinstance(counts, tuple):
+            mask = np.arange(shape[1] * tokens_per_step) < np.array(counts)[:, None]
         arguments = {"noise": random.random(shape), "ratio": ratio, "tokens_per_step": tokens_per_step}
         return Case({**arguments, "mask": mask}, (tag,))
 
+    holes = np.array([[0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1], [1] * 5 + [0] * 7], bool)
     return [
         case("the smallest input", (1, 4), 0.5, 2),
         case("the smallest input", (1, 10), 0.4, 3),
@@ -122,6 +125,7 @@ def make_frame_cases(random: np.random.Generator) -> list[Case]:
         case("padding of whole steps", (2, 5), 0.4, 2, (4, 10)),
         case("padding within a step", (2, 5), 0.4, 3, (15, 13)),
         case("padding within a step", (3, 6), 0.5, 4, (9, 23, 18)),
+        case("padding within a step", (2, 4), 0.5, 3, holes),
         case("a row of padding alone", (2, 4), 0.5, 3, (12, 0)),
     ]
 

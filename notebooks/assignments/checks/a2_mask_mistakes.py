@@ -188,9 +188,11 @@ MASKS: list[tuple[Callable, str]] = [
     (partial(mask_tokens, count=count_by(lambda n, ratio: round(n * (1 - ratio)))),
      "The number of kept tokens is rounded to the nearest whole number; it is rounded down."),
     (partial(mask_tokens, count=count_by(lambda n, ratio: math.ceil(n * (1 - ratio) - 1e-9))),
-     "The number of kept tokens is rounded up; it is rounded down (floor)."),
+     "The number of kept tokens is rounded up, or the number of hidden tokens down; that of the kept ones is rounded "
+     "down (floor)."),
     (partial(mask_tokens, count=count_by(lambda n, ratio: math.ceil(n * (1 - ratio)))),
-     "The number of kept tokens is rounded up; it is rounded down (floor)."),
+     "The number of kept tokens is rounded up, or the number of hidden tokens down; that of the kept ones is rounded "
+     "down (floor)."),
     (partial(mask_tokens, count=count_by(lambda n, ratio: n - int(n * ratio))),
      "The number of hidden tokens is rounded down; it is the number of kept ones that is rounded down."),
     (partial(mask_tokens, count=count_by(lambda n, ratio: n - int(n * ratio + 1e-9))),

@@ -177,6 +177,33 @@ def put_tokens_last(video: Array, patch: Patch) -> Array:
     return cut(WANTED)(video, patch).swapaxes(1, 2)
 
 
+def cut_places(tops: Callable, lefts: Callable) -> Callable[[Array, Patch], Array]:
+    """Patches at other places: functions of a size and the size of the patch."""
+
+    def patchify(video: Array, patch: Patch) -> Array:
+        (B, T, C, H, W), (p, q) = video.shape, patch
+        places = itertools.product(range(T), tops(H, p), lefts(W, q))
+        rows = [video[:, t, :, i : i + p, j : j + q].transpose(0, 2, 3, 1).reshape(B, -1) for t, i, j in places]
+        return np.stack(rows, axis=1)
+
+    return patchify
+
+
+def step(size: int, part: int) -> range:
+    """The places of patches."""
+    return range(0, size, part)
+
+
+def step_short(size: int, part: int) -> range:
+    """Without the last one."""
+    return range(0, size - part, part)
+
+
+def step_by_one(size: int, part: int) -> range:
+    """At every pixel."""
+    return range(size - part + 1)
+
+
 NOT_JOINED = "The last reshape is missing: frames, rows and columns of patches are joined to one axis of tokens."
 CUTTING: list[tuple[Callable, str]] = [
     (cut(SPLIT), "The right values in the wrong order: a reshape alone does not cut patches, because the rows of a patch "
@@ -195,6 +222,12 @@ CUTTING: list[tuple[Callable, str]] = [
     (cut_first_channel, "Only the first channel is there; a token has the values of all channels."),
     (keep_frames, "The frames still have an axis of their own: join T, h and w to one axis of tokens."),
     (join_batch, "The batch was joined with the tokens: each clip of the batch keeps its own row."),
+    (cut_places(step, step_short), "The last column of patches of every frame is missing: the range ends one patch too early."),
+    (cut_places(step_short, step), "The last row of patches of every frame is missing: the range ends one patch too early."),
+    (cut_places(step_short, step_short), "The last row and the last column of patches are missing: the ranges end one patch "
+     "too early."),
+    (cut_places(step_by_one, step_by_one), "Patches overlap: the next one begins one pixel further, and should begin p rows "
+     "or q columns further."),
     (keep_grid, NOT_JOINED),
     (drop_batch, "The batch axis is missing: the result has the shape (B, N, values), also for a batch of 1."),
     (put_tokens_last, "The last two axes are exchanged: tokens come first, the values of a token last."),

@@ -20,6 +20,7 @@ from .patterns import CLOSE, Pair, explain_relation, explain_shape
 from .places import explain_order, explain_place, explain_size
 
 MOST_SECONDS = 4.0  # for the reference on changed arguments
+MOST_MISTAKE_SECONDS = 6.0  # for known mistakes, of a blank whose calls take long
 
 
 class Causes:
@@ -30,6 +31,7 @@ class Causes:
         self.plain = [trial for trial in trials if trial.layout == "plain"]
         self.wrong = [trial for trial in self.plain if not trial.is_right]
         self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
+        self.mistake_seconds = 0.0  # that they took so far
         self.told: dict[int, str] = {}
 
     def find(self, failed: Trial, chosen: list[Trial]) -> str:
@@ -78,17 +80,30 @@ class Causes:
             if scope == [largest] and measure(largest) < 6:
                 continue
             for index, mistake in enumerate(self.blank.mistakes):
-                if all(self.is_like(index, trial) for trial in sorted(scope, key=lambda t: t.is_right)):
+                if self.is_like_all(index, scope):
                     return mistake.cause
         return None
+
+    def is_like_all(self, index: int, scope: list[Trial]) -> bool:
+        """Whether a mistake gives what came in all trials; an exception alone says little, but for its message."""
+        if not all(self.is_like(index, trial) for trial in sorted(scope, key=lambda trial: trial.is_right)):
+            return False
+        wrong = [trial for trial in scope if not trial.is_right]
+        if any(trial.outcome.problem is None for trial in wrong):
+            return True
+        return all(trial.outcome.problem.text == self.known[index, id(trial)].problem.text for trial in wrong)
 
     def is_like(self, index: int, trial: Trial) -> bool:
         """Whether a mistake gives what the student's function gave."""
         key = (index, id(trial))
         if key not in self.known:
+            if self.mistake_seconds > MOST_MISTAKE_SECONDS:
+                return False
+            started = time.monotonic()
             self.known[key] = run_reference(
                 self.blank, self.blank.mistakes[index].function, trial.case.arguments
             )
+            self.mistake_seconds += time.monotonic() - started
         return is_same_outcome(trial.outcome, self.known[key])
 
     # ---- values

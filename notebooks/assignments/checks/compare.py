@@ -108,7 +108,7 @@ def _has_right_kind(got: np.ndarray, expected: np.ndarray, is_exact: bool) -> bo
 
 
 def find_equal(got: np.ndarray, expected: np.ndarray, tolerance: float) -> np.ndarray:
-    """Which entries agree: exactly, or to the tolerance times the largest expected value; NaN never does."""
+    """Which entries agree: exactly, or to the tolerance times the largest expected value, or both are NaN."""
     exact = got.dtype.kind in "biu" and expected.dtype.kind in "biu"
     if exact or got.size == 0:
         return got == expected
@@ -118,7 +118,7 @@ def find_equal(got: np.ndarray, expected: np.ndarray, tolerance: float) -> np.nd
         expected = expected.astype(np.int8)
     with np.errstate(all="ignore"):
         is_close = np.abs(got - expected) <= tolerance * find_scale(expected)
-    return is_close | (got == expected)
+    return is_close | (got == expected) | ((got != got) & (expected != expected))
 
 
 def find_scale(expected: np.ndarray) -> float:

@@ -38,6 +38,17 @@ def unwrap(function: Any) -> Any:
     return function
 
 
+def find_file(function: Any) -> str | None:
+    """The name of the file, or of the cell, in which the student's code stands."""
+    function = unwrap(function)
+    methods = [item for item in vars(function).values()] if isinstance(function, type) else []
+    for candidate in (function, getattr(type(function), "__call__", None), *methods):
+        code = getattr(candidate, "__code__", None)
+        if code is not None:
+            return code.co_filename
+    return None
+
+
 def find_originals(blank: Blank) -> list[FunctionType]:
     """The functions and classes of the package that have the name of the blank."""
     found: list[Any] = []
@@ -64,8 +75,7 @@ def guard_package(function: Any, blank: Blank, base: FrameType) -> Iterator[list
         A list, which gets an entry for every such call.
     """
     caught: list[str] = []
-    code = getattr(unwrap(function), "__code__", None)
-    filename = getattr(code, "co_filename", None)
+    filename = find_file(function)
     guarded = []
     try:
         for original in find_originals(blank):

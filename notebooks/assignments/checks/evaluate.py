@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .blanks import SUBMISSION_FOLDER, Blank, Case, to_plain
+from .blanks import SUBMISSION_FOLDER, Blank, Case
 from .calls import explain_exception, restore_modules
 from .compare import Difference, compare
-from .outcomes import Outcome, Problem, copy_arguments, list_arrays, map_arrays
+from .outcomes import Outcome, Problem, copy_arguments, list_arrays, map_arrays, read_result
 
 Call = Callable[[dict[str, Any], str], Outcome]  # of the arguments and the layout of their copies
 FLOAT32_TITLE = "float32 in, float32 out"
@@ -175,17 +175,18 @@ def run_reference(blank: Blank, function: Callable, arguments: dict[str, Any]) -
     handed = copy_arguments(arguments)
     try:
         with np.errstate(all="ignore"):
-            value = to_plain(blank.call(function, handed))
+            value = read_result(blank.call(function, handed))
     except Exception as error:
         return Outcome(problem=explain_exception(error, function))
     return Outcome(map_arrays(lambda array: array.copy(), value))
 
 
 def to_float32(case: Case) -> Case:
-    """The case with all float64 arrays as float32."""
+    """The case with all float64 arrays as float32, and complex128 as complex64."""
 
     def convert(array: np.ndarray) -> np.ndarray:
-        return array.astype(np.float32) if array.dtype == np.float64 else array
+        narrow = {"d": np.float32, "D": np.complex64}.get(array.dtype.char)
+        return array if narrow is None else array.astype(narrow)
 
     return replace(case, arguments=map_arrays(convert, case.arguments))
 

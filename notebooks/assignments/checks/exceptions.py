@@ -3,6 +3,7 @@
 from .outcomes import Problem
 
 HINTS = (  # parts of messages, in the order in which they are looked for
+    ("Expected", "A function is called with an argument that it does not take: the message says what it expects."),
     ("read-only", "It writes into its argument in place: copy it first, or make a new array."),
     ("output array is read-only", "It writes into its argument in place: copy it first, or make a new array."),
     ("cannot reshape", "The sizes given to reshape do not multiply to the number of values: is one written as a "

@@ -7,6 +7,7 @@ import numpy as np
 
 PLAIN_TYPES = (bool, int, float, complex, str, type(None))
 LAYOUTS = ("plain", "read-only", "strided")
+MOST_BYTES = 500_000_000  # of an array
 LONGEST = 100_000  # entries of a result that is no array
 make_array, make_empty, is_generic = np.array, np.empty, np.generic  # as they were when this was imported
 
@@ -85,7 +86,9 @@ def _name_kind(value: Any, kind: type) -> str:
 def _read_array(value: np.ndarray) -> np.ndarray:
     if value.dtype.kind not in "biufc":
         raise UnreadableError(f"an array of the dtype {value.dtype}")
-    return make_array(value, order="C") if value.nbytes < 1e9 else value
+    if value.nbytes > MOST_BYTES:
+        raise UnreadableError(f"an array of the shape {value.shape}, which takes {value.nbytes / 1e9:.3g} GB")
+    return make_array(value, order="C")
 
 
 # ---- arguments
