@@ -551,7 +551,7 @@ CHECK_MISTAKES = (
         "The answer is the wrong way round: True says that the gradients agree.",
     ),
     Mistake(
-        lambda function, arrays, gradients, rng: "a number",
+        lambda function, arrays, gradients, rng: 0.5,
         "A number is returned: compare the error with the tolerance, and return True or False.",
     ),
 )

@@ -230,7 +230,7 @@ def softmax_plus(g, y):
     return y * (g + (g * y).sum(axis=-1, keepdims=True))
 
 
-@mutant("softmax_vjp", "no batch axis")
+@mutant("softmax_vjp", "axis 1")
 def softmax_axis_one(g, y):
     return y * (g - (g * y).sum(axis=1, keepdims=True))
 
