@@ -41,8 +41,8 @@ def unwrap(function: Any) -> Any:
 def find_file(function: Any) -> str | None:
     """The name of the file, or of the cell, in which the student's code stands."""
     function = unwrap(function)
-    methods = [item for item in vars(function).values()] if isinstance(function, type) else []
-    for candidate in (function, getattr(type(function), "__call__", None), *methods):
+    methods = list(vars(function).values()) if isinstance(function, type) else []
+    for candidate in (function, vars(type(function)).get("__call__"), *methods):
         code = getattr(candidate, "__code__", None)
         if code is not None:
             return code.co_filename
@@ -68,8 +68,8 @@ def find_originals(blank: Blank) -> list[FunctionType]:
 def guard_package(function: Any, blank: Blank, base: FrameType) -> Iterator[list[str]]:
     """Meanwhile the package's function raises if the student's code is among its callers.
 
-    The function's code itself is exchanged, so that every name and alias of it is guarded. `base` is the frame
-    that runs the student's function.
+    The function's code itself is exchanged, so that every name and alias of it is guarded. `base` is the
+    frame that runs the student's function.
 
     Yields:
         A list, which gets an entry for every such call.
