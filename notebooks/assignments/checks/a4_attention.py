@@ -93,6 +93,30 @@ def mask_queries_too(g: Array, query: Array, key: Array, value: Array, is_real: 
     return attention_vjp(g, query, key, value, is_real)
 
 
+def mask_gradients_alone(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """Gradients without a mask, then 0 for padding."""
+    back, g_key, g_value = attention_vjp(g, query, key, value, None)
+    keep = 1.0 if is_real is None else is_real[:, None, :, None]
+    return back, g_key * keep, g_value * keep
+
+
+def zero_padded_keys(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """Keys and values of padding are 0, and nothing is masked."""
+    keep = 1.0 if is_real is None else is_real[:, None, :, None]
+    return attention_vjp(g, query, key * keep, value * keep, None)
+
+
+def softmax_over(scores: Array, mask: Array, axis: int | None) -> Array:
+    """Softmax with rows that have their own maximum, and a sum over another axis."""
+    y = np.exp(np.where(mask, scores, -1e30) - np.max(np.where(mask, scores, -1e30), axis=-1, keepdims=True))
+    return y / np.sum(y, axis=axis, keepdims=True)
+
+
+def shift_by_wrong_axis(scores: Array, mask: Array) -> Array:
+    """Softmax of scores from which the maximum of each column is subtracted."""
+    return np.where(mask, numpy_backend.softmax(scores - np.max(scores, axis=-2, keepdims=True)), 0.0)
+
+
 ATTENTION_MISTAKES = (
     Mistake(
         vary_attention(find_last_scale=lambda query, key: 1.0),
@@ -360,6 +384,31 @@ ATTENTION_MISTAKES = (
     ),
     Mistake(
         mask_queries_too, "Queries that are padding are masked as well: is_real says which keys are real."
+    ),
+    Mistake(
+        mask_gradients_alone,
+        "Only the gradients of padding are set to 0, but the weights are those without a mask. Padding must "
+        "have weight 0, so that the weights of real keys sum to 1.",
+    ),
+    Mistake(
+        zero_padded_keys,
+        "Keys of padding are set to 0, so their scores are 0, and exp(0) is 1: set the scores to -1e30.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: softmax_over(scores, mask, None)),
+        "The softmax runs over all scores at once: each row of scores has its own, over the last axis.",
+    ),
+    Mistake(
+        vary_attention(weigh=shift_by_wrong_axis),
+        "The maximum is taken over the wrong axis: subtract from each row its own maximum, axis=-1.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: np.ones_like(scores) / scores.shape[-1]),
+        "All weights are equal: they are the softmax of the scores.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: np.where(mask, scores, 0.0)),
+        "The scores stand where the weights should: apply the softmax to them first.",
     ),
 )
 

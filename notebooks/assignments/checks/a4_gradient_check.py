@@ -248,6 +248,28 @@ SLOPE_MISTAKES = (
         lambda f, a, d, step: (f(*move(a, d, step)) - f(*move(a, d, -step))) / 2,
         "The difference is divided by 2 alone: divide by 2ε, the distance of the two points.",
     ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, d, step) / len(a),
+        "The slope is divided by the number of arrays: all arrays move at once, so there is nothing to "
+        "average.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [*(0 * each for each in d[:-1]), d[-1]], step),
+        "Only the last array is moved: move all arrays at once, each along its direction.",
+    ),
+    Mistake(
+        lambda f, a, d, step: f(*(x + 1j * step * v for x, v in zip(a, d, strict=True))).imag / step,
+        "This is a complex step. The central difference is (L(x + εv) - L(x - εv)) / (2ε), with real "
+        "numbers.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [np.sign(v) for v in d], step),
+        "Only the signs of the directions are used: use them as they are.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [np.abs(v) for v in d], step),
+        "The directions lost their signs: use them as they are.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------- check_gradients
@@ -362,6 +384,7 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         draw("a large loss", "a wrong sign", scale=1e9),
         draw("a gradient that is NaN", "NaN"),
         draw("a gradient that is NaN", "all gradients NaN"),
+        draw("a gradient that is NaN", "NaN", scale=0.0),
         draw("arrays in float32", "a wrong sign", precision="float32"),
     ]
 
@@ -553,6 +576,18 @@ CHECK_MISTAKES = (
     Mistake(
         lambda function, arrays, gradients, rng: 0.5,
         "A number is returned: compare the error with the tolerance, and return True or False.",
+    ),
+    Mistake(
+        lambda function, arrays, gradients, rng: check_gradients(
+            function, arrays, [np.nan_to_num(g) for g in gradients], rng
+        ),
+        "NaN is replaced by numbers before the comparison: a gradient with NaN is wrong.",
+    ),
+    Mistake(
+        lambda function, arrays, gradients, rng: (
+            None if check_gradients(function, arrays, gradients, rng) else False
+        ),
+        "Nothing is returned where all directions agree: return True at the end.",
     ),
 )
 

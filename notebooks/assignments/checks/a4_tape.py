@@ -414,29 +414,30 @@ def vary_backward(
     skips_constants: bool = True,
     once: bool = False,
     feed: Callable = lambda array, g: g,
+    repeats: bool = False,
+    take: int | None = None,
+    stops: bool = False,
 ) -> Callable:
     """Backward with one step that can be replaced by a wrong one; `keeps` does not clear old cotangents."""
 
     def go(output: Any, cotangent: Any = None) -> None:
-        old: dict = {}
         order, waiting = [], [output]
         found = {output: begin(output, cotangent)}
         while waiting:
             latest = choose(waiting)
             waiting.remove(latest)
             order.append(latest)
-            latest.cotangent = found[latest]
-            for parent, contribution in zip(
-                latest.parents, latest.vjp(feed(latest, latest.cotangent)) if latest.vjp else (), strict=False
-            ):
+            g = latest.cotangent = found[latest]
+            parts = latest.vjp(feed(latest, g)) if latest.vjp else ()
+            for parent, part in list(zip(latest.parents, parts, strict=False))[:take]:
+                if parent is None and stops:
+                    return
                 if parent is None and skips_constants:
                     continue
                 before = found.get(parent, parent.cotangent if keeps else None)
-                found[parent] = combine(before, fit(contribution, parent.value))
-                parent.cotangent = found[parent]
-                if parent not in waiting and not (once and parent in order):
+                found[parent] = parent.cotangent = combine(before, fit(part, parent.value))
+                if repeats or (parent not in waiting and not (once and parent in order)):
                     waiting.append(parent)
-        old.clear()
 
     return go
 
@@ -690,6 +691,23 @@ BACKWARD_MISTAKES = (
         go_depth_first,
         "The VJP of an array runs before all contributions to its cotangent have come: the order of a "
         "depth-first search is not enough. Take the array with the largest number first.",
+    ),
+    Mistake(
+        vary_backward(repeats=True),
+        "An array that is used several times is visited several times, and passes its whole cotangent on "
+        "each time. Visit each array once.",
+    ),
+    Mistake(
+        vary_backward(combine=lambda old, new: new if old is None else old * new),
+        "The contributions of several uses are multiplied: add them up.",
+    ),
+    Mistake(
+        vary_backward(take=1),
+        "Only the first parent of each array gets a contribution: go through all parents.",
+    ),
+    Mistake(
+        vary_backward(stops=True),
+        "The pass ends at the first constant (return or break): skip it, and go on (continue).",
     ),
 )
 

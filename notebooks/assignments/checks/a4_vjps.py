@@ -178,6 +178,14 @@ LINEAR_MISTAKES = (
         lambda g, x, weight: (g @ weight, weight * g.sum(), linear_vjp(g, x, weight)[2]),
         "∂L/∂W is computed from the weight itself: it is gᵀ x, summed over the rows.",
     ),
+    Mistake(
+        lambda g, x, weight: (sum_rows(g @ weight), *linear_vjp(g, x, weight)[1:]),
+        "∂L/∂x is summed over the rows: each row of x has a cotangent of its own, so keep the shape of x.",
+    ),
+    Mistake(
+        lambda g, x, weight: (g @ weight, linear_vjp(g, x, weight)[1] + weight, linear_vjp(g, x, weight)[2]),
+        "The weight itself is added to ∂L/∂W: it is gᵀ x alone.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------------------ gelu
@@ -347,6 +355,18 @@ GELU_MISTAKES = (
         "The result is summed into one number: each element has its own derivative, and the result the "
         "shape of x.",
     ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * ndtr(x) * (1 - ndtr(x))),
+        "The derivative Φ (1 - Φ) belongs to a sigmoid. That of Φ is the density φ(x) = exp(-x²/2) / √(2π).",
+    ),
+    Mistake(
+        lambda g, x: np.where(x > 0, g * (ndtr(x) + x * phi(x)), 0),
+        "Negative x get no gradient. GELU is not cut off at 0, as ReLU is: use the formula for all x.",
+    ),
+    Mistake(
+        lambda g, x: g * (0.5 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))) + x * phi(x)),
+        "Φ is approximated by tanh. Here it is exact: use scipy.special.ndtr or erf.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------------ layer norm
@@ -431,6 +451,34 @@ def layer_norm_vjp_by_squares(g: Array, x: Array, weight: Array, eps: float) -> 
     z, h = (x - mean) / sigma, g * weight
     back = h - np.mean(h, axis=-1, keepdims=True) - z * np.mean(h * z, axis=-1, keepdims=True)
     return back / sigma, g * z, g
+
+
+def find_x_by_x(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """x instead of z in the last term."""
+    _, g_weight, g_bias = layer_norm_vjp(g, x, weight, eps)
+    h = g * weight
+    back = h - np.mean(h, axis=-1, keepdims=True) - x * np.mean(h * x, axis=-1, keepdims=True)
+    return back / np.sqrt(np.var(x, axis=-1, keepdims=True) + eps), g_weight, g_bias
+
+
+def scale_weight(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """The cotangent of x times z."""
+    back, _, g_bias = layer_norm_vjp(g, x, weight, eps)
+    return back, back * layer_norm_vjp(np.ones_like(g), x, weight, eps)[1], g_bias
+
+
+def without_centre(everywhere: bool) -> Callable[..., Any]:
+    """The mean of the squares of x as variance, and with `everywhere` no mean at all."""
+
+    def vjp(g: Array, x: Array, weight: Array, eps: float) -> Any:
+        def mean(a: Array) -> Array:
+            return np.mean(a, axis=-1, keepdims=True)
+
+        sigma = np.sqrt(mean(x**2) + eps)
+        z, h = (x - (0.0 if everywhere else mean(x))) / sigma, g * weight
+        return (h - mean(h) - z * mean(h * z)) / sigma, g * z, g
+
+    return vjp
 
 
 LAYER_NORM_MISTAKES = (
@@ -626,6 +674,39 @@ LAYER_NORM_MISTAKES = (
         "∂L/∂w is z alone: multiply it by g.",
     ),
     Mistake(normalise_columns, COLUMNS),
+    Mistake(
+        find_x_by_x,
+        "x stands where z should: subtract z ⟨h z⟩ with z = (x - μ) / σ.",
+    ),
+    Mistake(
+        without_centre(True),
+        "The mean of x is not subtracted (RMS norm): z = (x - μ) / σ, and the variance is the mean of (x - "
+        "μ)².",
+    ),
+    Mistake(
+        without_centre(False),
+        "σ is the root of the mean of x². The variance is the mean of (x - μ)².",
+    ),
+    Mistake(
+        vary_layer_norm(find_sigma=lambda c, eps: np.mean(np.abs(c), axis=-1, keepdims=True) + eps),
+        "σ is the mean of absolute deviations: it has to be the root of the mean of their squares.",
+    ),
+    Mistake(
+        vary_layer_norm(find_sigma=lambda c, eps: np.sqrt(np.sum(c**2, axis=-1, keepdims=True) + eps)),
+        "The variance is a sum: it is the mean of the squared deviations.",
+    ),
+    Mistake(
+        scale_weight,
+        "∂L/∂w is computed from the cotangent of x. It is g z, with the cotangent g of the result.",
+    ),
+    Mistake(
+        vary_layer_norm(remove=lambda h, z, mean: h - mean(h) - 0.5 * z * mean(h * z)),
+        "The term z ⟨h z⟩ has a factor 1/2 too much.",
+    ),
+    Mistake(
+        vary_layer_norm(remove=lambda h, z, mean: h - mean(h) - 2 * z * mean(h * z)),
+        "The term z ⟨h z⟩ has a factor 2 too much.",
+    ),
 )
 
 # --------------------------------------------------------------------------------------------------- softmax
@@ -740,6 +821,23 @@ SOFTMAX_MISTAKES = (
     Mistake(
         lambda g, y: y * (g - np.sum(g * y, axis=(0, -1), keepdims=True)) if y.ndim > 1 else "an error",
         "The sum runs over the batch as well: sum over the last axis alone.",
+    ),
+    Mistake(lambda g, y: y * (g - y), "y is subtracted from g. It has to be the sum over the row, Σ g y."),
+    Mistake(
+        lambda g, y: g * y - np.mean(g * y, axis=-1, keepdims=True),
+        "The mean of g y is subtracted from g y: it has to be y times the sum, y (g - Σ g y).",
+    ),
+    Mistake(
+        lambda g, y: y * y * (g - np.sum(g * y, axis=-1, keepdims=True)),
+        "The factor y stands twice before the bracket: y (g - Σ g y).",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y, axis=-2, keepdims=True)),
+        "The sum runs over the last axis but one. Each row of y is a softmax of its own: axis=-1.",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y * y, axis=-1, keepdims=True)),
+        "The sum has one factor y too much: subtract Σ g y.",
     ),
 )
 
