@@ -891,7 +891,20 @@ def sum_first_repeated(g: Array, like: Array) -> Array:
     return g.sum(axis=like.shape.index(1), keepdims=True) if 1 in like.shape else g
 
 
+def sum_but_the_last(g: Array, like: Array) -> Array:
+    """Right but for an array without axes."""
+    return tape.sum_to_shape(g, like if like.ndim else g[(0,) * (g.ndim - 1)])
+
+
 SUM_MISTAKES = (
+    Mistake(
+        lambda g, like: np.atleast_1d(tape.sum_to_shape(g, like)),
+        "The result has an axis where `like` has none: sum over all axes, so that the shape is ().",
+    ),
+    Mistake(
+        sum_but_the_last,
+        "An array without axes was repeated along every axis: sum over all of them, also the last.",
+    ),
     Mistake(
         lambda g, like: sum_leading(g, like),
         "An axis of length 1 in `like` is not summed: an element was repeated along it too. Sum over it, and "
@@ -934,7 +947,7 @@ SUM_MISTAKES = (
         "One copy is taken instead of the sum over all copies.",
     ),
     Mistake(
-        lambda g, like: g.reshape(-1, like.shape[-1] if like.ndim else 1).sum(axis=0),
+        lambda g, like: g.reshape(-1, like.shape[-1]).sum(axis=0) if like.ndim else g.sum(),
         "Everything but the last axis is summed. Sum over the axes that `like` does not have, and over those "
         "of length 1 in `like`.",
     ),
