@@ -29,7 +29,7 @@ class Hypotheses:
     # ---- known mistakes
 
     def find_mistake(self, failed: Trial) -> str | None:
-        """A mistake with the same outputs for all inputs, for all that fail, or for this one and most others."""
+        """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
         return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
 
     def find_mistake_of(self, chosen: list[Trial]) -> str | None:
