@@ -101,9 +101,9 @@ def _part_of(pairs: list[Pair]) -> str | None:
                 is_more = all(difference > 0 for difference in change)
                 what = f"{count} too many at" if is_more else f"{count} missing at"
                 end = "the end" if side == "last" else "the beginning"
+                name = _name_axis(axis, pairs)
                 return (
-                    f"The right values, but there are {what} {end} of {_name_axis(axis, pairs)}: count how many "
-                    "there should be."
+                    f"The right values, but there are {what} {end} of {name}: count how many there should be."
                 )
     return None
 
@@ -140,10 +140,8 @@ def _axis_counts(pairs: list[Pair]) -> str | None:
     counts, name = {change[axis] for change in changes}, _name_axis(axis, pairs)
     if len(counts) == 1:
         count = counts.pop()
-        return (
-            f"{name.capitalize()} has {abs(count)} {'more' if count > 0 else 'fewer'} than it should: an off-by-one "
-            "count?"
-        )
+        change = f"{abs(count)} {'more' if count > 0 else 'fewer'}"
+        return f"{name.capitalize()} has {change} than it should: an off-by-one count?"
     sizes = f"{pairs[0].got.shape[axis]} instead of {pairs[0].expected.shape[axis]}"
     return f"The size of {name} is wrong, for instance {sizes}: what does it follow from?"
 
