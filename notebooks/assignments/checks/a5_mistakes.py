@@ -615,7 +615,7 @@ ADAMW = with_cause(
             "One number for the whole array: the mean of the squares. Every parameter has a square of its "
             "own."
         ),
-        _use_old_mean: "The step uses the old mean. First update mean and square, then take the step with the new ones.",
+        _use_old_mean: "The step uses the old mean. Update mean and square first, then step.",
         _nesterov: (
             "The gradient enters the step once more (Nesterov). The step is the corrected mean divided by "
             "the root of the corrected square."

@@ -45,6 +45,8 @@ def judge_batch(arguments: dict[str, Any], result: Any) -> str:
         return find_fault_of_randomness(result)
     if arguments["part"] == "shapes":
         return ""
+    if arguments["padding"] and (batch["video_mask"] is None or batch["audio_mask"] is None):
+        return "The masks of the clips are lost, so padding would be taken for real: keep both masks."
     sizes = {
         "video": SMALL.num_frames * int(np.prod(SMALL.image_grid)),
         "audio": int(np.prod(SMALL.audio_grid)),
@@ -157,6 +159,11 @@ def judge_loss(arguments: dict[str, Any], result: Any) -> str:
     """Check a loss."""
     if result["parameters changed"]:
         return "The parameters are changed in place: a loss only reads them."
+    if "not recorded" in result:
+        return (
+            f"The loss can be computed, but not its gradient ({result['not recorded']:.70}). Take functions "
+            f"from namespace(array), not from np, and convert nothing to float or NumPy on the way."
+        )
     if "result" in result:
         found = result["result"]
         if isinstance(found, list) and len(found) == 2:
@@ -267,6 +274,10 @@ def judge_scores(arguments: dict[str, Any], result: Any) -> str:
         return (
             "When the videos change places, the columns of the scores have to change places in the same way."
         )
+    if arguments["part"] == "order" and not is_close(
+        result["with shifted audio"], np.roll(scores, 1, axis=0)
+    ):
+        return "When the audio clips change places, the rows have to change places in the same way."
     if arguments["part"] == "alone" and not is_close(result["of the first two clips"], scores[:2, :2]):
         return (
             "The score of a pair depends on the other clips: leave out a softmax over rows, a mean over the"
