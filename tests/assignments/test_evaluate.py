@@ -9,15 +9,16 @@ import time
 from dataclasses import dataclass
 from functools import partial, wraps
 
-import minitvlt as mt
 import numpy as np
 import pytest
+
+import minitvlt as mt
 from assignments import checks
 from assignments.checks.blanks import Blank, Case, Check
 from assignments.checks.calls import call_function
+from assignments.checks.copies import find_originals
 from assignments.checks.outcomes import UnreadableError, copy_arguments, read_result
 from minitvlt.model import patches
-
 from tests.assignments.tiny import BLANK, centre, earned, explain, lost, run
 
 FULL = 6
@@ -68,7 +69,8 @@ def test_read_only_and_non_contiguous_inputs_are_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, MemoryError, StopIteration, BaseException]
+    "error",
+    [SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, MemoryError, StopIteration, BaseException],
 )
 def test_no_exception_leaves_the_checks(error: type[BaseException]) -> None:
     def fail(x, scale=1.0):
@@ -239,7 +241,18 @@ def test_read_result_takes_dataclasses_apart() -> None:
 
 
 def test_replaced_functions_of_numpy_and_python_are_put_back() -> None:
-    everything = {"allclose", "array_equal", "all", "abs", "asarray", "max", "mean", "array", "isfinite", "sort"}
+    everything = {
+        "allclose",
+        "array_equal",
+        "all",
+        "abs",
+        "asarray",
+        "max",
+        "mean",
+        "array",
+        "isfinite",
+        "sort",
+    }
     before = {name: getattr(np, name) for name in everything}, builtins.all, builtins.abs
 
     def tamper(x, scale=1.0):
@@ -262,15 +275,19 @@ def test_functions_replaced_before_the_check_do_not_help() -> None:
 
 def test_random_states_and_settings_are_put_back() -> None:
     def disturb(x, scale=1.0):
-        np.random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
         random.seed(0)
         np.seterr(all="raise")
         sys.setrecursionlimit(5000)
         return right(x, scale)
 
-    states = np.random.get_state()[1].tolist(), random.getstate(), np.geterr(), sys.getrecursionlimit()
+    def states():
+        legacy = np.random.get_state()[1].tolist()  # noqa: NPY002
+        return legacy, random.getstate(), np.geterr(), sys.getrecursionlimit()
+
+    before = states()
     assert earned(disturb) == FULL
-    assert states == (np.random.get_state()[1].tolist(), random.getstate(), np.geterr(), sys.getrecursionlimit())
+    assert states() == before
 
 
 def test_prints_are_caught_and_shortened(capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,7 +298,7 @@ def test_prints_are_caught_and_shortened(capsys: pytest.CaptureFixture[str]) -> 
 
     text = explain(chatter)
     assert capsys.readouterr().out == ""
-    assert "printed:  shape (1, 3)" in text
+    assert "printed: shape (1, 3)" in text
 
 
 def test_results_that_depend_on_earlier_calls() -> None:
@@ -297,7 +314,9 @@ def test_results_that_depend_on_earlier_calls() -> None:
 
     assert "earlier calls" in explain(count)
     calls.clear()
-    assert "earlier calls" in explain(lambda x, scale=1.0, seen=[]: seen.append(x) or right(x, scale) + len(seen))  # noqa: B006
+    assert "earlier calls" in explain(
+        lambda x, scale=1.0, seen=[]: seen.append(x) or right(x, scale) + len(seen)
+    )
     assert lost(first_alone)
 
 
@@ -375,10 +394,37 @@ def test_the_package_is_recognised() -> None:
         def __call__(self, video, patch):
             return mt.patchify_video(video, patch)
 
-    tricks = [alias, wrapped, partial(mt.patchify_video), calls_it, calls_it_from_a_list, calls_what_calls_it, hides_it]
+    tricks = [
+        alias,
+        wrapped,
+        partial(mt.patchify_video),
+        calls_it,
+        calls_it_from_a_list,
+        calls_what_calls_it,
+        hides_it,
+    ]
     for trick in [*tricks, Callable()]:
         assert with_points(trick) == 0
     assert mt.patchify_video(np.zeros((1, 1, 1, 2, 2)), (1, 1)).shape == (1, 4, 1)  # works again
+
+
+@pytest.mark.parametrize(
+    "name", [blank.name for full in checks.list_names() for blank in checks.find_assignment(full).blanks]
+)
+def test_no_reference_is_within_reach(name: str) -> None:
+    assignment, blank = checks.find_blank(name)
+
+    def cheat(*args, **kwargs):
+        return checks.find_blank(name)[1].reference(*args, **kwargs)
+
+    def cheat_by_module(*args, **kwargs):
+        return find_originals(blank)[0](*args, **kwargs)
+
+    if blank.judge is None:
+        for function in (cheat, cheat_by_module):
+            call = checks.make_call(function, assignment, blank)
+            outcome = call(blank.make_cases(np.random.default_rng(0))[0].arguments)
+            assert outcome.problem is not None and outcome.problem.kind == "copied"
 
 
 def test_the_source_of_the_package_is_recognised() -> None:
@@ -386,7 +432,7 @@ def test_the_source_of_the_package_is_recognised() -> None:
 
     def copied(clip, size):
         """Another docstring."""
-        check_patches("video", clip, "B T C H W", size)  # noqa: F821
+        check_patches("video", clip, "B T C H W", size)
         library = namespace(clip)
         batch, frames, channels, rows, columns = clip.shape
         a, b = size
@@ -418,8 +464,13 @@ def test_expected_errors() -> None:
             raise ValueError("Expected positive numbers.")
         return np.sqrt(x)
 
-    cases = [Case({"x": np.array([1.0, 4.0])}, ("numbers",)), Case({"x": np.array([-1.0])}, ("a negative number",))]
-    blank = Blank("root", positive, lambda _: cases, (Check("numbers", 1), Check("a negative number", 1)), "nowhere")
+    cases = [
+        Case({"x": np.array([1.0, 4.0])}, ("numbers",)),
+        Case({"x": np.array([-1.0])}, ("a negative number",)),
+    ]
+    blank = Blank(
+        "root", positive, lambda _: cases, (Check("numbers", 1), Check("a negative number", 1)), "nowhere"
+    )
     assert earned(positive, blank) == 4
     assert lost(lambda x: np.sqrt(x), blank) == ["a negative number"]
     assert "error" in explain(lambda x: np.sqrt(x), blank)
@@ -437,7 +488,9 @@ def test_a_judge_replaces_the_comparison() -> None:
         return "" if value == sorted(arguments["x"]) or value == [] else "It is not sorted."
 
     cases = [Case({"x": [3, 1, 2]}, ("a list",))]
-    blank = Blank("sort", sorted, lambda _: cases, (Check("a list", 1),), "nowhere", judge=judge, float32_points=0)
+    blank = Blank(
+        "sort", sorted, lambda _: cases, (Check("a list", 1),), "nowhere", judge=judge, float32_points=0
+    )
     assert earned(lambda x: sorted(x), blank) == earned(lambda x: [], blank) == 2
     assert "It is not sorted." in explain(lambda x: x, blank)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from assignments.checks.blanks import Blank, Case, Check, Mistake
 from assignments.checks.calls import call_function
 from assignments.checks.evaluate import Result, evaluate

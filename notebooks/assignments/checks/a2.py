@@ -53,7 +53,9 @@ def make_cutting(name: str, table: list) -> Callable[[np.random.Generator], list
     """Cases of a function that cuts into patches."""
 
     def make_cases(random: np.random.Generator) -> list[Case]:
-        return [Case({name: random.normal(size=sizes), "patch": patch}, (tag,)) for tag, sizes, patch in table]
+        return [
+            Case({name: random.normal(size=sizes), "patch": patch}, (tag,)) for tag, sizes, patch in table
+        ]
 
     return make_cases
 
@@ -171,7 +173,7 @@ def call_masking(function: Callable[..., Any], arguments: dict[str, Any]) -> Any
 
 def drop_irrelevant(masking: mt.Masking, mask: Array | None, tokens_per_step: int) -> mt.Masking:
     """Set to -1 what `keep` is filled up with, and the places of padding behind all that is real."""
-    restore, (B, N) = masking.restore, masking.restore.shape
+    restore, B = masking.restore, len(masking.restore)
     if mask is not None:
         has_real = mask.reshape(B, -1, tokens_per_step).any(axis=2).repeat(tokens_per_step, axis=1)
         is_last = restore >= has_real.sum(axis=1, keepdims=True)

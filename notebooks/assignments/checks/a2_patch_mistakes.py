@@ -1,7 +1,7 @@
 """Wrong ways to cut into patches and to lay them back, with what to say about each.
 
-Letters: B batch, T frames, C channels, h w rows and columns of patches, p q rows and columns of pixels in a patch.
-A spectrogram is a video of one frame whose rows are time steps.
+Letters: B batch, T frames, C channels, h w rows and columns of patches, p q rows and columns of pixels in a
+patch. A spectrogram is a video of one frame whose rows are time steps.
 """
 
 import itertools
@@ -67,8 +67,9 @@ def describe_order(order: str, is_audio: bool = False) -> str:
     tokens, inside = order[:3], order[3:]
     if set(tokens) != set("Thw"):
         return (
-            f"The right values in the wrong order: the axes of patches and of pixels are mixed. They run in the order "
-            f"B, {spell(order, is_audio)}, and should run B, {spell(WANTED, is_audio)}: first those that count patches."
+            "The right values in the wrong order: the axes of patches and of pixels are mixed. They run in "
+            f"the order B, {spell(order, is_audio)}, and should run B, {spell(WANTED, is_audio)}: first "
+            "those that count patches."
         )
     parts = []
     if [x for x in tokens if x != "T" or not is_audio] != [x for x in "Thw" if x != "T" or not is_audio]:
@@ -88,12 +89,16 @@ def spell(order: str, is_audio: bool) -> str:
 def describe_tokens(tokens: str, is_audio: bool) -> str:
     """The order of the tokens in words."""
     if is_audio:
-        return "tokens run band by band, with time fastest, and should run step by step, with frequency fastest"
+        return (
+            "tokens run band by band, with time fastest, and should run step by step, with frequency fastest"
+        )
     if tokens == "Twh":
         return "tokens run column by column in a frame, and should run row by row"
     if tokens[-1] == "T":
         return "tokens run place by place, with frames fastest, and should run frame by frame"
-    return f"tokens run by {', then '.join(WORDS[x] for x in tokens)}, and should run frame by frame, row by row"
+    return (
+        f"tokens run by {', then '.join(WORDS[x] for x in tokens)}, and should run frame by frame, row by row"
+    )
 
 
 def describe_inside(inside: str) -> str:
@@ -181,9 +186,11 @@ def cut_places(tops: Callable, lefts: Callable) -> Callable[[Array, Patch], Arra
     """Patches at other places: functions of a size and the size of the patch."""
 
     def patchify(video: Array, patch: Patch) -> Array:
-        (B, T, C, H, W), (p, q) = video.shape, patch
+        (B, T, _, H, W), (p, q) = video.shape, patch
         places = itertools.product(range(T), tops(H, p), lefts(W, q))
-        rows = [video[:, t, :, i : i + p, j : j + q].transpose(0, 2, 3, 1).reshape(B, -1) for t, i, j in places]
+        rows = [
+            video[:, t, :, i : i + p, j : j + q].transpose(0, 2, 3, 1).reshape(B, -1) for t, i, j in places
+        ]
         return np.stack(rows, axis=1)
 
     return patchify
@@ -204,32 +211,40 @@ def step_by_one(size: int, part: int) -> range:
     return range(size - part + 1)
 
 
-NOT_JOINED = "The last reshape is missing: frames, rows and columns of patches are joined to one axis of tokens."
+NOT_JOINED = (
+    "The last reshape is missing: frames, rows and columns of patches are joined to one axis of tokens."
+)
 CUTTING: list[tuple[Callable, str]] = [
-    (cut(SPLIT), "The right values in the wrong order: a reshape alone does not cut patches, because the rows of a patch "
-     "do not follow one another in memory. Split first, transpose, then join."),
-    (cut(WANTED, split="TCphqw"), "The right values in the wrong patches: H is split into (p, h) instead of (h, p), and "
-     "W likewise. So a patch takes every h-th row instead of p rows in succession."),
-    (cut(WANTED, split="TCphwq"), "The right values in the wrong patches: H is split into (p, h) instead of (h, p)."),
-    (cut(WANTED, split="TChpqw"), "The right values in the wrong patches: W is split into (q, w) instead of (w, q)."),
-    (use_patch_reversed, "`patch` is (rows, columns), (p, q); here it is used as (q, p). This is right only for square "
-     "patches."),
-    (use_square, "Patches are taken to be square: the first entry of `patch` is used for rows and for columns."),
-    (take_channels_last, "The axes are taken for B, T, H, W, C, but channels come before rows and columns: B, T, C, H, W. "
-     "A reshape does not move axes."),
+    (cut(SPLIT), "The right values in the wrong order: a reshape alone does not cut patches, because the "
+     "rows of a patch do not follow one another in memory. Split first, transpose, then join."),
+    (cut(WANTED, split="TCphqw"), "The right values in the wrong patches: H is split into (p, h) instead "
+     "of (h, p), and W likewise. So a patch takes every h-th row instead of p rows in succession."),
+    (cut(WANTED, split="TCphwq"), "The right values in the wrong patches: H is split into (p, h) instead "
+     "of (h, p)."),
+    (cut(WANTED, split="TChpqw"), "The right values in the wrong patches: W is split into (q, w) instead "
+     "of (w, q)."),
+    (use_patch_reversed, "`patch` is (rows, columns), (p, q); here it is used as (q, p). This is right "
+     "only for square patches."),
+    (use_square, "Patches are taken to be square: the first entry of `patch` is used for rows and for "
+     "columns."),
+    (take_channels_last, "The axes are taken for B, T, H, W, C, but channels come before rows and columns: "
+     "B, T, C, H, W. A reshape does not move axes."),
     (cut_strips, "Only the rows are split into patches; columns have to be split as well: W into (w, q)."),
     (cut_first_frame, "Only the first frame is cut; all T frames give tokens."),
     (cut_first_channel, "Only the first channel is there; a token has the values of all channels."),
     (keep_frames, "The frames still have an axis of their own: join T, h and w to one axis of tokens."),
     (join_batch, "The batch was joined with the tokens: each clip of the batch keeps its own row."),
-    (cut_places(step, step_short), "The last column of patches of every frame is missing: the range ends one patch too early."),
-    (cut_places(step_short, step), "The last row of patches of every frame is missing: the range ends one patch too early."),
-    (cut_places(step_short, step_short), "The last row and the last column of patches are missing: the ranges end one patch "
-     "too early."),
-    (cut_places(step_by_one, step_by_one), "Patches overlap: the next one begins one pixel further, and should begin p rows "
-     "or q columns further."),
+    (cut_places(step, step_short), "The last column of patches of every frame is missing: the range ends "
+     "one patch too early."),
+    (cut_places(step_short, step), "The last row of patches of every frame is missing: the range ends one "
+     "patch too early."),
+    (cut_places(step_short, step_short), "The last row and the last column of patches are missing: the "
+     "ranges end one patch too early."),
+    (cut_places(step_by_one, step_by_one), "Patches overlap: the next one begins one pixel further, and "
+     "should begin p rows or q columns further."),
     (keep_grid, NOT_JOINED),
-    (drop_batch, "The batch axis is missing: the result has the shape (B, N, values), also for a batch of 1."),
+    (drop_batch, "The batch axis is missing: the result has the shape (B, N, values), also for a batch of "
+     "1."),
     (put_tokens_last, "The last two axes are exchanged: tokens come first, the values of a token last."),
 ]  # fmt: skip
 
@@ -285,31 +300,35 @@ def reshape_alone(tokens: Array, patch: Patch, size: tuple[int, int, int]) -> Ar
 
 
 LAYING_BACK: list[tuple[Callable, str]] = [
-    (reshape_alone, "The right values in the wrong order: a reshape alone does not put patches back, because the rows of "
-     "a patch do not follow one another in a frame. Split first, transpose, then join."),
-    (lay_back(WANTED, after="TChwpq"), "The transpose leaves h, w, p, q in this order; h and p have to be neighbours (h, p, "
-     "w, q) before they are joined to H, and w and q before they are joined to W."),
-    (lay_back(WANTED, after="TCphqw"), "h and p are joined in the wrong order, (p, h) for (h, p), and w and q likewise: "
-     "neighbouring rows of pixels then come from different patches."),
+    (reshape_alone, "The right values in the wrong order: a reshape alone does not put patches back, "
+     "because the rows of a patch do not follow one another in a frame. Split first, transpose, then join."),
+    (lay_back(WANTED, after="TChwpq"), "The transpose leaves h, w, p, q in this order; h and p have to be "
+     "neighbours (h, p, w, q) before they are joined to H, and w and q before they are joined to W."),
+    (lay_back(WANTED, after="TCphqw"), "h and p are joined in the wrong order, (p, h) for (h, p), and w "
+     "and q likewise: neighbouring rows of pixels then come from different patches."),
     (lay_back(WANTED, after="TCphwq"), "h and p are joined in the wrong order: (p, h) for (h, p)."),
     (lay_back(WANTED, after="TChpqw"), "w and q are joined in the wrong order: (q, w) for (w, q)."),
-    (lay_patch_reversed, "`patch` is (rows, columns), (p, q); here it is used as (q, p). This is right only for square "
-     "patches."),
-    (lay_square, "Patches are taken to be square: the first entry of `patch` is used for rows and for columns."),
+    (lay_patch_reversed, "`patch` is (rows, columns), (p, q); here it is used as (q, p). This is right "
+     "only for square patches."),
+    (lay_square, "Patches are taken to be square: the first entry of `patch` is used for rows and for "
+     "columns."),
     (lay_channels_last, "Channels come last here; they belong before rows and columns: (B, T, C, H, W)."),
-    (lay_channels_before_frames, "Channels and frames are exchanged: (B, T, C, H, W) is wanted, not (B, C, T, H, W)."),
+    (lay_channels_before_frames, "Channels and frames are exchanged: (B, T, C, H, W) is wanted, not (B, C, "
+     "T, H, W)."),
     (lay_transposed, "Rows and columns of the result are exchanged: the frames are transposed."),
     (swap_size, "`size` ends with (H, W), rows first; here it is used as (W, H)."),
-    (lay_one_channel, "The number of channels is taken to be 1; it is the number of values of a token, divided by p q."),
-    (lay_three_channels, "The number of channels is taken to be 3; it is the number of values of a token, divided by p q."),
+    (lay_one_channel, "The number of channels is taken to be 1; it is the number of values of a token, "
+     "divided by p q."),
+    (lay_three_channels, "The number of channels is taken to be 3; it is the number of values of a token, "
+     "divided by p q."),
 ]  # fmt: skip
 
 
 def describe_target(order: str) -> str:
     """What is wrong with a transpose of tokens to this order instead of T, C, h, p, w, q."""
     return (
-        f"The transpose puts the axes in the order B, {spell(order, False)}; they should be B, {spell(SPLIT, False)}, so "
-        "that the reshape joins h with p to H, and w with q to W."
+        f"The transpose puts the axes in the order B, {spell(order, False)}; they should be B, "
+        f"{spell(SPLIT, False)}, so that the reshape joins h with p to H, and w with q to W."
     )
 
 
@@ -320,7 +339,11 @@ def make_video_mistakes() -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
     for order in list_orders():
         cause = describe_order(order)
         cutting.append(Mistake(cut(order), cause))
-        laying.append(Mistake(lay_back(order), cause.replace("the wrong order", "the wrong order: tokens are read wrongly")))
+        laying.append(
+            Mistake(
+                lay_back(order), cause.replace("the wrong order", "the wrong order: tokens are read wrongly")
+            )
+        )
     for order in itertools.permutations(SPLIT):
         if "".join(order) != SPLIT:
             laying.append(Mistake(lay_back(WANTED, "".join(order)), describe_target("".join(order))))
@@ -376,13 +399,14 @@ def lay_audio_transposed(tokens: Array, patch: Patch, size: tuple[int, int]) -> 
 
 AUDIO = "time and frequency"
 CUTTING_SOUND: list[tuple[Callable, str]] = [
-    (take_channels_for_frames, "Channels are taken for frames: the new axis of one frame belongs before the channels, "
-     "audio[:, None], so that channels stay inside the tokens."),
+    (take_channels_for_frames, "Channels are taken for frames: the new axis of one frame belongs before "
+     "the channels, audio[:, None], so that channels stay inside the tokens."),
 ]  # fmt: skip
 LAYING_SOUND: list[tuple[Callable, str]] = [
     (forget_channel, "The channel axis is missing: the result is (B, C, S, F), also for one channel."),
     (keep_frame, "The axis of the single frame is still there: take [:, 0] of a video of one frame."),
-    (give_frames_for_channels, "Channels are taken for frames: channels lie inside the tokens, fastest of all."),
+    (give_frames_for_channels, "Channels are taken for frames: channels lie inside the tokens, fastest of "
+     "all."),
     (lay_audio_transposed, "Time and frequency of the result are exchanged: (B, C, S, F) is wanted."),
 ]  # fmt: skip
 

@@ -64,9 +64,8 @@ def call_function(
         guard_package(function, blank, sys._getframe()) as caught,
     ):
         try:
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(LimitedText()):
-                with limit_time(blank.seconds):
-                    value, problem = read_result(blank.call(function, handed)), None
+            with silence(printed), limit_time(blank.seconds):
+                value, problem = read_result(blank.call(function, handed)), None
         except BaseException as error:  # also SystemExit, KeyboardInterrupt and TooSlowError
             value, problem = None, explain_exception(error, function)
     if caught:
@@ -151,16 +150,23 @@ class LimitedText(io.StringIO):
 
 
 @contextlib.contextmanager
+def silence(printed: LimitedText) -> Iterator[None]:
+    """Catch what is printed, and drop what goes to the error stream."""
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(LimitedText()):
+        yield
+
+
+@contextlib.contextmanager
 def put_back() -> Iterator[None]:
     """Restore random states, NumPy's error state, recursion limit, and replaced functions."""
-    states = np.random.get_state(), random.getstate(), sys.getrecursionlimit()
+    states = np.random.get_state(), random.getstate(), sys.getrecursionlimit()  # noqa: NPY002
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         restore_modules()
-        np.random.set_state(states[0])
+        np.random.set_state(states[0])  # noqa: NPY002
         random.setstate(states[1])
         sys.setrecursionlimit(states[2])
 

@@ -41,24 +41,30 @@ def unwrap(function: Any) -> Any:
 def find_file(function: Any) -> str | None:
     """The name of the file, or of the cell, in which the student's code stands."""
     function = unwrap(function)
-    methods = [item for item in vars(function).values()] if isinstance(function, type) else []
-    for candidate in (function, getattr(type(function), "__call__", None), *methods):
+    methods = list(vars(function).values()) if isinstance(function, type) else []
+    for candidate in (function, vars(type(function)).get("__call__"), *methods):
         code = getattr(candidate, "__code__", None)
         if code is not None:
             return code.co_filename
     return None
 
 
-def find_originals(blank: Blank) -> list[FunctionType]:
-    """The functions and classes of the package that have the name of the blank."""
-    found: list[Any] = []
+def list_candidates(blank: Blank) -> list[Any]:
+    """The reference, and what has the name of the blank in modules of the package."""
     candidates = [blank.reference]
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "minitvlt" and module is not None:
             candidates.append(vars(module).get(blank.name))
-    for candidate in candidates:
+    return candidates
+
+
+def find_originals(blank: Blank) -> list[FunctionType]:
+    """The functions and classes of the package, and of the checks, that are the answer."""
+    found: list[Any] = []
+    for candidate in list_candidates(blank):
         original = unwrap(candidate)
-        is_ours = str(getattr(original, "__module__", "")).partition(".")[0] == "minitvlt"
+        module = str(getattr(original, "__module__", ""))
+        is_ours = module.partition(".")[0] == "minitvlt" or module.startswith(f"{__package__}.")
         if callable(original) and is_ours and not any(original is item for item in found):
             found.append(original)
     return found
@@ -68,8 +74,8 @@ def find_originals(blank: Blank) -> list[FunctionType]:
 def guard_package(function: Any, blank: Blank, base: FrameType) -> Iterator[list[str]]:
     """Meanwhile the package's function raises if the student's code is among its callers.
 
-    The function's code itself is exchanged, so that every name and alias of it is guarded. `base` is the frame
-    that runs the student's function.
+    The function's code itself is exchanged, so that every name and alias of it is guarded. `base` is the
+    frame that runs the student's function.
 
     Yields:
         A list, which gets an entry for every such call.
@@ -78,6 +84,8 @@ def guard_package(function: Any, blank: Blank, base: FrameType) -> Iterator[list
     filename = find_file(function)
     guarded = []
     try:
+        for candidate in list_candidates(blank):
+            getattr(candidate, "cache_clear", lambda: None)()  # a result that is kept needs no call
         for original in find_originals(blank):
             if isinstance(original, FunctionType) and not original.__code__.co_freevars:
                 guarded.append((original, original.__code__))

@@ -1,4 +1,4 @@
-"""What the reference gives for changed arguments: "as if `mask` were left out", "as if `patch` were reversed"."""
+"""What the reference gives for changed arguments: for an argument that is ignored, reversed, transposed …"""
 
 import inspect
 import itertools
@@ -10,6 +10,7 @@ import numpy as np
 
 from .outcomes import list_arrays, map_arrays
 
+LIKELY = ("is ignored", "exchanged", "squared", "square root", "wrong order", "way round", "square)", "1 - ")
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -17,8 +18,16 @@ class NotPossibleError(Exception):
     """The change does not apply to these arguments."""
 
 
-def list_counterfactuals(function: Any, cases: list[dict[str, Any]]) -> Iterator[tuple[str, Change]]:
-    """Changes of arguments, with what would explain a result that fits them."""
+def list_counterfactuals(
+    function: Any, cases: list[dict[str, Any]], is_likely: bool = False
+) -> Iterator[tuple[str, Change]]:
+    """Changes of arguments, with what would explain a result that fits them.
+
+    Args:
+        function: the reference, for its default values.
+        cases: the arguments of all cases.
+        is_likely: only arguments that are ignored, exchanged, or of which a simple function is taken.
+    """
     defaults = find_defaults(function)
     names = list(cases[0])
     for name in names:
@@ -31,7 +40,9 @@ def list_counterfactuals(function: Any, cases: list[dict[str, Any]]) -> Iterator
         elif name in defaults and any(not _is_same(value, defaults[name]) for value in values):
             default = defaults[name]
             yield f"`{name}` is ignored: it is always taken as {default!r}.", _set(name, default)
-        yield from _list_changes(name, values[0])
+        for text, change in _list_changes(name, values[0]):
+            if not is_likely or any(word in text for word in LIKELY):
+                yield text, change
     yield from _list_swaps(names, cases)
 
 

@@ -38,7 +38,7 @@ class UnreadableError(Exception):
 def read_result(value: Any) -> Any:
     """Copy a result into plain arrays, numbers, strings, None, lists and dictionaries.
 
-    Only objects of exactly these types are taken, and dataclasses: no method of the student's classes is asked.
+    Only objects of exactly these types are taken, and dataclasses: no method of the student's is asked.
 
     Raises:
         UnreadableError: anything else, in words.
@@ -95,7 +95,7 @@ def _read_array(value: np.ndarray) -> np.ndarray:
 
 
 def map_arrays(change: Any, tree: Any) -> Any:
-    """Apply a function to every array in lists, tuples, dictionaries and dataclasses; other things are kept."""
+    """Apply a function to every array in lists, tuples, dictionaries and dataclasses; keep other things."""
     if isinstance(tree, np.ndarray):
         return change(tree)
     if isinstance(tree, dict):

@@ -3,9 +3,9 @@
 import itertools
 import math
 
-import minitvlt as mt
 import numpy as np
 
+import minitvlt as mt
 from tests.assignments.mutants import mutant, variant
 
 # ---- patchify_video
@@ -212,7 +212,9 @@ def patchify_video(video, patch):
 
 @variant("patchify_video")
 def patchify_video(video, patch):
-    x = np.lib.stride_tricks.sliding_window_view(video, patch, axis=(-2, -1))[..., :: patch[0], :: patch[1], :, :]
+    x = np.lib.stride_tricks.sliding_window_view(video, patch, axis=(-2, -1))[
+        ..., :: patch[0], :: patch[1], :, :
+    ]
     x = np.moveaxis(x, 2, -1)
     return np.ascontiguousarray(x).reshape(x.shape[0], -1, patch[0] * patch[1] * video.shape[2])
 
@@ -374,7 +376,7 @@ def patchify_audio(audio, patch):
 
 @mutant("patchify_audio", "channels")
 def patchify_audio(audio, patch):
-    return patchify_video(audio[:, :, None], patch)  # noqa: F821
+    return patchify_video(audio[:, :, None], patch)
 
 
 @mutant("patchify_audio", "reshape alone")
@@ -385,12 +387,12 @@ def patchify_audio(audio, patch):
 
 @mutant("patchify_audio", "what it expects")
 def patchify_audio(audio, patch):
-    return patchify_video(audio, patch)  # noqa: F821
+    return patchify_video(audio, patch)
 
 
 @mutant("patchify_audio", ("(q, p)", "patch"))
 def patchify_audio(audio, patch):
-    return patchify_video(audio[:, None], (patch[1], patch[0]))  # noqa: F821
+    return patchify_video(audio[:, None], (patch[1], patch[0]))
 
 
 @mutant("patchify_audio", "time fastest")
@@ -403,17 +405,17 @@ def patchify_audio(audio, patch):
 
 @mutant("patchify_audio", "float64")
 def patchify_audio(audio, patch):
-    return patchify_video(np.asarray(audio, dtype=float)[:, None], patch)  # noqa: F821
+    return patchify_video(np.asarray(audio, dtype=float)[:, None], patch)
 
 
 @mutant("patchify_audio", ("channel", "first"))
 def patchify_audio(audio, patch):
-    return patchify_video(audio[:, None, :1], patch)  # noqa: F821
+    return patchify_video(audio[:, None, :1], patch)
 
 
 @variant("patchify_audio")
 def patchify_audio(audio, patch):
-    return patchify_video(np.expand_dims(audio, 1), patch)  # noqa: F821
+    return patchify_video(np.expand_dims(audio, 1), patch)
 
 
 @variant("patchify_audio")
@@ -452,7 +454,7 @@ def unpatchify_audio(tokens, patch, size):
 
 @mutant("unpatchify_audio", "single frame")
 def unpatchify_audio(tokens, patch, size):
-    return unpatchify_video(tokens, patch, (1, *size))  # noqa: F821
+    return unpatchify_video(tokens, patch, (1, *size))
 
 
 @mutant("unpatchify_audio", ("time fastest", "read wrongly"))
@@ -476,22 +478,22 @@ def unpatchify_audio(tokens, patch, size):
 
 @mutant("unpatchify_audio", "channel")
 def unpatchify_audio(tokens, patch, size):
-    return unpatchify_video(tokens, patch, (1, *size))[:, :, 0]  # noqa: F821
+    return unpatchify_video(tokens, patch, (1, *size))[:, :, 0]
 
 
 @mutant("unpatchify_audio", ("time and frequency", "exchanged"))
 def unpatchify_audio(tokens, patch, size):
-    return unpatchify_video(tokens, patch, (1, *size))[:, 0].transpose(0, 1, 3, 2)  # noqa: F821
+    return unpatchify_video(tokens, patch, (1, *size))[:, 0].transpose(0, 1, 3, 2)
 
 
 @mutant("unpatchify_audio", "too few arguments")
 def unpatchify_audio(tokens, patch, size):
-    return unpatchify_video(tokens, patch)[:, 0]  # noqa: F821
+    return unpatchify_video(tokens, patch)[:, 0]
 
 
 @variant("unpatchify_audio")
 def unpatchify_audio(tokens, patch, size):
-    return unpatchify_video(tokens, patch, (1, size[0], size[1])).squeeze(1)  # noqa: F821
+    return unpatchify_video(tokens, patch, (1, size[0], size[1])).squeeze(1)
 
 
 @variant("unpatchify_audio")
@@ -508,7 +510,9 @@ def unpatchify_audio(tokens, patch, size):
     out = np.zeros((len(tokens), C, S, F), tokens.dtype)
     for n in range(tokens.shape[1]):
         s, f = divmod(n, F // q)
-        out[:, :, s * p : s * p + p, f * q : f * q + q] = tokens[:, n].reshape(-1, p, q, C).transpose(0, 3, 1, 2)
+        out[:, :, s * p : s * p + p, f * q : f * q + q] = (
+            tokens[:, n].reshape(-1, p, q, C).transpose(0, 3, 1, 2)
+        )
     return out
 
 
@@ -629,9 +633,7 @@ def random_masking(noise, ratio, mask=None):
     order = np.lexsort((noise, ~real), axis=1)
     restore = np.argsort(order, axis=1)
     K = int(kept.min())
-    return mt.Masking(
-        order[:, :K], restore, (restore >= kept[:, None]) & real, np.arange(K) < kept[:, None]
-    )
+    return mt.Masking(order[:, :K], restore, (restore >= kept[:, None]) & real, np.arange(K) < kept[:, None])
 
 
 @mutant("random_masking", ("equal noise", "ties"))
@@ -691,7 +693,7 @@ def random_masking(noise, ratio, mask=None):
 @mutant("random_masking", "assert")
 def random_masking(noise, ratio, mask=None):
     real = np.ones(noise.shape, bool) if mask is None else mask
-    assert mask is None or (np.sort(~mask, axis=1) == ~mask).all() and mask.all()
+    assert mask is None or ((np.sort(~mask, axis=1) == ~mask).all() and mask.all())
     return finish(np.lexsort((noise, ~real), axis=1), count(real, ratio), real)
 
 
@@ -877,8 +879,9 @@ def frame_masking(noise, ratio, tokens_per_step, mask=None):
     for b in range(B):
         keep[b] = [step * n + j for step in steps.keep[b] for j in range(n)]
         restore[b] = [place * n + j for place in steps.restore[b] for j in range(n)]
-    real = np.array([[bool(steps.keep_is_real[b, i // n]) and mask[b, keep[b, i]] for i in range(keep.shape[1])]
-                     for b in range(B)], bool).reshape(keep.shape)  # fmt: skip
+    places = [[(b, i) for i in range(keep.shape[1])] for b in range(B)]
+    real = [[steps.keep_is_real[b, i // n] and mask[b, keep[b, i]] for b, i in row] for row in places]
+    real = np.array(real, bool).reshape(keep.shape)
     return mt.Masking(keep, restore, np.repeat(steps.is_hidden, n, axis=1) & mask, real)
 
 
@@ -964,7 +967,9 @@ def span_masking(noise, ratio, is_speech, mask=None):
 def span_masking(noise, ratio, is_speech, mask=None):
     rank = noise.argsort(1).argsort(1)
     all_of_it = mt.random_masking((rank + noise.shape[1] * is_speech).astype(float), ratio, mask)
-    return mt.Masking(all_of_it.keep, all_of_it.restore, all_of_it.is_hidden & is_speech, all_of_it.keep_is_real)
+    return mt.Masking(
+        all_of_it.keep, all_of_it.restore, all_of_it.is_hidden & is_speech, all_of_it.keep_is_real
+    )
 
 
 @mutant("span_masking", ("count as padding", "handed on as the mask"))
