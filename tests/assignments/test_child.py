@@ -164,6 +164,35 @@ def test_magics_and_added_cells(grade) -> None:
     assert not found.remarks
 
 
+def test_a_submission_has_a_limit_of_time_in_all(sheet: Sheet, tmp_path: Path) -> None:
+    path = write_notebook(sheet, tmp_path / "a.ipynb", {"softmax": ENDLESS, "mix_rows": MIX_ROWS})
+    limits = Limits(cell_seconds=2, total_seconds=1)
+    started = time.monotonic()
+    found = grade_submission(read_submission(path), sheet, limits=limits, seed=1)
+    assert found.earned == 0 and time.monotonic() - started < 20
+
+
+def test_what_a_process_writes_where_it_should_not_costs_its_own_blank(grade) -> None:
+    code = """import os
+def softmax(x):
+    for number in range(3, 30):
+        try:
+            os.write(number, b"x" * 99)
+        except OSError:
+            pass
+    return x"""
+    assert earned(grade(RIGHT | {"softmax": code})) == {"softmax": 0, "mix_rows": ALL_OF_MIX}
+
+
+def test_a_file_of_the_student_hides_no_module(sheet: Sheet, tmp_path: Path) -> None:
+    path = write_notebook(sheet, tmp_path / "some.ipynb", RIGHT, {"setup": "import own\nassert own.x == 1"})
+    for name in ("numpy", "json", "minitvlt"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong one')")
+    (tmp_path / "own.py").write_text("x = 1")
+    found = grade_submission(replace(read_submission(path), folder=tmp_path), sheet)
+    assert (found.earned, found.remarks) == (ALL, ())
+
+
 def test_files_and_children_stay_in_the_copy(sheet: Sheet, tmp_path: Path) -> None:
     folder = tmp_path / "handed_in"
     outside = tmp_path / "secret.txt"
