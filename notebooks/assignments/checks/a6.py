@@ -39,6 +39,11 @@ def score_pairs(params: mt.Params, clips: Any) -> np.ndarray:
     return mt.score_all_pairs(params, clips)
 
 
+def stored_model(name: str) -> Any:
+    """Return the function that uses the stored model."""
+    return {"predict_hidden": predict_hidden, "score_pairs": score_pairs}[name]
+
+
 # ---- calls, in the process of the student's code; a judge reads what they return
 
 
@@ -264,7 +269,7 @@ ASSIGNMENT = Assignment(
         replace(
             make_blank(
                 "stored_model",
-                lambda name: {"predict_hidden": predict_hidden, "score_pairs": score_pairs}[name],
+                stored_model,
                 make_stored_cases,
                 call_stored_model,
                 judge_stored_model,
