@@ -3,6 +3,7 @@
 import math
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,9 @@ SHARE = 0.25  # of the memory of all scores, that it may take
 def make_norm_cases(rng: np.random.Generator) -> list[Case]:
     """Tokens for `layer_norm`."""
 
-    def case(x: Array, tag: str, eps: float = 1e-3) -> Case:
-        weight, bias = rng.normal(size=(2, x.shape[-1]))
+    def case(x: Array, tag: str, eps: float = 1e-3, is_plain: bool = False) -> Case:
+        weight, bias = rng.normal(size=(2, x.shape[-1])) * (not is_plain)
+        weight = weight + is_plain
         return Case({"x": x, "weight": weight, "bias": bias, "eps": eps}, (tag,))
 
     return [
@@ -35,6 +37,7 @@ def make_norm_cases(rng: np.random.Generator) -> list[Case]:
         case(rng.normal(size=(3,)), "a single row"),
         case(rng.normal(size=(2, 3, 5)), "a batch of sequences"),
         case(rng.normal(size=(2, 1, 3, 5)), "a batch of sequences"),
+        case(rng.normal(size=(3, 5)), "weights of 1 and biases of 0", is_plain=True),
         case(rng.normal(size=(3, 5)), "a large eps", eps=0.7),
         case(np.repeat(rng.normal(size=(3, 1)), 5, axis=1), "rows of equal values"),
         case(1e5 + rng.normal(size=(3, 7)), "values with a large mean"),
@@ -150,13 +153,17 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
     loud.arguments["key"][:, :, [1, 4]] *= 1000
     low = case((1, 1, 3, 4, 2), "padding with large scores", real=[[1, 1, 0, 1]])
     low.arguments["query"][..., 0], low.arguments["key"][..., 0] = 300.0, -300.0 - np.arange(4)
+    far_below = case((1, 1, 2, 3, 2), "large scores")
+    far_below.arguments["query"][..., 0], far_below.arguments["key"][..., 0] = 90.0, -90.0
     return [
         case((1, 1, 2, 3, 3), "the smallest input"),
         case((1, 1, 5, 5, 2), "the smallest input"),
+        case((1, 1, 3, 5, 3), "queries of 0", level=0),
         case((1, 3, 2, 5, 2), "several heads"),
         case((2, 1, 3, 5, 2), "a batch of clips"),
         case((3, 2, 5, 4, 7), "a batch of clips"),
         case((1, 1, 3, 5, 3), "large scores", level=2000),
+        far_below,
         case((1, 1, 3, 3, 3), "padding", real=[[1, 0, 1]]),
         case((1, 2, 2, 5, 3), "padding", real=[[1, 1, 1, 0, 0]]),
         loud,
@@ -196,9 +203,19 @@ def make_block_cases(rng: np.random.Generator) -> list[Case]:
         arguments = {"x": x, "block": block, "heads": heads, "eps": eps, "is_real": is_real, **rest}
         return Case({"maps": None, **arguments}, (tag,))
 
+    def silence(case: Case, part: str, name: str) -> Case:
+        """The case with zeros for the last linear map of attention or of the MLP."""
+        block = case.arguments["block"]
+        linear = getattr(getattr(block, part), name)
+        linear = replace(linear, weight=0 * linear.weight, bias=0 * linear.bias)
+        block = replace(block, **{part: replace(getattr(block, part), **{name: linear})})
+        return replace(case, arguments={**case.arguments, "block": block})
+
     return [
         case(1, 2, 2, 2, 3, "the smallest input"),
         case(1, 5, 3, 2, 7, "the smallest input"),
+        silence(case(1, 3, 2, 2, 5, "an attention that adds 0"), "attention", "output"),
+        silence(case(1, 3, 2, 2, 5, "an MLP that adds 0"), "mlp", "contract"),
         case(2, 3, 2, 3, 11, "a batch of clips"),
         case(1, 3, 2, 2, 5, "a large eps", eps=0.7),
         case(2, 5, 3, 2, 7, "padding", real=[[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
@@ -250,12 +267,13 @@ def make_blocks_cases(rng: np.random.Generator) -> list[Case]:
         tag: str,
         real: Any = None,
         level: float = 1,
-        slope: Any = 0,
+        slope: float = 0,
+        shift: float = 0,
     ) -> Case:
         B, heads, N, M, d = shape
         query, key, value = (rng.normal(size=(B, heads, n, d)) for n in (N, M, M))
         query[..., 0] = 1 + np.abs(query[..., 0])
-        key[..., 0] += slope * np.arange(M)  # scores that grow or fall from block to block
+        key[..., 0] += shift + slope * np.arange(M)  # scores that grow or fall from block to block
         is_real = None if real is None else np.array(real, bool)
         arguments = {"query": level * query, "key": key, "value": value, "is_real": is_real, "size": size}
         return Case(arguments, (tag,))
@@ -267,9 +285,10 @@ def make_blocks_cases(rng: np.random.Generator) -> list[Case]:
         case((1, 1, 5, 5, 2), 1, "blocks of one key"),
         case((1, 1, 2, 5, 3), 7, "one block for all keys"),
         case((2, 3, 5, 7, 2), 2, "a batch of clips with several heads"),
-        case((1, 1, 3, 8, 2), 2, "scores that grow from block to block", slope=3),
-        case((1, 1, 3, 8, 2), 2, "scores that fall from block to block", slope=-3),
+        case((1, 1, 3, 8, 2), 2, "scores that grow from block to block", slope=1),
+        case((1, 1, 3, 8, 2), 2, "scores that fall from block to block", slope=-1),
         case((1, 1, 3, 6, 3), 2, "large scores", level=2000),
+        case((1, 1, 3, 6, 3), 2, "large scores", level=500, shift=-5),
         case((1, 1, 3, 6, 2), 2, "padding", real=[[1, 0, 1, 1, 0, 1]]),
         case((2, 2, 3, 7, 2), 3, "padding", real=[[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]]),
         case((1, 1, 3, 6, 2), 2, "a block of padding alone", real=[[0, 0, 1, 1, 0, 1]]),
@@ -288,9 +307,10 @@ ASSIGNMENT = Assignment(
             numpy_backend.layer_norm,
             make_norm_cases,
             (
-                Check("the smallest input", 3),
+                Check("the smallest input", 2),
                 Check("a single row", 1),
                 Check("a batch of sequences", 1),
+                Check("weights of 1 and biases of 0", 1),
                 Check("a large eps", 1),
                 Check("rows of equal values", 1),
                 Check("values with a large mean", 1),
@@ -352,7 +372,8 @@ ASSIGNMENT = Assignment(
             numpy_backend.attention_weights,
             make_weights_cases,
             (
-                Check("the smallest input", 3),
+                Check("the smallest input", 2),
+                Check("queries of 0", 1),
                 Check("several heads", 1),
                 Check("a batch of clips", 1),
                 Check("large scores", 1),
@@ -369,7 +390,8 @@ ASSIGNMENT = Assignment(
             numpy_backend.attention,
             make_attention_cases,
             (
-                Check("the smallest input", 2),
+                Check("the smallest input", 1),
+                Check("queries of 0", 1),
                 Check("several heads", 1),
                 Check("a batch of clips", 1),
                 Check("large scores", 1),
@@ -386,7 +408,9 @@ ASSIGNMENT = Assignment(
             transformer.run_block,
             make_block_cases,
             (
-                Check("the smallest input", 4),
+                Check("the smallest input", 2),
+                Check("an attention that adds 0", 1),
+                Check("an MLP that adds 0", 1),
                 Check("a batch of clips", 2),
                 Check("a large eps", 1),
                 Check("padding", 2),

@@ -615,7 +615,7 @@ ADAMW = with_cause(
             "One number for the whole array: the mean of the squares. Every parameter has a square of its "
             "own."
         ),
-        _use_old_mean: "The step uses the old mean. First update mean and square, then take the step with the new ones.",
+        _use_old_mean: "The step uses the old mean. Update mean and square first, then step.",
         _nesterov: (
             "The gradient enters the step once more (Nesterov). The step is the corrected mean divided by "
             "the root of the corrected square."
@@ -701,6 +701,9 @@ CLIP = with_cause(
             np.minimum(1.0, np.divide(clip_norm, _norm(gradients.values())))
             + (0.0 if _norm(gradients.values()) else math.nan)
         ): "Gradients of 0 give 0 / 0: add a very small number such as 1e-12 to the norm.",
+        lambda gradients, clip_norm: (
+            min(1.0, clip_norm / _norm(gradients.values())) if _norm(gradients.values()) else 0.0
+        ): "Where all gradients are 0, the scale is 0. It has to be 1: nothing is clipped.",
         lambda gradients, clip_norm: max(1.0, clip_norm / (_norm(gradients.values()) + 1e-12)): (
             "max instead of min: the number must not be above 1."
         ),

@@ -39,6 +39,11 @@ def score_pairs(params: mt.Params, clips: Any) -> np.ndarray:
     return mt.score_all_pairs(params, clips)
 
 
+def stored_model(name: str) -> Any:
+    """Return the function that uses the stored model."""
+    return {"predict_hidden": predict_hidden, "score_pairs": score_pairs}[name]
+
+
 # ---- calls, in the process of the student's code; a judge reads what they return
 
 
@@ -72,7 +77,10 @@ def call_loss(function: Any, arguments: dict[str, Any]) -> Any:
     is_changed = any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     if is_changed or not isinstance(result, tuple) or len(result) != 2 or np.shape(result[0]) != ():
         return {"result": result, "parameters changed": is_changed}
-    (loss, numbers), gradients = mt.value_and_grad(function, has_aux=True)(params, batch, counts)
+    try:
+        (loss, numbers), gradients = mt.value_and_grad(function, has_aux=True)(params, batch, counts)
+    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        return {"not recorded": str(error), "parameters changed": False}
     squares = [float(np.sum(array**2)) for array in mt.flatten(gradients).values()]
     return {
         "loss": loss,
@@ -119,6 +127,7 @@ def call_scores(function: Any, arguments: dict[str, Any]) -> Any:
     return {
         "scores": function(params, batch),
         "with shifted videos": function(params, shifted),
+        "with shifted audio": function(params, replace(batch, audio=np.roll(batch.audio, 1, axis=0))),
         "of the first two clips": function(params, fewer),
     }
 
@@ -260,7 +269,7 @@ ASSIGNMENT = Assignment(
         replace(
             make_blank(
                 "stored_model",
-                lambda name: {"predict_hidden": predict_hidden, "score_pairs": score_pairs}[name],
+                stored_model,
                 make_stored_cases,
                 call_stored_model,
                 judge_stored_model,

@@ -10,7 +10,7 @@ from minitvlt.training.evaluation import sum_squared_errors
 from minitvlt.training.metrics import compute_ranks
 
 from .a6_run import describe_score, find_problem
-from .a6_worlds import CONFIG, SMALL, draw_held_out
+from .a6_worlds import CONFIG, GROUPS, SMALL, draw_held_out
 
 CLOSE = 1e-6
 
@@ -25,6 +25,11 @@ def describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of the shape {value.shape} and the type {value.dtype}"
     return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def is_list(value: Any, length: int) -> bool:
+    """Whether this is a list of so many entries."""
+    return isinstance(value, list) and len(value) == length
 
 
 def is_number(value: Any) -> bool:
@@ -45,6 +50,8 @@ def judge_batch(arguments: dict[str, Any], result: Any) -> str:
         return find_fault_of_randomness(result)
     if arguments["part"] == "shapes":
         return ""
+    if arguments["padding"] and (batch["video_mask"] is None or batch["audio_mask"] is None):
+        return "The masks of the clips are lost, so padding would be taken for real: keep both masks."
     sizes = {
         "video": SMALL.num_frames * int(np.prod(SMALL.image_grid)),
         "audio": int(np.prod(SMALL.audio_grid)),
@@ -157,6 +164,11 @@ def judge_loss(arguments: dict[str, Any], result: Any) -> str:
     """Check a loss."""
     if result["parameters changed"]:
         return "The parameters are changed in place: a loss only reads them."
+    if "not recorded" in result:
+        return (
+            f"The loss can be computed, but not its gradient ({result['not recorded']:.70}). Take functions "
+            f"from namespace(array), not from np, and convert nothing to float or NumPy on the way."
+        )
     if "result" in result:
         found = result["result"]
         if isinstance(found, list) and len(found) == 2:
@@ -236,7 +248,7 @@ def is_close(a: Any, b: Any) -> bool:
 def judge_stored_prediction(arguments: dict[str, Any], result: Any) -> str:
     """Measure the predictions of the stored model on held-out clips."""
     index, errors = ("hidden video", "hidden audio").index(arguments["part"]), np.zeros(2)
-    for number, rows in enumerate(result if isinstance(result, list) else [None]):
+    for number, rows in enumerate(result if is_list(result, 4) else [None]):
         batch = draw_held_out(CONFIG, number, 32)
         if text := find_fault_of_prediction(rows, list_shapes(CONFIG, 32)):
             return text
@@ -267,6 +279,10 @@ def judge_scores(arguments: dict[str, Any], result: Any) -> str:
         return (
             "When the videos change places, the columns of the scores have to change places in the same way."
         )
+    if arguments["part"] == "order" and not is_close(
+        result["with shifted audio"], np.roll(scores, 1, axis=0)
+    ):
+        return "When the audio clips change places, the rows have to change places in the same way."
     if arguments["part"] == "alone" and not is_close(result["of the first two clips"], scores[:2, :2]):
         return (
             "The score of a pair depends on the other clips: leave out a softmax over rows, a mean over the"
@@ -278,7 +294,7 @@ def judge_scores(arguments: dict[str, Any], result: Any) -> str:
 def judge_stored_scores(arguments: dict[str, Any], result: Any) -> str:
     """Measure recall@1 of the stored model in groups of 16 held-out clips."""
     ranks = []
-    for scores in result if isinstance(result, list) else [None]:
+    for scores in result if is_list(result, GROUPS) else [None]:
         if not is_array(scores, (16, 16), "f") or not np.isfinite(scores).all():
             return f"Expected 16 × 16 finite scores of the stored model, got {describe(scores)}."
         ranks.append(compute_ranks(scores))

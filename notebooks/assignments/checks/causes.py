@@ -2,19 +2,17 @@
 
 Tried in turn: what the call itself says (an exception, no time, no memory, nothing returned); the known
 mistakes of the blank; simple relations between what came and what was expected; the reference on changed
-arguments; the order of the values; the place and the size of the errors; the tags of the inputs that fail.
+arguments; the order of the values; the place of the errors; calls with changed arguments; the size of the
+errors; the tags of the inputs that fail.
 """
 
-import time
 import warnings
 from typing import Any
 
 import numpy as np
 
 from .blanks import Blank
-from .compare import Difference, compare, is_number
-from .counterfactuals import list_counterfactuals
-from .evaluate import Call, Trial, name_error, run_reference
+from .evaluate import Call, Trial
 from .explanations import (
     explain_changed,
     explain_dtype,
@@ -23,29 +21,30 @@ from .explanations import (
     explain_structure,
     find_permuted_results,
 )
+from .hypotheses import Hypotheses, is_same_outcome
 from .order import explain_order
-from .outcomes import Outcome
-from .patterns import CLOSE, Pair
-from .places import explain_place
-from .relations import explain_identity, explain_relation
+from .patterns import Pair
+from .places import explain_leak, explain_place
+from .probes import Prober
+from .relations import explain_constant, explain_exponent, explain_identity, explain_relation
 from .shapes import explain_shape
 from .sizes import explain_size, explain_tiny
+from .trials import join, list_pairs, measure, name_wrong_inputs, name_wrong_parts
 
-MOST_SECONDS = 4.0  # for the reference on changed arguments
-MOST_MISTAKE_SECONDS = 6.0  # for known mistakes, of a blank whose calls take long
+FINAL = ("not written", "copied", "timeout", "memory")  # problems that say it all
+UNKNOWN = "The values differ everywhere: compare each step with its comment."
 
 
 class Causes:
-    """Finds the causes for the failed trials of one blank, and remembers what has been computed."""
+    """Finds the causes for the failed trials of one blank."""
 
     def __init__(self, blank: Blank, trials: list[Trial], call: Call) -> None:
-        self.blank, self.trials, self.call = blank, trials, call
+        self.blank, self.call = blank, call
         self.plain = [trial for trial in trials if trial.layout == "plain"]
         self.wrong = [trial for trial in self.plain if not trial.is_right]
-        self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
-        self.mistake_seconds = 0.0  # that they took so far
+        self.hypotheses = Hypotheses(blank, self.plain)
         self.told: dict[int, str] = {}
-        self.counterfactuals: dict[bool, str | None] = {}
+        self.cached: dict[str, Any] = {}
 
     def find(self, failed: Trial, chosen: list[Trial]) -> str:
         """The cause of a failed trial of a check whose trials are `chosen`, in one to three sentences."""
@@ -60,239 +59,104 @@ class Causes:
 
     def _find(self, failed: Trial, chosen: list[Trial]) -> str:
         problem = failed.outcome.problem
-        if problem is not None and problem.kind in ("not written", "copied", "timeout", "memory"):
+        if problem is not None and problem.kind in FINAL:
             return explain_problem(self.blank, failed)
         if failed.layout == "plain" and failed.is_right and failed.outcome.changed:
             return explain_changed(failed.outcome.changed)
         if failed.differences and failed.differences[0].kind == "judged":
             return failed.differences[0].text
-        if cause := self.find_mistake(failed, chosen):
-            return cause
         if failed.layout != "plain":
             return explain_layout(self.blank, failed)
+        if cause := self.hypotheses.find_mistake(failed):
+            return cause
         if failed.outcome.value is None and problem is None and failed.expected.value is not None:
             return "The function returns None: is the `return` missing, or not reached?"
-        where = self.find_tags()
         if problem is not None:
-            return " ".join(filter(None, (where, explain_problem(self.blank, failed))))
+            return self.explain_exception(failed, chosen)
         if cause := self.explain_repetition(failed):
             return cause
-        cause = self.explain_values(failed, where)
+        cause = self.explain_values(failed, chosen)
         if all(trial.outcome.changed for trial in self.wrong):
             cause += f" {explain_changed(failed.outcome.changed)}"
         return cause
 
-    # ---- known mistakes
-
-    def find_mistake(self, failed: Trial, chosen: list[Trial]) -> str | None:
-        """A mistake with the same outputs: for all inputs, for those that fail, or for the largest one."""
-        if failed.layout != "plain":
-            return None
-        largest = max(self.wrong, key=measure) if failed in self.wrong else failed
-        for scope in (self.plain, self.wrong, chosen, [largest]):
-            if failed not in scope and scope is not chosen and scope != [largest]:
-                continue
-            if scope == [largest] and measure(largest) < 6:
-                continue
-            for index, mistake in enumerate(self.blank.mistakes):
-                if self.is_like_all(index, scope):
-                    return mistake.cause
-        return None
-
-    def is_like_all(self, index: int, scope: list[Trial]) -> bool:
-        """Whether a mistake gives what came in all trials; of an exception the message counts."""
-        if not all(self.is_like(index, trial) for trial in sorted(scope, key=lambda trial: trial.is_right)):
-            return False
-        wrong = [trial for trial in scope if not trial.is_right]
-        if any(trial.outcome.problem is None for trial in wrong):
-            return True
-        return all(trial.outcome.problem.text == self.known[index, id(trial)].problem.text for trial in wrong)
-
-    def is_like(self, index: int, trial: Trial) -> bool:
-        """Whether a mistake gives what the student's function gave."""
-        key = (index, id(trial))
-        if key not in self.known:
-            if self.mistake_seconds > MOST_MISTAKE_SECONDS:
-                return False
-            started = time.monotonic()
-            self.known[key] = run_reference(
-                self.blank, self.blank.mistakes[index].function, trial.case.arguments
-            )
-            self.mistake_seconds += time.monotonic() - started
-        return self.explains(trial, self.known[key])
-
-    # ---- values
-
-    def explain_values(self, failed: Trial, where: str) -> str:
-        """Causes that can be seen from the values."""
-        difference = failed.differences[0] if failed.differences else None
-        if difference is None:
-            return " ".join(
-                filter(None, (where, "An error was expected: wrong arguments have to be refused."))
-            )
-        rest = self.name_right_parts(failed)
-        if text := find_permuted_results(failed):
-            return join("", text, where)
-        if difference.kind == "structure":
-            return join(rest, explain_structure(failed, difference), where)
-        if difference.kind == "dtype":
-            return join(rest, explain_dtype(difference), where)
-        if not isinstance(difference.expected, np.ndarray):
-            return join(rest, "Another value is expected here.", where)
-        pairs = self.list_pairs(difference)
-        if difference.kind == "shape":
-            cause = self.find_counterfactual() or explain_shape(pairs)
-            return join(rest, cause or "The shape is wrong.", where)
-        cause = (
-            explain_identity(pairs)
-            or self.find_counterfactual(is_likely=True)
-            or explain_tiny(pairs)
-            or explain_relation(pairs)
-            or self.find_constant(pairs)
-            or self.find_counterfactual()
-            or explain_order(pairs)
-            or explain_place(pairs)
-            or explain_size(pairs)
-        )
+    def explain_exception(self, failed: Trial, chosen: list[Trial]) -> str:
+        """An exception, by what other inputs show, or by itself."""
         return (
-            join(rest, cause or "", where)
-            or "The values differ everywhere: compare each step with its comment."
+            self.hypotheses.find_counterfactual(is_likely=True)
+            or self.hypotheses.find_mistake_of(chosen)
+            or join(name_wrong_inputs(self.plain), explain_problem(self.blank, failed))
         )
-
-    def list_pairs(self, difference: Difference) -> list[Pair]:
-        """This entry of the result of all trials where it is wrong in the same way."""
-        pairs = []
-        for trial in self.wrong:
-            for other in trial.differences:
-                if other.path == difference.path and other.kind == difference.kind and is_number(other.got):
-                    pairs.append(
-                        Pair(np.asarray(other.got), np.asarray(other.expected), trial.case.arguments)
-                    )
-        return pairs
-
-    def find_constant(self, pairs: list[Pair]) -> str | None:
-        """The same result for different inputs."""
-        shapes = {pair.got.shape for pair in pairs}
-        for shape in shapes:
-            results = [pair for pair in pairs if pair.got.shape == shape]
-            same = [np.array_equal(results[0].got, pair.got) for pair in results[1:]]
-            wanted = [np.array_equal(results[0].expected, pair.expected) for pair in results[1:]]
-            if same and all(same) and not all(wanted):
-                return (
-                    "Different inputs give the same result: are the arguments used, or is it the result of "
-                    "the example?"
-                )
-        return None
-
-    def name_right_parts(self, failed: Trial) -> str:
-        """Which entries of a result of several are wrong, and which are right in all trials."""
-        expected = failed.expected.value
-        if not isinstance(expected, (dict, list)) or len(expected) < 2:
-            return ""
-        paths = [path for t in self.wrong for path in {d.path.partition(".")[0] for d in t.differences}]
-        wrong = [str(name) for name in (expected if isinstance(expected, dict) else range(len(expected)))]
-        right = [name for name in wrong if name not in paths]
-        wrong = [name for name in wrong if name in paths]
-        if not right or not wrong:
-            return ""
-        if isinstance(expected, dict):
-            return (
-                f"Wrong: {', '.join(f'`{n}`' for n in wrong)}. Right: {', '.join(f'`{n}`' for n in right)}."
-            )
-        return (
-            f"Wrong: result {', '.join(str(int(n) + 1) for n in wrong)} of {len(expected)}; the others are "
-            "right."
-        )
-
-    # ---- the reference on changed arguments
-
-    def find_counterfactual(self, is_likely: bool = False) -> str | None:
-        """Changed arguments with which the reference gives what came, for every input.
-
-        Args:
-            is_likely: only changes that nothing else explains better, such as an argument that is ignored.
-        """
-        if is_likely not in self.counterfactuals:
-            self.counterfactuals[is_likely] = self._find_counterfactual(is_likely)
-        return self.counterfactuals[is_likely]
-
-    def _find_counterfactual(self, is_likely: bool) -> str | None:
-        if any(trial.expected.problem for trial in self.wrong):
-            return None
-        start = time.monotonic()
-        trials = sorted(self.plain, key=lambda trial: trial.is_right)
-        cases = [trial.case.arguments for trial in self.plain]
-        for text, change in list_counterfactuals(self.blank.reference, cases, is_likely):
-            if time.monotonic() - start > MOST_SECONDS:
-                return None
-            if all(self._fits(trial, change) for trial in trials):
-                return text
-        return None
-
-    def _fits(self, trial: Trial, change: Any) -> bool:
-        try:
-            with np.errstate(all="ignore"):
-                arguments = change(trial.case.arguments)
-        except Exception:
-            return trial.is_right
-        outcome = run_reference(self.blank, self.blank.reference, arguments)
-        return outcome.problem is None and self.explains(trial, outcome)
-
-    def explains(self, trial: Trial, outcome: Outcome) -> bool:
-        """Whether another function gave what came, and is wrong where this is wrong."""
-        if not is_same_outcome(trial.outcome, outcome):
-            return False
-        return trial.is_right or not is_same_outcome(trial.expected, outcome, self.blank.tolerance)
-
-    # ---- calls
 
     def explain_repetition(self, failed: Trial) -> str | None:
         """Whether a second call with the same arguments gives another result."""
-        if "repetition" not in self.__dict__:
+        if "repetition" not in self.cached:
             again = self.call(failed.case.arguments, "plain")
-            self.repetition = not is_same_outcome(again, failed.outcome)
-        if self.repetition:
+            self.cached["repetition"] = not is_same_outcome(again, failed.outcome)
+        if self.cached["repetition"]:
             return (
-                "A second call with the same arguments gives another result: it depends on earlier calls "
-                "(a global variable, a default argument that is changed) or on random numbers."
+                "A second call with the same arguments gives another result: it depends on earlier calls (a "
+                "global variable, a default argument that is changed) or on random numbers."
             )
         return None
 
-    def find_tags(self) -> str:
-        """Say which inputs fail if all others are right."""
-        tags = []
-        for trial in self.wrong:
-            tags += [tag for tag in trial.case.tags if tag not in tags]
-        right = {tag for trial in self.plain if trial.is_right for tag in trial.case.tags}
-        only = [tag for tag in tags if tag not in right]
-        covered = all(any(tag in trial.case.tags for tag in only) for trial in self.wrong)
-        if not only or not covered or len(self.wrong) == len(self.plain) or len(only) > 3:
-            return ""
-        return f"Wrong only for inputs with {' or '.join(only)}."
+    # ---- values
 
+    def explain_values(self, failed: Trial, chosen: list[Trial]) -> str:
+        """Causes that can be seen from the values."""
+        where = name_wrong_inputs(self.plain)
+        if not failed.differences:
+            return join(where, "An error was expected: wrong arguments have to be refused.")
+        difference = failed.differences[0]
+        parts = name_wrong_parts(self.wrong, failed.expected.value)
+        if text := find_permuted_results(failed):
+            return join(where, text)
+        if difference.kind == "structure":
+            return join(where, parts, explain_structure(failed, difference))
+        if difference.kind == "dtype":
+            return join(where, parts, explain_dtype(difference))
+        if not isinstance(difference.expected, np.ndarray):
+            return join(where, parts, "Another value is expected here.")
+        if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
+            return join(where, parts, cause)
+        if cause := self.hypotheses.find_mistake_of(chosen):
+            return cause
+        return join(where, parts, self.explain_parts(failed) or UNKNOWN)
 
-def join(rest: str, cause: str, where: str) -> str:
-    """Put sentences together."""
-    return " ".join(filter(None, (where, rest, cause)))
+    def explain_parts(self, failed: Trial) -> str | None:
+        """The first cause that is found for an entry of the result."""
+        for difference in failed.differences:
+            name = f"`{difference.path}`: " if difference.path and not difference.path.isdigit() else ""
+            pairs = list_pairs(self.wrong, difference)
+            if difference.kind == "shape":
+                return name + (explain_shape(pairs) or "The shape is wrong.")
+            if difference.kind == "values" and (cause := self.explain_weakly(pairs)):
+                return name + cause
+        return None
 
+    def explain_strongly(self, kind: str, pairs: list[Pair]) -> str | None:
+        """Causes that hold for all wrong results alike."""
+        if kind == "shape":
+            return self.hypotheses.find_counterfactual()
+        return (
+            explain_identity(pairs)
+            or self.hypotheses.find_counterfactual(is_likely=True)
+            or explain_tiny(pairs)
+            or explain_relation(pairs)
+            or explain_exponent(pairs)
+            or explain_constant(pairs)
+            or self.hypotheses.find_counterfactual()
+            or explain_leak(pairs)
+        )
 
-def measure(trial: Trial) -> int:
-    """The number of values of what was expected."""
-    values = trial.expected.value
-    values = (
-        list(values.values())
-        if isinstance(values, dict)
-        else values
-        if isinstance(values, list)
-        else [values]
-    )
-    return sum(np.size(value) for value in values if is_number(value))
+    def explain_weakly(self, pairs: list[Pair]) -> str:
+        """Where the values are wrong, and how the result answers to changes."""
+        return explain_order(pairs) or explain_place(pairs) or self.probe() or explain_size(pairs) or ""
 
-
-def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
-    """Whether two calls gave the same: values, or exceptions of one type."""
-    if a.problem is not None or b.problem is not None:
-        if a.problem is None or b.problem is None or a.problem.kind != b.problem.kind:
-            return False
-        return name_error(a.problem) == name_error(b.problem)
-    return not compare(a.value, b.value, tolerance)
+    def probe(self) -> str | None:
+        """What calls with changed arguments show."""
+        if "probe" not in self.cached:
+            trials = [trial for trial in self.wrong if trial.outcome.problem is None]
+            largest = max(trials, key=measure)
+            self.cached["probe"] = Prober(self.blank, self.call, largest).explain()
+        return self.cached["probe"]

@@ -91,6 +91,31 @@ def _by_mask(pairs: list[Pair]) -> str | None:
     return None
 
 
+def explain_leak(pairs: list[Pair]) -> str | None:
+    """Values at padding that should be 0 and are not, whatever the others are."""
+    if any(p.got.dtype.kind != "f" for p in pairs):
+        return None
+    for name in pairs[0].arguments:
+        masked = [p for p in pairs if isinstance(p.arguments.get(name), np.ndarray)]
+        if not masked or np.asarray(masked[0].arguments[name]).dtype != bool:
+            continue
+        leaks = [_find_leak(p, p.arguments[name]) for p in masked]
+        if all(leak is not None for leak in leaks) and any(leaks) and len(masked) == len(pairs):
+            return (
+                f"Where `{name}` is False the result should be 0, but it is for instance "
+                f"{max(leaks, key=abs):.4g}: padding still has a weight."
+            )
+    return None
+
+
+def _find_leak(p: Pair, mask: np.ndarray) -> float | None:
+    for aligned in _align(mask, p.got.shape):
+        if not aligned.all() and np.all(p.expected[~aligned] == 0):
+            leak = p.got[~aligned]
+            return float(leak[np.argmax(np.abs(leak))])
+    return None
+
+
 def _is_wrong_only_where(p: Pair, mask: np.ndarray, truth: bool) -> bool:
     wrong = find_wrong(p)
     return any(

@@ -9,7 +9,7 @@ from .patterns import FEW, Pair, agree, count_values, hold_for_all
 
 def explain_identity(pairs: list[Pair]) -> str | None:
     """A result that is a constant, an argument, or the opposite or inverse of the right one."""
-    for rule in (_constant, _argument, _swapped_booleans, _inverse_order):
+    for rule in (_constant, _argument, _swapped_booleans, _inverse_order, _whole_numbers, _narrow):
         if text := rule(pairs):
             return text
     return None
@@ -50,6 +50,27 @@ def _argument(pairs: list[Pair]) -> str | None:
 def _swapped_booleans(pairs: list[Pair]) -> str | None:
     if hold_for_all(pairs, lambda p: p.got.dtype == p.expected.dtype == bool and agree(p.got, ~p.expected)):
         return "True and False are swapped: what should be True is False."
+    return None
+
+
+def _whole_numbers(pairs: list[Pair]) -> str | None:
+    if not hold_for_all(pairs, lambda p: p.got.dtype.kind in "iu" and p.expected.dtype.kind == "f"):
+        return None
+    if hold_for_all(pairs, lambda p: np.all(np.abs(p.got - p.expected) <= 1)):
+        return "The values were rounded to whole numbers: by an integer array, or by .astype(int)."
+    return None
+
+
+def _narrow(pairs: list[Pair]) -> str | None:
+    if not hold_for_all(pairs, lambda p: p.got.dtype.kind == p.expected.dtype.kind == "f"):
+        return None
+    if hold_for_all(pairs, lambda p: p.got.dtype.itemsize < p.expected.dtype.itemsize):
+        limit = 1e-6 if pairs[0].got.dtype == np.float32 else 1e-2
+        if hold_for_all(pairs, lambda p: agree(p.got.astype(float), p.expected, limit)):
+            return (
+                f"The values are right to the precision of {pairs[0].got.dtype} only, which the result has: "
+                f"keep the dtype of the input, {pairs[0].expected.dtype}."
+            )
     return None
 
 
@@ -183,3 +204,42 @@ def _function(pairs: list[Pair]) -> str | None:
             if hold_for_all(pairs, lambda p, f=function: agree(f(p.got.astype(float)), p.expected)):
                 return f"A last step is missing: the right result is {name}, `it` being what came."
     return None
+
+
+def explain_constant(pairs: list[Pair]) -> str | None:
+    """The same result for different inputs."""
+    for shape in {pair.got.shape for pair in pairs}:
+        first, *others = [pair for pair in pairs if pair.got.shape == shape]
+        same = [np.array_equal(first.got, pair.got) for pair in others]
+        wanted = [np.array_equal(first.expected, pair.expected) for pair in others]
+        if same and all(same) and not all(wanted):
+            return "Different inputs give the same result: are the arguments used, or is it the example's?"
+    return None
+
+
+def explain_exponent(pairs: list[Pair]) -> str | None:
+    """A softmax of scores that are too large or too small: in each row the logarithms are proportional."""
+    factors = [_find_exponent(p) for p in pairs if p.got.shape[-1:] > (1,)]
+    known = [factor for factor in factors if factor is not None]
+    if not known or len(known) < len(factors) or all(abs(factor - 1) < 1e-6 for factor in known):
+        return None
+    name = name_constant([p for p in pairs if p.got.shape[-1:] > (1,)], known)
+    return (
+        f"The exponents, or scores, are the right ones times {name or f'{known[0]:.4g} here'}: a factor is "
+        "missing, too much, or another one, before the exponential."
+    )
+
+
+def _find_exponent(p: Pair) -> float | None:
+    if p.got.dtype.kind != "f" or p.got.ndim < 1 or np.any(p.got < 0) or np.any(p.expected < 0):
+        return None
+    is_positive = (p.got > 1e-200) & (p.expected > 1e-200)
+    if np.any((p.got > 0) != (p.expected > 0)) or is_positive.sum() < 4:
+        return None
+    logs = [np.where(is_positive, np.log(np.where(is_positive, x, 1)), np.nan) for x in (p.got, p.expected)]
+    a, b = (x - np.nanmean(x, axis=-1, keepdims=True) for x in logs)
+    a, b = a[is_positive], b[is_positive]
+    if not np.any(np.abs(b) > 1e-9):
+        return None
+    factor = float((a @ b) / (b @ b))
+    return factor if np.allclose(a, factor * b, atol=1e-7 * np.abs(a).max()) else None

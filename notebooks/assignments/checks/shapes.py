@@ -10,6 +10,7 @@ from .patterns import Pair, agree, has_same_entries, hold_for_all, ordinal_axis
 def explain_shape(pairs: list[Pair]) -> str | None:
     """What is wrong with a result of the wrong shape."""
     for rule in (
+        _always_the_same,
         _transposed,
         _unit_axis,
         _batch_missing,
@@ -20,6 +21,16 @@ def explain_shape(pairs: list[Pair]) -> str | None:
     ):
         if text := rule(pairs):
             return text
+    return None
+
+
+def _always_the_same(pairs: list[Pair]) -> str | None:
+    if (
+        len({p.got.shape for p in pairs}) == 1
+        and len({p.expected.shape for p in pairs}) > 1
+        and len(pairs) > 2
+    ):
+        return f"The shape is {pairs[0].got.shape} for every input: is it that of the example?"
     return None
 
 
@@ -80,31 +91,38 @@ def _same_values(pairs: list[Pair]) -> str | None:
 
 
 def _part_of(pairs: list[Pair]) -> str | None:
-    """One axis is longer or shorter by some entries, and what is there agrees."""
-    for axis in range(max(p.expected.ndim for p in pairs)):
+    """One axis, counted from the end, is longer or shorter by some entries, and what is there agrees."""
+    for axis in range(-1, -1 - max(p.expected.ndim for p in pairs), -1):
         for side in ("last", "first"):
-            if hold_for_all(pairs, lambda p, axis=axis, side=side: _agrees_cut(p, axis, side)):
-                change = {p.got.shape[axis] - p.expected.shape[axis] for p in pairs}
+            filled = [p for p in pairs if p.got.size and p.expected.size]
+            if hold_for_all(filled, lambda p, axis=axis, side=side: _agrees_cut(p, axis, side)):
+                change = {p.got.shape[axis] - p.expected.shape[axis] for p in filled}
                 count = str(abs(next(iter(change)))) if len(change) == 1 else "some"
                 is_more = all(difference > 0 for difference in change)
                 what = f"{count} too many at" if is_more else f"{count} missing at"
                 end = "the end" if side == "last" else "the beginning"
+                name = _name_axis(axis, pairs)
                 return (
-                    f"The right values, but there are {what} {end} of axis {axis}: count how many there "
-                    "should be."
+                    f"The right values, but there are {what} {end} of {name}: count how many there should be."
                 )
     return None
 
 
+def _name_axis(axis: int, pairs: list[Pair]) -> str:
+    """An axis that is counted from the end; from the front, if all results have as many axes."""
+    sizes = {p.expected.ndim for p in pairs}
+    return f"axis {axis + sizes.pop() if len(sizes) == 1 else axis}"
+
+
 def _agrees_cut(p: Pair, axis: int, side: str) -> bool:
-    if p.got.ndim != p.expected.ndim or axis >= p.got.ndim:
+    if p.got.ndim != p.expected.ndim or -axis > p.got.ndim:
         return False
     size = min(p.got.shape[axis], p.expected.shape[axis])
     if size == 0 or p.got.shape[axis] == p.expected.shape[axis]:
         return False
     index = slice(0, size) if side == "last" else slice(-size, None)
-    whole = (slice(None),) * axis
-    return agree(p.got[(*whole, index)], p.expected[(*whole, index)])
+    rest = (slice(None),) * (-axis - 1)
+    return agree(p.got[(..., index, *rest)], p.expected[(..., index, *rest)])
 
 
 def _axis_counts(pairs: list[Pair]) -> str | None:
@@ -114,19 +132,18 @@ def _axis_counts(pairs: list[Pair]) -> str | None:
         if hold_for_all(pairs, lambda p: p.got.ndim > p.expected.ndim):
             return "There are too many axes: a last reshape is missing, or broadcasting has added one."
         return None
-    changes = [tuple(np.subtract(p.got.shape, p.expected.shape).tolist()) for p in pairs]
-    wrong = {axis for change in changes for axis, value in enumerate(change) if value}
+    changes = [np.subtract(p.got.shape, p.expected.shape).tolist() for p in pairs]
+    wrong = {axis - len(change) for change in changes for axis, value in enumerate(change) if value}
     if len(wrong) != 1:
         return None
     axis = wrong.pop()
-    counts = {change[axis] for change in changes}
+    counts, name = {change[axis] for change in changes}, _name_axis(axis, pairs)
     if len(counts) == 1:
         count = counts.pop()
-        return (
-            f"Axis {axis} has {abs(count)} {'more' if count > 0 else 'fewer'} than it should: an off-by-one "
-            "count?"
-        )
-    return f"The size of axis {axis} is wrong: which sizes does it follow from?"
+        change = f"{abs(count)} {'more' if count > 0 else 'fewer'}"
+        return f"{name.capitalize()} has {change} than it should: an off-by-one count?"
+    sizes = f"{pairs[0].got.shape[axis]} instead of {pairs[0].expected.shape[axis]}"
+    return f"The size of {name} is wrong, for instance {sizes}: what does it follow from?"
 
 
 def _sizes_swapped(pairs: list[Pair]) -> str | None:

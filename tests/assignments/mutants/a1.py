@@ -184,7 +184,7 @@ def window_of_the_example(window_length):
     return np.array([0.0, 0.5, 1.0, 0.5])
 
 
-@mutant("make_window", "its square")
+@mutant("make_window", "the square")
 def window_squared(window_length):
     return np.sin(np.pi * np.arange(window_length) / window_length) ** 4
 
@@ -703,7 +703,7 @@ def overlap_as_mean(frames, hop_length):
     return right_overlap(frames, hop_length) / ones
 
 
-@mutant("overlap_add", "odd window")
+@mutant("overlap_add", "rounded up")
 def overlap_with_rounded_half(frames, hop_length):
     *_, S, W = frames.shape
     half = (W + 1) // 2

@@ -586,8 +586,8 @@ def compute_clip_scale_10(gradients, clip_norm):
 
 @mutant("compute_clip_scale", "scaled gradients")
 def compute_clip_scale_11(gradients, clip_norm):
-    scale = compute_clip_scale(gradients, clip_norm)
-    return {name: scale * array for name, array in gradients.items()}
+    norm = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
+    return {name: min(1.0, clip_norm / (norm + 1e-12)) * array for name, array in gradients.items()}
 
 
 @variant("compute_clip_scale")

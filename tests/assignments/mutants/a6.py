@@ -390,3 +390,129 @@ def score_pairs_v3(params, clips):
 def score_pairs_v4(params, clips):
     video, audio = embed(params, clips)
     return -np.sum((audio[:, None] - video[None]) ** 2, axis=-1)
+
+
+# ---- written later, before anything in the judges was made for them
+
+
+@mutant("draw", ("clip", "kept", "shape"))
+def draw_new1(world, config, rng, count):
+    b = mt.make_batch(world.sample(rng, count), config, rng)
+    return replace(b, video_masking=replace(b.video_masking, keep=b.video_masking.keep[:1]))
+
+
+@mutant("draw", ("twice",))
+def draw_new2(world, config, rng, count):
+    b = mt.make_batch(world.sample(rng, count), config, rng)
+    k = b.video_masking.keep.copy()
+    k[:, 1] = k[:, 0]
+    return replace(b, video_masking=replace(b.video_masking, keep=k))
+
+
+@mutant("draw", ("[-1, 1]",))
+def draw_new3(world, config, rng, count):
+    b = mt.make_batch(world.sample(rng, count), config, rng)
+    return replace(b, video=(b.video + 1) * np.float32(127.5))
+
+
+@mutant("draw", ("seed", "earlier", "state"))
+def draw_new4(world, config, rng, count, calls=[]):  # noqa: B006
+    calls.append(1)
+    return mt.make_batch(world.sample(np.random.default_rng(len(calls)), count), config, rng)
+
+
+@mutant("draw", ("mask", "masking"))
+def draw_new5(world, config, rng, count):
+    def mask(clips, config, rng):
+        return rng.random((count, 8)) < 0.5
+
+    return mt.make_batch(world.sample(rng, count), config, rng, mask_video=mask)
+
+
+@mutant("draw", ("None", "returns"))
+def draw_new6(world, config, rng, count):
+    mt.make_batch(world.sample(rng, count), config, rng)
+
+
+@mutant("draw", ("padding",))
+def draw_new7(world, config, rng, count):
+    b = mt.make_batch(world.sample(rng, count), config, rng)
+    return replace(b, video_mask=None, audio_mask=None)
+
+
+@mutant("compute_loss", ("half", "divided"))
+def compute_loss_new1(params, part, counts):
+    v = mt.forward(params, part.video, None, part.video_mask).cls
+    xp = namespace(v)
+    return mt.pretraining_loss(params, part, counts).loss + xp.mean(v * v), {}
+
+
+@mutant("compute_loss", ("np", "numpy", "namespace"))
+def compute_loss_new2(params, part, counts):
+    v = mt.forward(params, part.video, None, part.video_mask).cls
+    return np.sum(np.exp(v)) / counts.match, {}
+
+
+@mutant("compute_loss", ("float", "gradient", "number"))
+def compute_loss_new3(params, part, counts):
+    return float(mt.pretraining_loss(params, part, counts).loss), {}
+
+
+@mutant("compute_loss", ("finite",))
+def compute_loss_new4(params, part, counts):
+    loss = mt.pretraining_loss(params, part, counts).loss
+    xp = namespace(loss)
+    return xp.log(loss - 1000.0), {}
+
+
+@mutant("compute_loss", ("padding",))
+def compute_loss_new5(params, part, counts):
+    out = mt.pretraining_loss(params, part, counts)
+    a = mt.forward(params, None, part.audio).cls
+    xp = namespace(a)
+    return out.loss + xp.sum(a * a) / counts.match, {}
+
+
+@mutant("compute_loss", ("dictionary",))
+def compute_loss_new6(params, part, counts):
+    out = mt.pretraining_loss(params, part, counts)
+    return out.loss, [out.match_loss]
+
+
+@mutant("predict_hidden", ("other clips", "padding", "shape"))
+def predict_hidden_new1(params, batch):
+    v, a = mt.autoencode(params, batch)
+    return v * 0 + v.mean(axis=(0, 1)), a
+
+
+@mutant("predict_hidden", ("shape",))
+def predict_hidden_new2(params, batch):
+    v, a = mt.autoencode(params, batch)
+    return v[batch.video_masking.is_hidden], a[batch.audio_masking.is_hidden]
+
+
+@mutant("predict_hidden", ("None", "return"))
+def predict_hidden_new3(params, batch):
+    mt.autoencode(params, batch)
+
+
+@mutant("score_pairs", ("change places", "swapped", "order"))
+def score_pairs_new1(params, clips):
+    s = mt.score_all_pairs(params, clips)
+    return s[::-1]
+
+
+@mutant("score_pairs", ("shape", "scores"))
+def score_pairs_new2(params, clips):
+    return np.diag(mt.score_all_pairs(params, clips))
+
+
+@mutant("score_pairs", ("other clips",))
+def score_pairs_new3(params, clips):
+    s = mt.score_all_pairs(params, clips)
+    return np.argsort(np.argsort(s, axis=1), axis=1).astype(float)
+
+
+@mutant("score_pairs", ("other clips", "scores"))
+def score_pairs_new4(params, clips):
+    return mt.score_all_pairs(params, clips) > 0
