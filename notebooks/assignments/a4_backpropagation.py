@@ -9,7 +9,7 @@
 # `sum_to_shape`, `record`, `backward`, `measure_slope`, `check_gradients`. None needs more than fifteen
 # lines.
 #
-# **Time:** about four hours. **Points:** 111. **Before this:** NumPy, the chain rule, and the notebook [06 ·
+# **Time:** about four hours. **Points:** 112. **Before this:** NumPy, the chain rule, and the notebook [06 ·
 # Backpropagation](../06_backpropagation.ipynb), which derives all formulas that you need here.
 #
 # **How to work:** replace `raise NotImplementedError(…)` by your code and keep the name and the arguments of
@@ -292,7 +292,7 @@ def sum_to_shape(g, like):
 checks.check(sum_to_shape)
 
 # %% [markdown]
-# ## 7 · Recording (8 points)
+# ## 7 · Recording (9 points)
 #
 # A **tape** remembers how each array was computed, so that the chain rule can be applied afterwards. An
 # array on the tape is a `TapeArray`. It holds its value; its *parents*, the arrays that it was computed
@@ -345,7 +345,7 @@ def record(value, parents, vjp):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_record", "locked": true, "points": 8, "solution": false, "schema_version": 3}
+# %% nbgrader={"grade": true, "grade_id": "check_record", "locked": true, "points": 9, "solution": false, "schema_version": 3}
 checks.check(record)
 
 # %% [markdown]
@@ -363,9 +363,10 @@ checks.check(record)
 # contribution, and again after the second, would be wrong: $x$ would get $2 \cdot 6 + 2 \cdot 12$.
 #
 # What else is to be done: contributions go through `sum_to_shape`, since a parent may have been broadcast.
-# Parents that are None are skipped. A second call of `backward` must not add to the cotangents of the first.
-# Two parents may get the same array as contribution, so `+=` on an array is not allowed. A chain may have
-# thousands of steps: Python does not allow so deep a recursion, so use a loop.
+# Parents that are None are skipped. A second call of `backward` computes all again: it must not add to the
+# cotangents of the first, and it needs the record as it was. Two parents may get the same array as
+# contribution, so `+=` on an array is not allowed. A chain may have thousands of steps: Python does not
+# allow so deep a recursion, so use a loop.
 
 
 # %% nbgrader={"grade": false, "grade_id": "backward", "locked": false, "solution": true, "schema_version": 3}

@@ -18,7 +18,7 @@
 # model filled in.
 #
 # - **You write** six functions of 1 to 15 lines, in plain NumPy, and train a model.
-# - **Time:** about three hours. **Points:** 83.
+# - **Time:** about three hours. **Points:** 76.
 # - **Before this:** notebook [07 · Pre-training](../07_pretraining.ipynb).
 # - **How to work:** write a function where it says `raise NotImplementedError`, run its cell, then run the
 #   check below it. A check says what is wrong and why. You may run it as often as you like. The checks of
@@ -325,7 +325,7 @@ def train(params, world, recipe):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_train", "locked": true, "points": 16, "solution": false, "schema_version": 3}
+# %% nbgrader={"grade": true, "grade_id": "check_train", "locked": true, "points": 14, "solution": false, "schema_version": 3}
 checks.check(train)
 
 # %% [markdown]

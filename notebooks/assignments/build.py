@@ -32,13 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from assignments.checks.blanks import Assignment
 from assignments.checks.grading import grade_submission
 from assignments.checks.submissions import Sheet, read_submission
+from assignments.source_rules import BEGIN, END, find_faults
 
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 DEFINITION = re.compile(r"^(\s*)(?:def|class)\s+(\w+)")
 POINTS = re.compile(r'("points":\s*)[\d.]+')
-SAID_POINTS = re.compile(r"\*\*Points:\*\* (\d+(?:\.\d+)?)")
-HOW_TO_NAME = ': give it one, and "solution": true if students may change it'
 LONGEST_CELL = 300  # seconds, when a solution notebook is run
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -126,12 +124,14 @@ def make_student(source: Path, assignment: Assignment) -> NotebookNode:
     """The notebook with stubs in place of the solutions."""
     notebook = make_solution(source, assignment)
     for cell in notebook.cells:
-        cell.source = remove_solutions(cell.source)
+        cell.source = remove_solutions(cell.source, cell.cell_type)
     return notebook
 
 
-def remove_solutions(text: str) -> str:
-    """Replace each solution by an error that says what to write."""
+def remove_solutions(text: str, kind: str = "code") -> str:
+    """Replace each solution by an error that says what to write; in a text, by a place for the student's."""
+    if kind != "code":
+        return re.sub(f"{BEGIN}.*?{END}", "*Your text.*", text, flags=re.DOTALL)
     lines, name, is_inside = [], "this", False
     for line in text.splitlines():
         if line.strip() == BEGIN:
@@ -164,7 +164,7 @@ def write_points(source: Path, assignment: Assignment) -> None:
         source.write_text(text, encoding="utf-8")
 
 
-# ---- what is wrong
+# ---- checking
 
 
 def check(source: Path, sheet: Sheet) -> list[str]:
@@ -176,53 +176,6 @@ def check(source: Path, sheet: Sheet) -> list[str]:
     if not sheet.master.is_file() or sheet.master.read_text(encoding="utf-8") != fresh:
         problems.append(f"{sheet.master.name} was made of another source: run build.py {source.stem}")
     return problems
-
-
-def find_faults(notebook: NotebookNode, assignment: Assignment, stem: str) -> list[str]:
-    """What does not follow the rules at the top of this file."""
-    problems = [] if assignment.name == stem else [f"checks call it {assignment.name!r}, its file {stem!r}"]
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    by_id: dict[str, NotebookNode] = {}
-    for number, cell in enumerate(cells, 1):
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if not grade_id or grade_id in by_id:
-            problems.append(f"cell of code {number} has no nbgrader grade_id of its own{HOW_TO_NAME}")
-        by_id[grade_id] = cell
-        if cell.source.count(BEGIN) != cell.source.count(END):
-            problems.append(f"cell {grade_id}: a solution begins and does not end, or the other way round")
-        if BEGIN in cell.source and not cell.metadata.get("nbgrader", {}).get("solution"):
-            problems.append(f'cell {grade_id} has a solution, but not "solution": true in its metadata')
-    for blank in assignment.blanks:
-        problems += find_faults_of_blank(blank.name, blank.points, by_id)
-    total = sum(blank.points for blank in assignment.blanks)
-    said = [float(points) for cell in notebook.cells for points in SAID_POINTS.findall(cell.source)]
-    if said != [total]:
-        problems.append(f"the text says **Points:** {said}, the checks have {total:g}")
-    if not cells or "picture" not in cells[-1].metadata.get("tags", []):
-        problems.append(
-            'the last cell of code should show the student\'s code at work, with the tag "picture"'
-        )
-    graded = {grade_id for grade_id, cell in by_id.items() if cell.metadata.get("nbgrader", {}).get("grade")}
-    problems += [
-        f"cell {name} checks no blank"
-        for name in sorted(graded - {f"check_{b.name}" for b in assignment.blanks})
-    ]
-    return problems
-
-
-def find_faults_of_blank(name: str, points: float, by_id: dict[str, NotebookNode]) -> list[str]:
-    """What is wrong with the two cells of a blank."""
-    cell, check_cell = by_id.get(name), by_id.get(f"check_{name}")
-    if cell is None or not re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE):
-        return [f"there is no cell {name} that defines {name}"]
-    if cell.metadata.nbgrader.get("solution") and BEGIN not in cell.source:
-        return [f"cell {name} has no {BEGIN}"]
-    if check_cell is None or not check_cell.metadata.nbgrader.get("grade"):
-        return [f"there is no check cell check_{name}"]
-    found = check_cell.metadata.nbgrader.get("points")
-    return (
-        [] if found == points else [f"check_{name} has {found} points, its checks {points:g}: run build.py"]
-    )
 
 
 def run(source: Path, sheet: Sheet) -> list[str]:

@@ -33,13 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of every check of the submission's assignment."""
     if "check_title" not in metafunc.fixturenames:
         return
+    from assignments.checks.finding import identify
     from assignments.checks.grading import list_titles
-    from assignments.checks.submissions import (
-        UnreadableSubmissionError,
-        identify,
-        list_sheets,
-        read_submission,
-    )
+    from assignments.checks.submissions import UnreadableSubmissionError, list_sheets, read_submission
 
     try:
         submission = read_submission(find_file(metafunc.config))

@@ -35,7 +35,8 @@ from assignments.nbgrader_steps import configure
 c = get_config()
 c.CourseDirectory.root = str(Path(__file__).resolve().parent)
 c.CourseDirectory.course_id = {course_id!r}
-SHEETS = [{sheets}]
+SHEETS = [{sheets}
+]
 configure(c, seed={seed}, sheets=SHEETS)  # of the hidden inputs: keep it to yourself
 '''
 
@@ -71,7 +72,8 @@ def make_course(folder: Path, assignments: list[tuple[Path, build.Sheet]], seed:
     config = folder / "nbgrader_config.py"
     if config.exists():
         return  # it holds the seed that earlier grades were made with
-    sheets = ", ".join(f"Sheet({sheet.module!r}, Path({str(sheet.master)!r}))" for _, sheet in assignments)
+    places = [(sheet.module, str(sheet.master)) for _, sheet in assignments]
+    sheets = "".join(f"\n    Sheet({module!r}, Path({master!r}))," for module, master in places)
     path = [str(HERE.parent), str(HERE.parent.parent)]
     text = CONFIG.format(path=path, course_id=course_id, sheets=sheets, seed=seed)
     config.write_text(text, encoding="utf-8")

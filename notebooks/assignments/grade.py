@@ -16,13 +16,38 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from assignments.checks.child import Limits, describe_missing_limits
+from assignments.checks.finding import Found, find_submissions
 from assignments.checks.grading import grade_submission
-from assignments.checks.submissions import Found, Sheet, find_submissions, list_sheets
+from assignments.checks.submissions import Sheet, list_sheets
 from assignments.checks.tables import Row, write_tables
 
 
 def main(arguments: list[str] | None = None, sheets: list[Sheet] | None = None) -> int:
     """Grade what is in the folder; the status is 1 if something could not be graded."""
+    parser = make_parser()
+    chosen = parser.parse_args(arguments)
+    wanted = chosen.assignment or ""
+    sheets = [sheet for sheet in sheets or list_sheets() if sheet.assignment.name.startswith(wanted)]
+    if not sheets or not chosen.folder.is_dir():
+        parser.error(
+            "there is no such assignment" if chosen.folder.is_dir() else f"no folder {chosen.folder}"
+        )
+    seed = secrets.randbelow(10**6) + 1 if chosen.seed is None else chosen.seed
+    print(
+        f"inputs of the seed {seed}", *[describe_missing_limits()] * bool(describe_missing_limits()), sep="\n"
+    )
+    rows = []
+    for found in find_submissions(chosen.folder, sheets):
+        started = time.monotonic()
+        rows.append(grade(found, seed, Limits(total_seconds=chosen.seconds)))
+        print(describe(rows[-1], time.monotonic() - started), flush=True)
+        write_tables(rows, chosen.out, seed)  # after each: an interruption loses nothing
+    print(f"{len(rows)} submissions: {chosen.out / 'grades.html'}")
+    return 0 if all(row.grade for row in rows) else 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,26 +60,7 @@ def main(arguments: list[str] | None = None, sheets: list[Sheet] | None = None) 
     parser.add_argument(
         "--seconds", type=float, default=120, help="that one submission may take (default: 120)"
     )
-    chosen = parser.parse_args(arguments)
-    sheets = [
-        sheet
-        for sheet in sheets or list_sheets()
-        if sheet.assignment.name.startswith(chosen.assignment or "")
-    ]
-    if not sheets or not chosen.folder.is_dir():
-        parser.error(
-            "there is no such assignment" if chosen.folder.is_dir() else f"no folder {chosen.folder}"
-        )
-    seed = secrets.randbelow(10**6) + 1 if chosen.seed is None else chosen.seed
-    print(f"inputs of the seed {seed}", describe_missing_limits(), sep="\n" * bool(describe_missing_limits()))
-    rows = []
-    for found in find_submissions(chosen.folder, sheets):
-        started = time.monotonic()
-        rows.append(grade(found, seed, Limits(total_seconds=chosen.seconds)))
-        print(describe(rows[-1], time.monotonic() - started), flush=True)
-        write_tables(rows, chosen.out, seed)  # after each: an interruption loses nothing
-    print(f"{len(rows)} submissions: {chosen.out / 'grades.html'}")
-    return 0 if all(row.grade for row in rows) else 1
+    return parser
 
 
 def grade(found: Found, seed: int, limits: Limits) -> Row:

@@ -17,16 +17,9 @@ from nbgrader.preprocessors import ClearSolutions, Execute, NbGraderPreprocessor
 from traitlets import Dict, Integer
 
 from .build import remove_solutions
+from .checks.finding import find_of_student, list_files
 from .checks.grading import Grade, grade_submission
-from .checks.submissions import (
-    Cell,
-    Sheet,
-    Submission,
-    find_of_student,
-    list_files,
-    list_sheets,
-    merge_cells,
-)
+from .checks.submissions import Cell, Sheet, Submission, list_sheets, merge_cells
 
 
 def configure(config: Any, seed: int, sheets: list[Sheet] | None = None) -> None:
@@ -55,7 +48,7 @@ class StubSolutions(NbGraderPreprocessor):
     def preprocess_cell(self, cell: NotebookNode, resources: Any, _: int) -> tuple[NotebookNode, Any]:
         """Replace the solutions in a cell."""
         if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = remove_solutions(cell.source)
+            cell.source = remove_solutions(cell.source, cell.cell_type)
         return cell, resources
 
 

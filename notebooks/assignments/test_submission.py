@@ -14,7 +14,8 @@ from conftest import find_file
 from assignments.checks.child import Runner
 from assignments.checks.evaluate import evaluate
 from assignments.checks.feedback import describe_failure
-from assignments.checks.submissions import identify, list_sheets, read_submission
+from assignments.checks.finding import identify
+from assignments.checks.submissions import list_sheets, read_submission
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import minitvlt as mt
 from assignments import checks
 from assignments.checks.blanks import Blank, Case, Check
 from assignments.checks.calls import call_function
+from assignments.checks.copies import find_originals
 from assignments.checks.outcomes import UnreadableError, copy_arguments, read_result
 from minitvlt.model import patches
 from tests.assignments.tiny import BLANK, centre, earned, explain, lost, run
@@ -405,6 +406,25 @@ def test_the_package_is_recognised() -> None:
     for trick in [*tricks, Callable()]:
         assert with_points(trick) == 0
     assert mt.patchify_video(np.zeros((1, 1, 1, 2, 2)), (1, 1)).shape == (1, 4, 1)  # works again
+
+
+@pytest.mark.parametrize(
+    "name", [blank.name for full in checks.list_names() for blank in checks.find_assignment(full).blanks]
+)
+def test_no_reference_is_within_reach(name: str) -> None:
+    assignment, blank = checks.find_blank(name)
+
+    def cheat(*args, **kwargs):
+        return checks.find_blank(name)[1].reference(*args, **kwargs)
+
+    def cheat_by_module(*args, **kwargs):
+        return find_originals(blank)[0](*args, **kwargs)
+
+    if blank.judge is None:
+        for function in (cheat, cheat_by_module):
+            call = checks.make_call(function, assignment, blank)
+            outcome = call(blank.make_cases(np.random.default_rng(0))[0].arguments)
+            assert outcome.problem is not None and outcome.problem.kind == "copied"
 
 
 def test_the_source_of_the_package_is_recognised() -> None:

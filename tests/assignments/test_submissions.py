@@ -7,12 +7,12 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from assignments.checks.finding import find_submissions
 from assignments.checks.grading import grade_submission
 from assignments.checks.submissions import (
     Sheet,
     UnreadableSubmissionError,
     drop_magics,
-    find_submissions,
     list_sheets,
     read_submission,
     take_cells,

@@ -7,7 +7,6 @@ import numpy as np
 
 from minitvlt.backends import numpy_backend, tape_backend
 
-from .a4_vjps import without_errors
 from .blanks import Blank, Case, Check, Mistake
 
 Array = np.ndarray
@@ -80,6 +79,42 @@ def softmax_unsafely(scores: Array, mask: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         y = np.exp(np.where(mask, scores, -1e30))
         return np.where(mask, y / np.maximum(y.sum(axis=-1, keepdims=True), 1e-300), 0.0)
+
+
+def mean_of_heads(weights: Array) -> Array:
+    """The same weights for all heads."""
+    return np.mean(weights, axis=1, keepdims=True)
+
+
+def mask_queries_too(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """is_real is used for the rows of the weights too."""
+    if is_real is not None and query.shape[2] == key.shape[2]:
+        g = np.where(is_real[:, None, :, None], g, 0.0)
+    return attention_vjp(g, query, key, value, is_real)
+
+
+def mask_gradients_alone(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """Gradients without a mask, then 0 for padding."""
+    back, g_key, g_value = attention_vjp(g, query, key, value, None)
+    keep = 1.0 if is_real is None else is_real[:, None, :, None]
+    return back, g_key * keep, g_value * keep
+
+
+def zero_padded_keys(g: Array, query: Array, key: Array, value: Array, is_real: Array | None) -> Any:
+    """Keys and values of padding are 0, and nothing is masked."""
+    keep = 1.0 if is_real is None else is_real[:, None, :, None]
+    return attention_vjp(g, query, key * keep, value * keep, None)
+
+
+def softmax_over(scores: Array, mask: Array, axis: int | None) -> Array:
+    """Softmax with rows that have their own maximum, and a sum over another axis."""
+    y = np.exp(np.where(mask, scores, -1e30) - np.max(np.where(mask, scores, -1e30), axis=-1, keepdims=True))
+    return y / np.sum(y, axis=axis, keepdims=True)
+
+
+def shift_by_wrong_axis(scores: Array, mask: Array) -> Array:
+    """Softmax of scores from which the maximum of each column is subtracted."""
+    return np.where(mask, numpy_backend.softmax(scores - np.max(scores, axis=-2, keepdims=True)), 0.0)
 
 
 ATTENTION_MISTAKES = (
@@ -255,6 +290,126 @@ ATTENTION_MISTAKES = (
         ),
         "∂L/∂V uses the cotangent of the scores. The values are multiplied by the weights P: Pᵀ G.",
     ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: numpy_backend.softmax(np.where(mask, scores, -10.0))),
+        "Scores of padding are filled with a number that is not low enough, so padding keeps a little "
+        "weight. Use -1e30, and set the weights of padding to 0 after the softmax.",
+    ),
+    Mistake(
+        vary_attention(through_softmax=lambda g, y: tape_backend.softmax_vjp(y, g)),
+        "The arguments of softmax_vjp are exchanged: first the cotangent G Vᵀ, then the weights P.",
+    ),
+    Mistake(
+        vary_attention(through_softmax=lambda g, y: tape_backend.softmax_vjp(g, numpy_backend.softmax(y))),
+        "The softmax is applied to the weights once more, before softmax_vjp: P is its result already.",
+    ),
+    Mistake(
+        vary_attention(
+            weigh=lambda scores, mask: np.broadcast_to(
+                mean_of_heads(np.where(mask, numpy_backend.softmax(np.where(mask, scores, -1e30)), 0.0)),
+                scores.shape,
+            )
+        ),
+        "The heads are mixed: each head has weights of its own.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                r.reshape(flip(r).shape) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K uses reshape where the last two axes have to be exchanged: np.swapaxes(R, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                r.T.reshape(flip(r).shape) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K uses R.T, which reverses all four axes: exchange the last two, np.swapaxes(R, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                weights.T.reshape(flip(weights).shape) @ g,
+            )
+        ),
+        "∂L/∂V uses P.T, which reverses all four axes: exchange the last two, np.swapaxes(P, -1, -2).",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                flip(weights) @ g * query.shape[-1] ** -0.5,
+            )
+        ),
+        "∂L/∂V is divided by √d. The scale belongs to the scores, so only ∂L/∂Q and ∂L/∂K have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query * query.shape[-1] ** 0.5,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂K lacks the division by √d: both queries and keys have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key * query.shape[-1] ** 0.5,
+                flip(r) @ query,
+                flip(weights) @ g,
+            )
+        ),
+        "∂L/∂Q lacks the division by √d: both queries and keys have it.",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                flip(r) @ query,
+                (flip(weights) @ g).sum(axis=1, keepdims=True) + 0 * value,
+            )
+        ),
+        "∂L/∂V is summed over the heads: each head has values of its own.",
+    ),
+    Mistake(
+        mask_queries_too, "Queries that are padding are masked as well: is_real says which keys are real."
+    ),
+    Mistake(
+        mask_gradients_alone,
+        "Only the gradients of padding are set to 0, but the weights are those without a mask. Padding must "
+        "have weight 0, so that the weights of real keys sum to 1.",
+    ),
+    Mistake(
+        zero_padded_keys,
+        "Keys of padding are set to 0, so their scores are 0, and exp(0) is 1: set the scores to -1e30.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: softmax_over(scores, mask, None)),
+        "The softmax runs over all scores at once: each row of scores has its own, over the last axis.",
+    ),
+    Mistake(
+        vary_attention(weigh=shift_by_wrong_axis),
+        "The maximum is taken over the wrong axis: subtract from each row its own maximum, axis=-1.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: np.ones_like(scores) / scores.shape[-1]),
+        "All weights are equal: they are the softmax of the scores.",
+    ),
+    Mistake(
+        vary_attention(weigh=lambda scores, mask: np.where(mask, scores, 0.0)),
+        "The scores stand where the weights should: apply the softmax to them first.",
+    ),
 )
 
 ATTENTION_BLANKS = (
@@ -273,6 +428,6 @@ ATTENTION_BLANKS = (
             Check("large values", 1),
         ),
         "notebook 06, 'Attention'",
-        without_errors(ATTENTION_MISTAKES),
+        ATTENTION_MISTAKES,
     ),
 )

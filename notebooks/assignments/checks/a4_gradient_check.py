@@ -115,6 +115,22 @@ def slope_in_place(function: Callable, arrays: Arrays, directions: Arrays, step:
     return float((ahead - behind) / (2 * step))
 
 
+def slope_with_unit_directions(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
+    """Each direction of length 1."""
+    return measure_slope(function, arrays, [d / np.linalg.norm(d) for d in directions], step)
+
+
+def slope_element_by_element(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
+    """The gradient by central differences of single elements, times the directions."""
+    total = 0.0
+    for i, direction in enumerate(directions):
+        for index in np.ndindex(direction.shape):
+            alone = [np.zeros(d.shape) for d in directions]
+            alone[i][index] = 1.0
+            total += measure_slope(function, arrays, alone, step) * direction[index]
+    return total
+
+
 def slope_rounded(function: Callable, arrays: Arrays, directions: Arrays, step: float) -> float:
     """Moved arrays are rounded to the precision of the arrays."""
     ahead = [(a + step * d).astype(a.dtype) for a, d in zip(arrays, directions, strict=True)]
@@ -199,6 +215,61 @@ SLOPE_MISTAKES = (
         "The argument `step` is not used.",
     ),
     Mistake(slope_in_place, "The arrays are changed in place: compute new ones, array + step * direction."),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, d, step) * 2 / step,
+        "The difference is divided by the step twice: divide by 2ε once.",
+    ),
+    Mistake(
+        slope_with_unit_directions,
+        "Each direction is scaled to length 1: use them as they are.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [v * x for v, x in zip(d, a, strict=True)], step),
+        "The step is multiplied by the array too (array * (1 + step * v)): it is added, array + step * v.",
+    ),
+    Mistake(
+        slope_element_by_element,
+        "Each element is moved by itself, and the slopes are summed. Move all elements of all arrays at "
+        "once, along the directions: two calls of the function are enough.",
+    ),
+    Mistake(
+        lambda f, a, d, step: (f(*move(a, d, step)) - f(*move(a, [-v for v in d], -step))) / (2 * step),
+        "The two points are the same: go + step and - step along the same direction.",
+    ),
+    Mistake(
+        lambda f, a, d, step: f(*move(a, d, step)) - f(*move(a, d, -step)) / (2 * step),
+        "Only the second value is divided: put brackets around the difference.",
+    ),
+    Mistake(
+        lambda f, a, d, step: (f(*move(a, d, step)) + f(*move(a, d, -step))) / (2 * step),
+        "The two values are added: the slope is their difference over 2ε.",
+    ),
+    Mistake(
+        lambda f, a, d, step: (f(*move(a, d, step)) - f(*move(a, d, -step))) / 2,
+        "The difference is divided by 2 alone: divide by 2ε, the distance of the two points.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, d, step) / len(a),
+        "The slope is divided by the number of arrays: all arrays move at once, so there is nothing to "
+        "average.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [*(0 * each for each in d[:-1]), d[-1]], step),
+        "Only the last array is moved: move all arrays at once, each along its direction.",
+    ),
+    Mistake(
+        lambda f, a, d, step: f(*(x + 1j * step * v for x, v in zip(a, d, strict=True))).imag / step,
+        "This is a complex step. The central difference is (L(x + εv) - L(x - εv)) / (2ε), with real "
+        "numbers.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [np.sign(v) for v in d], step),
+        "Only the signs of the directions are used: use them as they are.",
+    ),
+    Mistake(
+        lambda f, a, d, step: measure_slope(f, a, [np.abs(v) for v in d], step),
+        "The directions lost their signs: use them as they are.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------- check_gradients
@@ -313,6 +384,7 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         draw("a large loss", "a wrong sign", scale=1e9),
         draw("a gradient that is NaN", "NaN"),
         draw("a gradient that is NaN", "all gradients NaN"),
+        draw("a gradient that is NaN", "NaN", scale=0.0),
         draw("arrays in float32", "a wrong sign", precision="float32"),
     ]
 
@@ -330,7 +402,12 @@ def call_check(function: Callable, arguments: dict[str, Any]) -> Any:
     for name, gradients in (("the right gradients", right), ("the wrong gradients", wrong)):
         rng = np.random.default_rng(arguments["seed"])
         answer = function(loss, arrays, gradients, rng)
-        answers[name] = bool(answer) if isinstance(answer, (bool, np.bool_)) else answer
+        if isinstance(answer, (bool, np.bool_)):
+            answers[name] = bool(answer)
+        else:
+            answers[name] = (
+                "a number" if isinstance(answer, (float, np.floating)) else str(type(answer).__name__)
+            )
     return answers
 
 
@@ -445,12 +522,13 @@ CHECK_MISTAKES = (
     ),
     Mistake(
         vary_check(agrees=lambda s, e: abs(s - e) <= 1e-14 * max(abs(s), abs(e))),
-        "The tolerance is too small: rounding alone is larger, and right gradients are rejected.",
+        "Right gradients are rejected: rounding alone is larger than the tolerance. Is the tolerance too "
+        "small, or the step of the slope? Use 1e-6 and 1e-5.",
     ),
     Mistake(
         vary_check(measure=rough_slope),
-        "Right gradients are rejected: the slope is a one-sided difference, which is too rough. Use "
-        "measure_slope.",
+        "Right gradients are rejected: the slope is too rough, a one-sided difference or one with a large "
+        "step. Use measure_slope with the step 1e-5.",
     ),
     Mistake(
         vary_check(expect=expect_other_directions),
@@ -459,8 +537,8 @@ CHECK_MISTAKES = (
     ),
     Mistake(
         vary_check(expect=lambda gradients, directions: np.sum(gradients[0] * directions[0])),
-        "Right gradients are rejected: the slope moves all arrays, but only the first gradient is used. Sum "
-        "over all arrays.",
+        "Right gradients are rejected: the slope moves all arrays, but only one of the gradients is used. "
+        "Sum over all arrays.",
     ),
     Mistake(
         vary_check(
@@ -480,7 +558,7 @@ CHECK_MISTAKES = (
         "Right gradients are rejected: the products of gradients and directions are averaged. Add them up.",
     ),
     Mistake(check_array_by_array, "Only the answer for the last array counts: all have to agree."),
-    Mistake(check_first_array, "Only the first array is checked: move all arrays."),
+    Mistake(check_first_array, "Only the first array, or a part of it, is checked: move all arrays."),
     Mistake(
         lambda function, arrays, gradients, rng: True,
         "Wrong gradients are accepted, as if the answer were always True. Is the error of every direction "
@@ -494,6 +572,22 @@ CHECK_MISTAKES = (
     Mistake(
         lambda function, arrays, gradients, rng: not check_gradients(function, arrays, gradients, rng),
         "The answer is the wrong way round: True says that the gradients agree.",
+    ),
+    Mistake(
+        lambda function, arrays, gradients, rng: 0.5,
+        "A number is returned: compare the error with the tolerance, and return True or False.",
+    ),
+    Mistake(
+        lambda function, arrays, gradients, rng: check_gradients(
+            function, arrays, [np.nan_to_num(g) for g in gradients], rng
+        ),
+        "NaN is replaced by numbers before the comparison: a gradient with NaN is wrong.",
+    ),
+    Mistake(
+        lambda function, arrays, gradients, rng: (
+            None if check_gradients(function, arrays, gradients, rng) else False
+        ),
+        "Nothing is returned where all directions agree: return True at the end.",
     ),
 )
 

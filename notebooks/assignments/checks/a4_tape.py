@@ -51,6 +51,7 @@ def make_record_cases(rng: np.random.Generator) -> list[Case]:
         draw("a constant as first parent", "y", 2, 3),
         draw("constants alone", "none", 3),
         draw("an array that is its own partner", "x twice", 3),
+        draw("a number as parent", "x, and 3.0 for y", 3),
         draw("a missing bias", "x, and None for y", 3),
     ]
 
@@ -59,9 +60,11 @@ def call_record(function: Callable, arguments: dict[str, Any]) -> Any:
     """Record x · y, and say what the record holds."""
     make, recorded = find_class(function), arguments["recorded"]
     x, y, g = (arguments[name] for name in "xyg")
-    left = make(x) if "x" in recorded else x
-    right = make(y) if "y" in recorded.replace("for y", "") else y
-    right = left if "twice" in recorded else None if "None" in recorded else right
+    left = make(x) if recorded[0] == "x" else x
+    right = {"x twice": left, "x, and None for y": None, "x, and 3.0 for y": 3.0, "x": y, "none": y}.get(
+        recorded, ...
+    )
+    right = make(y) if right is ... else right
     calls = []
 
     def vjp(cotangent: Array) -> tuple:
@@ -71,12 +74,12 @@ def call_record(function: Callable, arguments: dict[str, Any]) -> Any:
     value = x * (y if right is not None else 1)
     result = function(value, (left, right), vjp)
     if type(result) is not make:
-        return {"kind": "a constant" if not hasattr(result, "value") else "another object", "value": result}
+        is_plain = isinstance(result, (np.ndarray, np.generic, float, int))
+        return result if is_plain else f"an object of the type {type(result).__name__}"
     early = len(calls)
     parents = ["left" if p is left else "right" if p is right else "a constant" for p in result.parents]
     parents = ["None" if p is None else name for p, name in zip(result.parents, parents, strict=True)]
     return {
-        "kind": "a TapeArray",
         "value": result.value,
         "parents": ", ".join(parents),
         "vjp": result.vjp(g) if callable(result.vjp) else result.vjp,
@@ -176,6 +179,36 @@ RECORD_MISTAKES = (
         "A parent that occurs twice is kept once. Each place gets a contribution of its own, and backward "
         "adds them.",
     ),
+    Mistake(
+        lambda value, parents, vjp: (
+            TapeArray(value, tuple(None if isinstance(p, np.ndarray) else p for p in parents), vjp)
+            if any(p is not None and not isinstance(p, np.ndarray) for p in parents)
+            else value
+        ),
+        "Only arrays are taken for constants: a number is one too. Ask whether a parent is a TapeArray.",
+    ),
+    Mistake(
+        lambda value, parents, vjp: record(value, parents[::-1], vjp),
+        "The parents are in another order than the contributions of the VJP: keep their order.",
+    ),
+    Mistake(
+        lambda value, parents, vjp: record(value, parents, lambda g: vjp(g)[0]),
+        "The VJP returns one contribution: it has to return the tuple with one for each parent.",
+    ),
+    Mistake(
+        lambda value, parents, vjp: TapeArray(
+            value, tuple(p if is_recorded(p) else TapeArray(p) for p in parents), vjp
+        ),
+        "Constants are recorded as new TapeArrays: put None in their place, and return the value itself if "
+        "all are constants.",
+    ),
+    Mistake(
+        lambda value, parents, vjp: (value, parents, vjp),
+        "A tuple is returned: make a TapeArray(value, parents, vjp) of it.",
+    ),
+    Mistake(
+        lambda value, parents, vjp: None, "Nothing is returned: is the `return` missing, or not reached?"
+    ),
 )
 
 # -------------------------------------------------------------------------------------------------- backward
@@ -216,76 +249,76 @@ class Steps:
         return self.record(np.sum(x.value), (x,), lambda g: (g * np.ones_like(x.value),))
 
 
-def run_sum(s: Steps, x: Any, w: Any) -> tuple:
+def run_sum(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """x + w"""
     y = s.add(x, w)
-    return y, (x, w, y)
+    return {"x": x, "w": w, "output": y}
 
 
-def run_product(s: Steps, x: Any, w: Any) -> tuple:
+def run_product(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """the sum of x · w"""
     y = s.total(s.multiply(x, w))
-    return y, (x, w, y)
+    return {"x": x, "w": w, "output": y}
 
 
-def run_square(s: Steps, x: Any, w: Any) -> tuple:
+def run_square(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """y + y with y = x · x"""
     y = s.multiply(x, x)
-    return s.add(y, y), (x, y)
+    return {"x": x, "y": y, "output": s.add(y, y)}
 
 
-def run_diamond(s: Steps, x: Any, w: Any) -> tuple:
+def run_diamond(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """a · w + a · a with a = tanh(x)"""
     a = s.tanh(x)
     left, right = s.multiply(a, w), s.multiply(a, a)
-    return s.add(left, right), (x, w, a, left, right)
+    return {"x": x, "w": w, "a": a, "output": s.add(left, right)}
 
 
-def run_long_first(s: Steps, x: Any, w: Any) -> tuple:
+def run_long_first(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """tanh(tanh(a) · w) · a with a = tanh(x)"""
     a = s.tanh(x)
     y = s.multiply(s.tanh(s.multiply(s.tanh(a), w)), a)
-    return y, (x, w, a)
+    return {"x": x, "w": w, "a": a, "output": y}
 
 
-def run_short_first(s: Steps, x: Any, w: Any) -> tuple:
+def run_short_first(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """x + (a + tanh(tanh(a · w))) with a = x · w"""
     a = s.multiply(x, w)
     y = s.add(a, s.tanh(s.tanh(s.multiply(a, w))))
-    return s.add(x, y), (x, w, a)
+    return {"x": x, "w": w, "a": a, "output": s.add(x, y)}
 
 
-def run_shared(s: Steps, x: Any, w: Any) -> tuple:
+def run_shared(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """((x + w) + x) + tanh(x)"""
     z = s.add(x, w)
-    return s.add(s.add(z, x), s.tanh(x)), (x, w, z)
+    return {"x": x, "w": w, "x + w": z, "output": s.add(s.add(z, x), s.tanh(x))}
 
 
-def run_constant(s: Steps, x: Any, w: Any) -> tuple:
+def run_constant(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """tanh((x · 3) · w)"""
     y = s.tanh(s.multiply(s.multiply(x, 3.0), w))
-    return y, (x, w)
+    return {"x": x, "w": w, "output": y}
 
 
-def run_parameter(s: Steps, x: Any, w: Any) -> tuple:
+def run_parameter(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """x alone"""
-    return x, (x,)
+    return {"output": x}
 
 
-def run_chain(s: Steps, x: Any, w: Any) -> tuple:
+def run_chain(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """x · w, then 5000 products with numbers"""
     y = s.multiply(x, w)
     for i in range(5000):
         y = s.multiply(y, 1.0 + 0.1 * (-1) ** i)
-    return y, (x, w)
+    return {"x": x, "w": w, "output": y}
 
 
-def run_doublings(s: Steps, x: Any, w: Any) -> tuple:
+def run_doublings(s: Steps, x: Any, w: Any) -> dict[str, Any]:
     """y = x · w, then ten times y = y + y"""
     y = s.multiply(x, w)
     for _ in range(10):
         y = s.add(y, y)
-    return y, (x, w)
+    return {"x": x, "w": w, "output": y}
 
 
 PROGRAMS: dict[str, Callable] = {
@@ -341,17 +374,16 @@ def call_backward(function: Callable, arguments: dict[str, Any]) -> Any:
     """Run the program, go back from its output, and list the cotangents."""
     steps = Steps(find_class(function))
     leaves = [steps.make(arguments[name]) for name in "xw"]
-    output, watched = PROGRAMS[arguments["program"]](steps, *leaves)
-    for _ in range(arguments["passes"]):
+    arrays = PROGRAMS[arguments["program"]](steps, *leaves)
+    output, cotangent = arrays["output"], arguments["cotangent"]
+    if cotangent is None:
+        function(output)
+    else:
+        function(output, cotangent)
+    if arguments["passes"] == 2:
         steps.calls = 0
-        if arguments["cotangent"] is None:
-            function(output)
-        else:
-            function(output, arguments["cotangent"])
-    names = ["x", "w", "and then", "then", "last"] if len(watched) > 1 else ["x"]
-    found = {
-        name: "none" if a.cotangent is None else a.cotangent for name, a in zip(names, watched, strict=False)
-    }
+        function(output, -2.0 * np.ones_like(output.value))
+    found = {name: "no cotangent" if a.cotangent is None else a.cotangent for name, a in arrays.items()}
     return found | {"calls of VJPs": steps.calls}
 
 
@@ -381,29 +413,31 @@ def vary_backward(
     keeps: bool = False,
     skips_constants: bool = True,
     once: bool = False,
+    feed: Callable = lambda array, g: g,
+    repeats: bool = False,
+    take: int | None = None,
+    stops: bool = False,
 ) -> Callable:
     """Backward with one step that can be replaced by a wrong one; `keeps` does not clear old cotangents."""
 
     def go(output: Any, cotangent: Any = None) -> None:
-        old: dict = {}
         order, waiting = [], [output]
         found = {output: begin(output, cotangent)}
         while waiting:
             latest = choose(waiting)
             waiting.remove(latest)
             order.append(latest)
-            latest.cotangent = found[latest]
-            for parent, contribution in zip(
-                latest.parents, latest.vjp(latest.cotangent) if latest.vjp else (), strict=False
-            ):
+            g = latest.cotangent = found[latest]
+            parts = latest.vjp(feed(latest, g)) if latest.vjp else ()
+            for parent, part in list(zip(latest.parents, parts, strict=False))[:take]:
+                if parent is None and stops:
+                    return
                 if parent is None and skips_constants:
                     continue
                 before = found.get(parent, parent.cotangent if keeps else None)
-                found[parent] = combine(before, fit(contribution, parent.value))
-                parent.cotangent = found[parent]
-                if parent not in waiting and not (once and parent in order):
+                found[parent] = parent.cotangent = combine(before, fit(part, parent.value))
+                if repeats or (parent not in waiting and not (once and parent in order)):
                     waiting.append(parent)
-        old.clear()
 
     return go
 
@@ -461,6 +495,82 @@ def go_without_output(output: Any, cotangent: Any = None) -> None:
     output.cotangent = None
 
 
+def collect(output: Any) -> list:
+    """All arrays that the output was computed from."""
+    found, stack = [output], [output]
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in found:
+                found.append(parent)
+                stack.append(parent)
+        if len(found) > 200:
+            break  # a long chain: its end does not matter here
+    return found
+
+
+def store_nothing(output: Any, cotangent: Any = None) -> None:
+    """Cotangents in a dictionary that is lost."""
+    backward(output, cotangent)
+    for array in collect(output):
+        array.cotangent = None
+
+
+def store_parameters(output: Any, cotangent: Any = None) -> None:
+    """Cotangents of results are dropped."""
+    backward(output, cotangent)
+    for array in collect(output):
+        if array.vjp is not None:
+            array.cotangent = None
+
+
+def add_to_parameters(output: Any, cotangent: Any = None) -> None:
+    """Cotangents of parameters are added up over several passes."""
+    before = [(array, array.cotangent) for array in collect(output) if array.vjp is None]
+    backward(output, cotangent)
+    for array, old in before:
+        array.cotangent = array.cotangent if old is None else old + array.cotangent
+
+
+def forget_record(output: Any, cotangent: Any = None) -> None:
+    """Parents and VJPs are deleted on the way."""
+    arrays = collect(output)
+    backward(output, cotangent)
+    for array in arrays:
+        array.parents, array.vjp = (), None
+
+
+def keep_one_place(output: Any, cotangent: Any = None) -> None:
+    """A dictionary of contributions by parent, for each array."""
+    waiting = {output: start(output, cotangent)}
+    while waiting:
+        latest = max(waiting, key=lambda array: array.number)
+        g = latest.cotangent = waiting.pop(latest)
+        parts = dict(zip(latest.parents, latest.vjp(g) if latest.vjp else (), strict=False))
+        for parent, part in parts.items():
+            if parent is not None:
+                part = sum_to_shape(part, parent.value)
+                waiting[parent] = waiting[parent] + part if parent in waiting else part
+
+
+def go_depth_first(output: Any, cotangent: Any = None) -> None:
+    """In the order in which a depth-first search finds the arrays."""
+    order, seen, stack = [], set(), [output]
+    while stack:
+        array = stack.pop()
+        if array not in seen:
+            seen.add(array)
+            order.append(array)
+            stack += [parent for parent in array.parents if parent is not None]
+    found = {output: start(output, cotangent)}
+    for array in order:
+        array.cotangent = found[array]
+        for parent, g in zip(array.parents, array.vjp(found[array]) if array.vjp else (), strict=False):
+            if parent is not None:
+                g = sum_to_shape(g, parent.value)
+                found[parent] = found[parent] + g if parent in found else g
+
+
+SECOND = "A second pass adds to the cotangents of the first. Start each pass without them."
 BACKWARD_MISTAKES = (
     Mistake(
         vary_backward(combine=lambda old, new: new),
@@ -498,7 +608,7 @@ BACKWARD_MISTAKES = (
     ),
     Mistake(
         vary_backward(keeps=True),
-        "A second pass adds to the cotangents of the first. Start each pass without them.",
+        SECOND,
     ),
     Mistake(
         vary_backward(combine=add_in_place),
@@ -545,6 +655,60 @@ BACKWARD_MISTAKES = (
         lambda output, cotangent=None: None,
         "No cotangent is stored: set array.cotangent of every array that the output was computed from.",
     ),
+    Mistake(
+        store_nothing,
+        "The cotangents are computed, but not stored: set array.cotangent of every array that is visited.",
+    ),
+    Mistake(
+        store_parameters,
+        "Only parameters get a cotangent: set array.cotangent of every array that is visited, also of "
+        "results.",
+    ),
+    Mistake(add_to_parameters, SECOND),
+    Mistake(
+        forget_record,
+        "The record is deleted during the first pass. A second pass needs parents and VJPs again: leave "
+        "them.",
+    ),
+    Mistake(
+        vary_backward(fit=lambda g, like: sum_to_shape(like, g)),
+        "The arguments of sum_to_shape are exchanged: sum_to_shape(contribution, parent.value).",
+    ),
+    Mistake(
+        vary_backward(feed=lambda array, g: array.value),
+        "The VJP gets the value of the array: it needs its cotangent.",
+    ),
+    Mistake(
+        vary_backward(feed=lambda array, g: np.ones_like(g)),
+        "Each VJP gets ones: it needs the cotangent of its array.",
+    ),
+    Mistake(
+        keep_one_place,
+        "Of a parent that occurs twice, as in x · x, only one contribution counts (a dictionary keeps one "
+        "entry): add up both.",
+    ),
+    Mistake(
+        go_depth_first,
+        "The VJP of an array runs before all contributions to its cotangent have come: the order of a "
+        "depth-first search is not enough. Take the array with the largest number first.",
+    ),
+    Mistake(
+        vary_backward(repeats=True),
+        "An array that is used several times is visited several times, and passes its whole cotangent on "
+        "each time. Visit each array once.",
+    ),
+    Mistake(
+        vary_backward(combine=lambda old, new: new if old is None else old * new),
+        "The contributions of several uses are multiplied: add them up.",
+    ),
+    Mistake(
+        vary_backward(take=1),
+        "Only the first parent of each array gets a contribution: go through all parents.",
+    ),
+    Mistake(
+        vary_backward(stops=True),
+        "The pass ends at the first constant (return or break): skip it, and go on (continue).",
+    ),
 )
 
 TAPE_BLANKS = (
@@ -558,6 +722,7 @@ TAPE_BLANKS = (
             Check("a constant as first parent", 1),
             Check("constants alone", 1),
             Check("an array that is its own partner", 1),
+            Check("a number as parent", 1),
             Check("a missing bias", 1),
         ),
         "notebook 06, 'A tape'",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import erf, expit, ndtr
 
 from minitvlt.backends import numpy_backend, tape, tape_backend
 
@@ -26,22 +26,6 @@ def change_result(vjp: Callable[..., Any], change: Callable[..., Any]) -> Callab
         return tuple(change(*vjp(**arguments)))
 
     return changed
-
-
-def without_errors(mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
-    """The mistakes with a text as result where shapes do not fit: an exception alone does not tell its "
-    "cause."""
-
-    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(**arguments: Any) -> Any:
-            try:
-                return function(**arguments)
-            except ValueError:
-                return "an error"
-
-        return call
-
-    return tuple(Mistake(wrap(mistake.function), mistake.cause) for mistake in mistakes)
 
 
 def sum_rows(g: Array) -> Array:
@@ -146,6 +130,61 @@ LINEAR_MISTAKES = (
         ),
         "The cotangent g of the result is not used: these are the derivatives of the sum of all y. Multiply "
         "by g, the derivative of L with respect to y.",
+    ),
+    Mistake(
+        lambda g, x, weight: (*linear_vjp(g, x, weight)[:2], g.sum()),
+        "∂L/∂b is summed over all elements into one number. Sum over the rows alone: one number for each "
+        "feature.",
+    ),
+    Mistake(
+        lambda g, x, weight: (
+            g @ weight,
+            linear_vjp(g, x, weight)[1],
+            np.sum(g.reshape(-1, g.shape[-1]), axis=0, keepdims=True),
+        ),
+        "∂L/∂b has one axis too many: its shape is (out,), that of the bias. Sum without keepdims.",
+    ),
+    Mistake(
+        lambda g, x, weight: (
+            g @ weight,
+            np.outer(g.reshape(-1, g.shape[-1])[0], x.reshape(-1, x.shape[-1])[0]),
+            linear_vjp(g, x, weight)[2],
+        ),
+        "∂L/∂W is that of the first row alone: sum gᵀ x over all rows.",
+    ),
+    Mistake(
+        lambda g, x, weight: (x @ weight.T @ weight, *linear_vjp(g, x, weight)[1:]),
+        "∂L/∂x is computed from x instead of g: it is g W.",
+    ),
+    Mistake(
+        lambda g, x, weight: (
+            (g * weight.sum(), *linear_vjp(g, x, weight)[1:])
+            if g.shape == x.shape
+            else (g @ weight, x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1]), g)
+        ),
+        "∂L/∂W is xᵀ g and ∂L/∂b is not summed: ∂L/∂W is gᵀ x of shape (out, in), and ∂L/∂b the sum of the "
+        "rows.",
+    ),
+    Mistake(
+        lambda g, x, weight: (
+            g @ weight,
+            g.T.reshape(g.shape[-1], -1) @ x.reshape(-1, x.shape[-1]),
+            linear_vjp(g, x, weight)[2],
+        ),
+        "The rows of g and of x run in different orders: g.T reverses all batch axes. Make rows first, "
+        "g.reshape(-1, out), and transpose these.",
+    ),
+    Mistake(
+        lambda g, x, weight: (g @ weight, weight * g.sum(), linear_vjp(g, x, weight)[2]),
+        "∂L/∂W is computed from the weight itself: it is gᵀ x, summed over the rows.",
+    ),
+    Mistake(
+        lambda g, x, weight: (sum_rows(g @ weight), *linear_vjp(g, x, weight)[1:]),
+        "∂L/∂x is summed over the rows: each row of x has a cotangent of its own, so keep the shape of x.",
+    ),
+    Mistake(
+        lambda g, x, weight: (g @ weight, linear_vjp(g, x, weight)[1] + weight, linear_vjp(g, x, weight)[2]),
+        "The weight itself is added to ∂L/∂W: it is gᵀ x alone.",
     ),
 )
 
@@ -256,6 +295,78 @@ GELU_MISTAKES = (
         "This is the derivative of the sigmoid approximation x σ(1.702 x). Here GELU is exact, x Φ(x): use "
         "scipy.special.ndtr or erf.",
     ),
+    Mistake(lambda g, x: g * (x > 0), "This is the derivative of ReLU. That of GELU is Φ(x) + x φ(x)."),
+    Mistake(
+        lambda g, x: g * (expit(x) + x * expit(x) * (1 - expit(x))),
+        "This is the derivative of x σ(x), with a sigmoid (SiLU). GELU has Φ, the cumulative normal "
+        "distribution.",
+    ),
+    Mistake(lambda g, x: g * (ndtr(x) + 0.5 * x * phi(x)), "The term x φ(x) is too small by the factor 2."),
+    Mistake(lambda g, x: g * (ndtr(x) + 2 * x * phi(x)), "The term x φ(x) is too large by the factor 2."),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(0.5 * x**2) * DENSITY),
+        "The exponent of φ has the wrong sign: φ(x) = exp(-x²/2) / √(2π), and (-x)**2 is x².",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(-0.5 * x**2) / 2 * np.pi**0.5),
+        "The factor of φ is √π / 2 instead of 1/√(2π): put brackets around 2 * np.pi, and around the "
+        "divisor.",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(-0.5 * x**2) * (2 * np.pi) ** 0.5),
+        "φ is multiplied by √(2π): it has to be divided.",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(-0.5 * x**2) / np.pi**0.5),
+        "φ is divided by √π: the divisor is √(2π).",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(-0.5 * x**2) / 2**0.5 * np.pi),
+        "The factor of φ is wrong: it is 1/√(2π), with brackets around 2 * np.pi.",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * np.exp(-0.5 * x) * DENSITY),
+        "The exponent of φ lacks the square: φ(x) = exp(-x²/2) / √(2π).",
+    ),
+    Mistake(
+        lambda g, x: ndtr(x) + g * x * phi(x),
+        "g multiplies x φ(x) alone: it multiplies the whole derivative.",
+    ),
+    Mistake(
+        lambda g, x: g * ndtr(x) + x * phi(x), "g multiplies Φ(x) alone: it multiplies the whole derivative."
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x / 2**0.5) + x * phi(x)),
+        "Φ is taken at x / √2 or x / 2: Φ(x) is ndtr(x), or (1 + erf(x / √2)) / 2.",
+    ),
+    Mistake(lambda g, x: g * (erf(x / 2**0.5) + x * phi(x)), "erf is not Φ: Φ(x) = (1 + erf(x / √2)) / 2."),
+    Mistake(lambda g, x: g * (erf(x) + x * phi(x)), "erf is not Φ: Φ(x) = (1 + erf(x / √2)) / 2."),
+    Mistake(
+        lambda g, x: g * phi(x), "This is g φ(x), the derivative of Φ alone: that of x Φ(x) is Φ(x) + x φ(x)."
+    ),
+    Mistake(lambda g, x: g * (x * ndtr(x) + phi(x)), "The factor x is at the wrong term: Φ(x) + x φ(x)."),
+    Mistake(
+        lambda g, x: g * (x * ndtr(x) + x * phi(x)),
+        "Φ(x) has a factor x too much: the derivative is Φ(x) + x φ(x).",
+    ),
+    Mistake(lambda g, x: g / (ndtr(x) + x * phi(x)), "g is divided by the derivative: the VJP multiplies."),
+    Mistake(
+        lambda g, x: np.sum(g * (ndtr(x) + x * phi(x))),
+        "The result is summed into one number: each element has its own derivative, and the result the "
+        "shape of x.",
+    ),
+    Mistake(
+        lambda g, x: g * (ndtr(x) + x * ndtr(x) * (1 - ndtr(x))),
+        "The derivative Φ (1 - Φ) belongs to a sigmoid. That of Φ is the density φ(x) = exp(-x²/2) / √(2π).",
+    ),
+    Mistake(
+        lambda g, x: np.where(x > 0, g * (ndtr(x) + x * phi(x)), 0),
+        "Negative x get no gradient. GELU is not cut off at 0, as ReLU is: use the formula for all x.",
+    ),
+    Mistake(
+        lambda g, x: g * (0.5 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))) + x * phi(x)),
+        "Φ is approximated by tanh. Here it is exact: use scipy.special.ndtr or erf.",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------------ layer norm
@@ -307,6 +418,32 @@ def vary_layer_norm(
     return vjp
 
 
+def vary_whole_layer_norm(back: Callable[..., Array]) -> Callable[..., Any]:
+    """LayerNorm's VJP with another formula for x, of g, h, x - μ, z, σ, w and the mean of rows."""
+
+    def vjp(g: Array, x: Array, weight: Array, eps: float) -> tuple[Array, Array, Array]:
+        def mean(a: Array) -> Array:
+            return np.mean(a, axis=-1, keepdims=True)
+
+        centred = x - mean(x)
+        sigma = np.sqrt(mean(centred**2) + eps)
+        z = centred / sigma
+        return back(g, g * weight, centred, z, sigma, weight, mean), g * z, g
+
+    return vjp
+
+
+COLUMNS = "Mean and σ are taken over the first axis. Each row has its own: take them over the last, axis=-1."
+
+
+def normalise_columns(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """Statistics over the first axis."""
+    centred = x - x.mean(axis=0)
+    sigma = np.sqrt((centred**2).mean(axis=0) + eps)
+    z, h = centred / sigma, g * weight
+    return (h - h.mean(axis=0) - z * (h * z).mean(axis=0)) / sigma, g * z, g
+
+
 def layer_norm_vjp_by_squares(g: Array, x: Array, weight: Array, eps: float) -> Any:
     """The variance is computed as ⟨x²⟩ - ⟨x⟩²."""
     mean = np.mean(x, axis=-1, keepdims=True)
@@ -314,6 +451,34 @@ def layer_norm_vjp_by_squares(g: Array, x: Array, weight: Array, eps: float) -> 
     z, h = (x - mean) / sigma, g * weight
     back = h - np.mean(h, axis=-1, keepdims=True) - z * np.mean(h * z, axis=-1, keepdims=True)
     return back / sigma, g * z, g
+
+
+def find_x_by_x(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """x instead of z in the last term."""
+    _, g_weight, g_bias = layer_norm_vjp(g, x, weight, eps)
+    h = g * weight
+    back = h - np.mean(h, axis=-1, keepdims=True) - x * np.mean(h * x, axis=-1, keepdims=True)
+    return back / np.sqrt(np.var(x, axis=-1, keepdims=True) + eps), g_weight, g_bias
+
+
+def scale_weight(g: Array, x: Array, weight: Array, eps: float) -> Any:
+    """The cotangent of x times z."""
+    back, _, g_bias = layer_norm_vjp(g, x, weight, eps)
+    return back, back * layer_norm_vjp(np.ones_like(g), x, weight, eps)[1], g_bias
+
+
+def without_centre(everywhere: bool) -> Callable[..., Any]:
+    """The mean of the squares of x as variance, and with `everywhere` no mean at all."""
+
+    def vjp(g: Array, x: Array, weight: Array, eps: float) -> Any:
+        def mean(a: Array) -> Array:
+            return np.mean(a, axis=-1, keepdims=True)
+
+        sigma = np.sqrt(mean(x**2) + eps)
+        z, h = (x - (0.0 if everywhere else mean(x))) / sigma, g * weight
+        return (h - mean(h) - z * mean(h * z)) / sigma, g * z, g
+
+    return vjp
 
 
 LAYER_NORM_MISTAKES = (
@@ -419,6 +584,129 @@ LAYER_NORM_MISTAKES = (
         ),
         "∂L/∂w is g w z. The derivative of w z with respect to w is z, so it is g z.",
     ),
+    Mistake(
+        vary_layer_norm(remove=lambda h, z, mean: h + mean(h) - z * mean(h * z)),
+        "The sign of ⟨h⟩ is wrong: the mean of the row is subtracted.",
+    ),
+    Mistake(
+        vary_layer_norm(find_h=lambda g, weight: g / weight),
+        "g is divided by the weight: the cotangent of z is h = g w.",
+    ),
+    Mistake(
+        vary_layer_norm(find_h=lambda g, weight: g * weight**2),
+        "The weight is multiplied in twice: once is right, h = g w.",
+    ),
+    Mistake(
+        vary_layer_norm(finish=lambda x, sigma, weight: x * weight / sigma),
+        "The weight is multiplied in twice, in h and at the end: once is right, h = g w.",
+    ),
+    *(
+        Mistake(vary_whole_layer_norm(back), text)
+        for back, text in (
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - c * mean(h * c)) / s,
+                "x - μ stands where z should: subtract z ⟨h z⟩ with z = (x - μ) / σ.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - c * mean(h * z)) / s,
+                "x - μ stands for one z: subtract z ⟨h z⟩ with z = (x - μ) / σ.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(g) - z * mean(g * z)) / s,
+                "The means are those of g and g z: they have to be those of h and h z, with h = g w.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - z * mean(g * z)) / s,
+                "The second mean is that of g z: it has to be that of h z, with h = g w.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(g) - z * mean(h * z)) / s,
+                "The first mean is that of g: it has to be that of h, with h = g w.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (g - mean(h) - z * mean(h * z)) / s,
+                "The first term is g: it has to be h = g w.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - z * w * mean(h * z * w)) / s,
+                "z w stands where z should, the result without its bias: subtract z ⟨h z⟩.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: h / s - mean(h) - z * mean(h * z),
+                "Only h is divided by σ: put brackets around the three terms.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: h - mean(h) - z * mean(h * z) / s,
+                "Only the last term is divided by σ: put brackets around the three terms.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - mean(h * z * z)) / s,
+                "z stands inside the mean: it is z times the mean of h z.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - z * mean(h) * mean(h * z)) / s,
+                "The terms are multiplied: subtract ⟨h⟩ and z ⟨h z⟩ one after the other.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h)) / s * (1 - z * mean(h * z)),
+                "The terms are multiplied: subtract ⟨h⟩ and z ⟨h z⟩ one after the other.",
+            ),
+            (
+                lambda g, h, c, z, s, w, mean: (h - mean(h) - h * mean(h * z)) / s,
+                "h stands before the second mean: it has to be z ⟨h z⟩.",
+            ),
+        )
+    ),
+    Mistake(
+        lambda g, x, weight, eps: (
+            layer_norm_vjp(g, x, weight, eps)[0],
+            g * (x - x.mean(axis=-1, keepdims=True)),
+            g,
+        ),
+        "∂L/∂w is g (x - μ). The weight multiplies z, which is divided by σ too: g z.",
+    ),
+    Mistake(
+        lambda g, x, weight, eps: (
+            layer_norm_vjp(g, x, weight, eps)[0],
+            x * 0 + layer_norm_vjp(np.ones_like(g), x, weight, eps)[1],
+            g,
+        ),
+        "∂L/∂w is z alone: multiply it by g.",
+    ),
+    Mistake(normalise_columns, COLUMNS),
+    Mistake(
+        find_x_by_x,
+        "x stands where z should: subtract z ⟨h z⟩ with z = (x - μ) / σ.",
+    ),
+    Mistake(
+        without_centre(True),
+        "The mean of x is not subtracted (RMS norm): z = (x - μ) / σ, and the variance is the mean of (x - "
+        "μ)².",
+    ),
+    Mistake(
+        without_centre(False),
+        "σ is the root of the mean of x². The variance is the mean of (x - μ)².",
+    ),
+    Mistake(
+        vary_layer_norm(find_sigma=lambda c, eps: np.mean(np.abs(c), axis=-1, keepdims=True) + eps),
+        "σ is the mean of absolute deviations: it has to be the root of the mean of their squares.",
+    ),
+    Mistake(
+        vary_layer_norm(find_sigma=lambda c, eps: np.sqrt(np.sum(c**2, axis=-1, keepdims=True) + eps)),
+        "The variance is a sum: it is the mean of the squared deviations.",
+    ),
+    Mistake(
+        scale_weight,
+        "∂L/∂w is computed from the cotangent of x. It is g z, with the cotangent g of the result.",
+    ),
+    Mistake(
+        vary_layer_norm(remove=lambda h, z, mean: h - mean(h) - 0.5 * z * mean(h * z)),
+        "The term z ⟨h z⟩ has a factor 1/2 too much.",
+    ),
+    Mistake(
+        vary_layer_norm(remove=lambda h, z, mean: h - mean(h) - 2 * z * mean(h * z)),
+        "The term z ⟨h z⟩ has a factor 2 too much.",
+    ),
 )
 
 # --------------------------------------------------------------------------------------------------- softmax
@@ -507,6 +795,50 @@ SOFTMAX_MISTAKES = (
         lambda g, y: g * (y - np.sum(g * y, axis=-1, keepdims=True)),
         "The roles of g and y are exchanged: y (g - Σ g y).",
     ),
+    Mistake(
+        lambda g, y: g - y * np.sum(g, axis=-1, keepdims=True),
+        "This is the VJP of the logarithm of the softmax. That of the softmax is y (g - Σ g y).",
+    ),
+    Mistake(
+        lambda g, y: y[..., :, None] * (np.eye(y.shape[-1]) - y[..., None, :]),
+        "This is the Jacobian: multiply it by g from the left, and sum over j.",
+    ),
+    Mistake(
+        lambda g, y: y * (g - (g * y).sum(axis=-1)) if y.shape[-1] == y.shape[-2] else "an error",
+        "The sum over each row lost its axis, so that it is subtracted from columns: keepdims=True.",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.max(g, axis=-1, keepdims=True)),
+        "The maximum of g is subtracted: it has to be the mean weighted by y, Σ g y.",
+    ),
+    Mistake(
+        lambda g, y: y * (np.sum(g * y, axis=-1, keepdims=True) - g), "The sign is wrong: y (g - Σ g y)."
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y, axis=1, keepdims=True)),
+        "The sum runs over axis 1: the row is the last axis, axis=-1, whatever the number of axes is.",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y, axis=(0, -1), keepdims=True)) if y.ndim > 1 else "an error",
+        "The sum runs over the batch as well: sum over the last axis alone.",
+    ),
+    Mistake(lambda g, y: y * (g - y), "y is subtracted from g. It has to be the sum over the row, Σ g y."),
+    Mistake(
+        lambda g, y: g * y - np.mean(g * y, axis=-1, keepdims=True),
+        "The mean of g y is subtracted from g y: it has to be y times the sum, y (g - Σ g y).",
+    ),
+    Mistake(
+        lambda g, y: y * y * (g - np.sum(g * y, axis=-1, keepdims=True)),
+        "The factor y stands twice before the bracket: y (g - Σ g y).",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y, axis=-2, keepdims=True)),
+        "The sum runs over the last axis but one. Each row of y is a softmax of its own: axis=-1.",
+    ),
+    Mistake(
+        lambda g, y: y * (g - np.sum(g * y * y, axis=-1, keepdims=True)),
+        "The sum has one factor y too much: subtract Σ g y.",
+    ),
 )
 
 # ---------------------------------------------------------------------------------------------- sum_to_shape
@@ -553,7 +885,26 @@ def sum_from_left(g: Array, like: Array) -> Array:
     return g.sum(axis=axes, keepdims=True).reshape(like.shape)
 
 
+def sum_first_repeated(g: Array, like: Array) -> Array:
+    """Only the first axis of length 1."""
+    g = sum_leading(g, like)
+    return g.sum(axis=like.shape.index(1), keepdims=True) if 1 in like.shape else g
+
+
+def sum_but_the_last(g: Array, like: Array) -> Array:
+    """Right but for an array without axes."""
+    return tape.sum_to_shape(g, like if like.ndim else g[(0,) * (g.ndim - 1)])
+
+
 SUM_MISTAKES = (
+    Mistake(
+        lambda g, like: np.atleast_1d(tape.sum_to_shape(g, like)),
+        "The result has an axis where `like` has none: sum over all axes, so that the shape is ().",
+    ),
+    Mistake(
+        sum_but_the_last,
+        "An array without axes was repeated along every axis: sum over all of them, also the last.",
+    ),
     Mistake(
         lambda g, like: sum_leading(g, like),
         "An axis of length 1 in `like` is not summed: an element was repeated along it too. Sum over it, and "
@@ -596,13 +947,36 @@ SUM_MISTAKES = (
         "One copy is taken instead of the sum over all copies.",
     ),
     Mistake(
-        lambda g, like: g.reshape(-1, like.shape[-1] if like.ndim else 1).sum(axis=0),
+        lambda g, like: g.reshape(-1, like.shape[-1]).sum(axis=0) if like.ndim else g.sum(),
         "Everything but the last axis is summed. Sum over the axes that `like` does not have, and over those "
         "of length 1 in `like`.",
     ),
     Mistake(
         lambda g, like: g,
         "Nothing is summed: g is returned as it is.",
+    ),
+    Mistake(
+        lambda g, like: g.max(axis=tuple(find_repeated(g, like))).reshape(like.shape),
+        "This is the maximum over the copies. The cotangent of an element that was repeated is the sum.",
+    ),
+    Mistake(
+        lambda g, like: g.sum(axis=tuple(range(g.ndim - like.ndim)), keepdims=True).sum(
+            axis=tuple(i for i in find_repeated(g, like) if -i <= like.ndim), keepdims=True
+        ),
+        "The axes in front are summed, but kept with length 1: they have to go. The shape is that of `like`.",
+    ),
+    Mistake(
+        sum_first_repeated,
+        "Only one of several axes of length 1 is summed: sum over all of them.",
+    ),
+    Mistake(
+        lambda g, like: g.reshape(-1)[: like.size].reshape(like.shape),
+        "The first values are taken instead of sums: an element that was repeated gets the sum over its "
+        "copies.",
+    ),
+    Mistake(
+        lambda g, like: np.broadcast_to(g.sum(axis=tuple(find_repeated(g, like)), keepdims=True), g.shape),
+        "The sums are repeated to the shape of g: the result has the shape of `like`.",
     ),
 )
 
@@ -622,7 +996,7 @@ VJP_BLANKS = (
             Check("a square weight", 1),
         ),
         LINEAR,
-        without_errors(LINEAR_MISTAKES),
+        LINEAR_MISTAKES,
     ),
     Blank(
         "gelu_vjp",
@@ -637,7 +1011,7 @@ VJP_BLANKS = (
             Check("large values", 1),
         ),
         "notebook 06, 'Try it', question 1",
-        without_errors(GELU_MISTAKES),
+        GELU_MISTAKES,
     ),
     Blank(
         "softmax_vjp",
@@ -652,7 +1026,7 @@ VJP_BLANKS = (
             Check("weights that are 0", 1),
         ),
         "notebook 06, 'Softmax'",
-        without_errors(SOFTMAX_MISTAKES),
+        SOFTMAX_MISTAKES,
     ),
     Blank(
         "layer_norm_vjp",
@@ -669,7 +1043,7 @@ VJP_BLANKS = (
             Check("equal elements in a row", 1),
         ),
         "notebook 06, 'LayerNorm'",
-        without_errors(LAYER_NORM_MISTAKES),
+        LAYER_NORM_MISTAKES,
     ),
 )
 SUM_BLANKS = (
@@ -688,6 +1062,6 @@ SUM_BLANKS = (
             Check("an array without axes", 1),
         ),
         "notebook 06, 'A tape'",
-        without_errors(SUM_MISTAKES),
+        SUM_MISTAKES,
     ),
 )

@@ -59,6 +59,29 @@ ERROR = by_position(
         lambda p, t, h: np.mean(np.sum(np.where(h, _error(p, t, h), 0.0), axis=1)): (
             "The sums of the clips are averaged over the batch. The function returns the sum over all clips."
         ),
+        lambda p, t, h: np.sum(
+            np.sum(np.where(h, _error(p, t, h), 0.0), axis=1) / np.maximum(np.sum(h, axis=1), 1)
+        ): (
+            "The mean over the hidden patches of each clip is taken, and these means are summed. Sum over "
+            "all hidden patches: every patch has the same weight."
+        ),
+        lambda p, t, h: np.sum(np.where(h, _error(p, t, h), 0.0)) / max(np.mean(h), 1e-9): (
+            "The sum is divided by the share of hidden patches. The function returns the sum itself."
+        ),
+        lambda p, t, h: np.sum(np.mean((np.where(h[..., None], p, 0) - t) ** 2, axis=-1)): (
+            "Visible patches of the prediction are set to 0, but their targets still count. Set the error "
+            "of visible patches to 0 instead."
+        ),
+        lambda p, t, h: np.sum(np.mean((p - np.where(h[..., None], t, 0)) ** 2, axis=-1)): (
+            "Visible patches of the target are set to 0, but their predictions still count. Set the error "
+            "of visible patches to 0 instead."
+        ),
+        lambda p, t, h: np.sum(np.where(h, np.minimum(_error(p, t, h), 1), 0.0)): (
+            "Errors above 1 are cut off. Large errors count as they are."
+        ),
+        lambda p, t, h: np.sum(np.where(h, np.max((p - t) ** 2, axis=-1), 0.0)): (
+            "The largest squared error of each patch is taken. It has to be the mean over its values."
+        ),
         lambda p, t, h: np.sum(np.where(h, _error(p, t, h), 0.0), axis=-1): (
             "There is one sum for each clip. The function returns one number: the sum over clips and patches."
         ),
@@ -226,6 +249,27 @@ ENTROPY = by_position(
             "The logits are taken for probabilities. The sigmoid turns a logit into a probability: 1 / (1 +"
             " exp(-z))."
         ),
+        lambda z, y: _naive(2 * z, 1 * y): (
+            "The logits are doubled: tanh(z) is the sigmoid of 2z. The sigmoid is 1 / (1 + exp(-z)), or (1 "
+            "+ tanh(z / 2)) / 2."
+        ),
+        lambda z, y: _softplus(2 * z) - 2 * z * y: (
+            "The logits are doubled: tanh(z) is the sigmoid of 2z. The sigmoid is 1 / (1 + exp(-z)), or (1 "
+            "+ tanh(z / 2)) / 2."
+        ),
+        lambda z, y: _softplus(-z * y): (
+            "log(1 + exp(-z·y)) is right for a y of 1 and -1. Here y is 1 and 0, so pairs that do not match"
+            " all get log 2."
+        ),
+        lambda z, y: _softplus(np.where(y, z, -z)): (
+            "The sign of the logits is wrong: log(1 + exp(-z)) is the loss of a pair that matches."
+        ),
+        lambda z, y: np.where(y, _softplus(-z), 0): (
+            "Only pairs that match have a loss: the second term, for pairs that do not, is missing."
+        ),
+        lambda z, y: np.where(y, 0, _softplus(z)): (
+            "Only pairs that do not match have a loss: the first term, for pairs that match, is missing."
+        ),
         lambda z, y: (_sigmoid(z) - y) ** 2: (
             "This is the squared error of the probability. The cross-entropy takes its logarithm."
         ),
@@ -338,6 +382,22 @@ RATE = with_cause(
         lambda step, recipe: _rate(_right)(step, recipe) / recipe.learning_rate: (
             "The factor learning_rate is missing: the highest value is 1."
         ),
+        **{
+            (lambda step, recipe, fixed=fixed: _rate(_right)(step, recipe) / recipe.learning_rate * fixed): (
+                f"The highest rate is the fixed number {fixed:g}. It is recipe.learning_rate."
+            )
+            for fixed in (0.0001, 0.0003, 0.001, 0.003, 0.004, 0.01, 0.1)
+        },
+        _rate(lambda k, r: _cosine((k - r.warmup_steps) / (r.steps + 1 - r.warmup_steps))): (
+            "The cosine is one step too long: divide by steps - warmup_steps."
+        ),
+        _rate(
+            lambda k, r: min(1.0, _cosine(k / r.steps)),
+            lambda k, r: min((k + 1) / r.warmup_steps, _cosine(k / r.steps)),
+        ): (
+            "The cosine begins at step 0 and is combined with the warm-up. It has to begin at the end of "
+            "the warm-up."
+        ),
         _rate(lambda k, r: _cosine(_share(k, r)) * (1 - 0.1) + 0.1): (
             "The rate falls to a tenth of the highest one. It has to fall to 0."
         ),
@@ -403,6 +463,19 @@ def _fixed_betas(state, gradient, step, recipe, decays=True, beta2=0.95):
 def _forget_moments(state, gradient, step, recipe, decays=True):
     empty = AdamWState(state.parameters, 0 * state.mean, 0 * state.square)
     return _adamw()(empty, gradient, step, recipe, decays)
+
+
+def _use_old_mean(state, gradient, step, recipe, decays=True):
+    new = _adamw()(state, gradient, step, recipe, decays)
+    hats = _hats(state.mean, new.square, recipe, step + 1)
+    return replace(_adamw(hats=lambda *_: hats)(state, gradient, step, recipe, decays), mean=new.mean)
+
+
+def _nesterov(state, gradient, step, recipe, decays=True):
+    r, k = recipe, step + 1
+    add = (1 - r.beta1) * gradient / (1 - r.beta1**k)
+    hats = lambda m, s, *_: (r.beta1 * m / (1 - r.beta1**k) + add, s / (1 - r.beta2**k))  # noqa: E731
+    return _adamw(hats=hats)(state, gradient, step, recipe, decays)
 
 
 NO_DECAY_FLAG = "Weight decay is applied although decays is False. Biases, norms and tables are not decayed."
@@ -486,9 +559,7 @@ ADAMW = with_cause(
         _adamw(
             mean=lambda m, g, r: (1 - r.beta1) * m + r.beta1 * g,
             square=lambda s, g, r: (1 - r.beta2) * s + r.beta2 * g * g,
-        ): (
-            "beta and 1 - beta are swapped in both running means: the old mean gets beta, the gradient 1 - beta."
-        ),
+        ): ("beta and 1 - beta are swapped in both running means: the gradient gets 1 - beta."),
         _swap_betas: "beta1 and beta2 are swapped: beta1 belongs to the mean, beta2 to the square.",
         _fixed_betas: "beta1 and beta2 are fixed numbers. Take them from the recipe.",
         lambda *args, **named: _fixed_betas(*args, **named, beta2=0.999): (
@@ -535,6 +606,22 @@ ADAMW = with_cause(
         ),
         _adamw(mean=lambda m, g, r: r.beta1 * m - (1 - r.beta1) * g): (
             "The gradient is subtracted from its running mean. It has to be added."
+        ),
+        lambda state, gradient, *rest, **named: _adamw()(state, np.clip(gradient, -1, 1), *rest, **named): (
+            "Single gradients are cut off at -1 and 1. The gradient is used as it comes: it is clipped "
+            "before, by its norm."
+        ),
+        _adamw(quotient=lambda m, s: m / (np.sqrt(np.mean(s)) + 1e-8)): (
+            "One number for the whole array: the mean of the squares. Every parameter has a square of its "
+            "own."
+        ),
+        _use_old_mean: "The step uses the old mean. Update mean and square first, then step.",
+        _nesterov: (
+            "The gradient enters the step once more (Nesterov). The step is the corrected mean divided by "
+            "the root of the corrected square."
+        ),
+        _adamw(quotient=lambda m, s: np.sign(m)): (
+            "The step is only the sign of the mean. It is the mean divided by the root of the square."
         ),
         _forget_moments: "The moments of the state are not used: mean and square have to go on from state.",
         _keep_moments: "The new state still has the old moments: return the new mean and square in it.",
@@ -586,6 +673,18 @@ CLIP = with_cause(
         _scale(lambda arrays: math.sqrt(sum(float(np.mean(x * x)) for x in arrays))): (
             "A mean of each array is taken instead of a sum: the norm is the root of the sum of all squares."
         ),
+        _scale(lambda arrays: sum(_norm([x]) for x in arrays) / len(arrays)): (
+            "This is the mean of the norms of the arrays. Sum the squares over all arrays first, then take "
+            "one root."
+        ),
+        _scale(lambda arrays: _norm(x for x in arrays if x.ndim > 1)): (
+            "Arrays of one axis are left out. The norm is over the numbers of all arrays, whatever their "
+            "shape."
+        ),
+        _scale(lambda arrays: _norm(x for x in arrays if x.ndim == 1)): (
+            "Arrays of several axes are left out. The norm is over the numbers of all arrays, whatever "
+            "their shape."
+        ),
         _scale(lambda arrays: abs(sum(float(np.sum(x)) for x in arrays))): (
             "The numbers are added without being squared, so different signs cancel."
         ),
@@ -602,6 +701,9 @@ CLIP = with_cause(
             np.minimum(1.0, np.divide(clip_norm, _norm(gradients.values())))
             + (0.0 if _norm(gradients.values()) else math.nan)
         ): "Gradients of 0 give 0 / 0: add a very small number such as 1e-12 to the norm.",
+        lambda gradients, clip_norm: (
+            min(1.0, clip_norm / _norm(gradients.values())) if _norm(gradients.values()) else 0.0
+        ): "Where all gradients are 0, the scale is 0. It has to be 1: nothing is clipped.",
         lambda gradients, clip_norm: max(1.0, clip_norm / (_norm(gradients.values()) + 1e-12)): (
             "max instead of min: the number must not be above 1."
         ),
@@ -685,7 +787,8 @@ TRAINING = with_cause(
             " step]."
         ),
         _train(rng=lambda r, k, shared: np.random.default_rng([r.seed, 0])): (
-            "Every step draws the batch of step 0: the generator needs the seed [recipe.seed, step]."
+            "Every step draws the same batch, that of step 0: the generator needs the seed [recipe.seed, "
+            "step]."
         ),
         _train(rng=lambda r, k, shared: np.random.default_rng(k)): (
             "The seed of the recipe is not used: the generator needs the seed [recipe.seed, step]."
@@ -706,6 +809,28 @@ TRAINING = with_cause(
             "make_batch gets a new generator with the same seed as world.sample. Both use one generator, "
             "one after the other."
         ),
+        **{
+            _train(mask_rng=mask_rng): (
+                "make_batch gets another generator than world.sample. Both use one generator, one after the"
+                " other."
+            )
+            for mask_rng in (
+                lambda r, k, rng: np.random.default_rng([r.seed, k, 1]),
+                lambda r, k, rng: np.random.default_rng([r.seed, k + 1]),
+                lambda r, k, rng: np.random.default_rng(r.seed),
+                lambda r, k, rng: np.random.default_rng(k),
+                lambda r, k, rng: np.random.default_rng(0),
+            )
+        },
+        _train(copy=lambda array: array.astype(np.float32)): (
+            "The parameters become float32. Keep their precision: copy by np.copy."
+        ),
+        _train(
+            result=lambda params, losses: (
+                params,
+                [float(np.mean(losses[: k + 1])) for k in range(len(losses))],
+            )
+        ): ("These are running means of the losses. Return the loss of each step as it is."),
         _train(count=2): "The number of clips is fixed at 2. Take recipe.batch_size.",
         _train(scale=lambda g, limit: 1.0): (
             "The gradients are not clipped: multiply each by compute_clip_scale(gradients, recipe.clip_norm)."

@@ -43,7 +43,7 @@ def judge_run(arguments: dict[str, Any], result: Any) -> str:
             return judge_losses(run)
         return judge_score(run, part) if part in SCORES else ""
     except ValueError as error:
-        return str(error) if part == "files" else f"No points without the run's files: {error}"
+        return str(error)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

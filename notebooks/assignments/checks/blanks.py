@@ -61,6 +61,8 @@ class Blank:
     # Where many results are right: called in the grader's process with the arguments and the plain result, instead
     # of the comparison with the reference; returns what is wrong in one or two sentences, "" if nothing is.
 
+    is_given: bool = False  # the function stands in the notebook; what is judged is a file of the submission
+
     @property
     def points(self) -> float:
         """The points of all its checks."""

@@ -4,6 +4,7 @@ import builtins
 import contextlib
 import inspect
 import io
+import itertools
 import linecache
 import random
 import signal
@@ -20,6 +21,7 @@ from .copies import CopiedError, guard_package, is_copy
 from .outcomes import Outcome, Problem, UnreadableError, copy_arguments, list_arrays, read_result
 
 PRISTINE = [(module, dict(vars(module))) for module in (builtins, np, np.linalg, np.fft, np.random)]
+SEEDS = itertools.count(1)
 MOST_PRINTED = 2000  # characters
 
 
@@ -160,6 +162,7 @@ def silence(printed: LimitedText) -> Iterator[None]:
 def put_back() -> Iterator[None]:
     """Restore random states, NumPy's error state, recursion limit, and replaced functions."""
     states = np.random.get_state(), random.getstate(), sys.getrecursionlimit()  # noqa: NPY002
+    np.random.seed(next(SEEDS) % 2**32)  # noqa: NPY002 - so that random results differ from call to call
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")

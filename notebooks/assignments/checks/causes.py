@@ -64,7 +64,7 @@ class Causes:
         if failed.layout == "plain" and failed.is_right and failed.outcome.changed:
             return explain_changed(failed.outcome.changed)
         if failed.differences and failed.differences[0].kind == "judged":
-            return join(name_wrong_inputs(self.plain), failed.differences[0].text)
+            return failed.differences[0].text
         if failed.layout != "plain":
             return explain_layout(self.blank, failed)
         if cause := self.hypotheses.find_mistake(failed):
@@ -117,14 +117,22 @@ class Causes:
             return join(where, parts, explain_dtype(difference))
         if not isinstance(difference.expected, np.ndarray):
             return join(where, parts, "Another value is expected here.")
-        pairs = list_pairs(self.wrong, difference)
-        if cause := self.explain_strongly(difference.kind, pairs):
+        if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
             return join(where, parts, cause)
         if cause := self.hypotheses.find_mistake_of(chosen):
             return cause
-        if difference.kind == "shape":
-            return join(where, parts, explain_shape(pairs) or "The shape is wrong.")
-        return join(where, parts, self.explain_weakly(pairs)) or UNKNOWN
+        return join(where, parts, self.explain_parts(failed) or UNKNOWN)
+
+    def explain_parts(self, failed: Trial) -> str | None:
+        """The first cause that is found for an entry of the result."""
+        for difference in failed.differences:
+            name = f"`{difference.path}`: " if difference.path and not difference.path.isdigit() else ""
+            pairs = list_pairs(self.wrong, difference)
+            if difference.kind == "shape":
+                return name + (explain_shape(pairs) or "The shape is wrong.")
+            if difference.kind == "values" and (cause := self.explain_weakly(pairs)):
+                return name + cause
+        return None
 
     def explain_strongly(self, kind: str, pairs: list[Pair]) -> str | None:
         """Causes that hold for all wrong results alike."""

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +16,17 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .blanks import Blank
+from .finding import FUNCTION
+from .handed_in import copy_folder, font_cache
 from .outcomes import Outcome, Problem
-from .submissions import FUNCTION, SKIPPED_FOLDERS, Cell, Sheet, Submission, drop_magics, take_cells
+from .replies import name_cell, read_cell_problem, read_outcome
+from .submissions import Cell, Sheet, Submission, drop_magics, take_cells
 from .wire import WireError, receive_reply, send_request
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -35,10 +36,9 @@ PROGRAM = (
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH", "MINITVLT_KERNELS")
 LONGEST_START = 60  # seconds, to import NumPy and the package
-MOST_COPIED = 100_000_000  # bytes of the submission's folder
-MOST_FILES = 1000
 MOST_STARTS = 12
 MOST_TIMEOUTS = 2  # of calls: then a function is not called any more
+MANY_TIMEOUTS = 3  # of a submission: then each function has one try of at most 1 s
 EXTRA_SECONDS = 3  # a call is stopped inside the process first
 ENDED = "the process ended: the function used up the memory, or called `exit`"
 SLOW_CELL = "it did not end within {:g} s"
@@ -107,12 +107,14 @@ class Runner:
         if time.monotonic() > self.deadline or not (self.is_running() or self.start()):
             self.lost[blank.name] = Problem("timeout", GIVEN_UP)
             return Outcome(problem=self.lost[blank.name])
-        request = {"blank": blank.name, "arguments": arguments, "layout": layout}
+        seconds = blank.seconds if self.timeouts.total() < MANY_TIMEOUTS else min(blank.seconds, 1)
+        request = {"blank": blank.name, "arguments": arguments, "layout": layout, "seconds": seconds}
         try:
-            reply = self.ask(request, blank.seconds + EXTRA_SECONDS)
+            reply = self.ask(request, seconds + EXTRA_SECONDS)
             outcome = read_outcome(reply)
         except TimeoutError:
             self.lost[blank.name] = Problem("timeout")
+            self.timeouts[blank.name] += 1
         except (WireError, OSError):
             self.lost[blank.name] = Problem("exception", f"SystemExit: {ENDED}")
         if blank.name in self.lost:
@@ -120,7 +122,7 @@ class Runner:
             return Outcome(problem=self.lost[blank.name])
         if outcome.problem is not None and outcome.problem.kind == "timeout":
             self.timeouts[blank.name] += 1
-            if self.timeouts[blank.name] >= MOST_TIMEOUTS:
+            if self.timeouts[blank.name] >= MOST_TIMEOUTS or self.timeouts.total() > MANY_TIMEOUTS:
                 self.lost[blank.name] = outcome.problem
         return self.explain_missing(blank, outcome)
 
@@ -250,63 +252,3 @@ def read_replies(stream: Any, replies: "queue.Queue[Any]") -> None:
         except (WireError, OSError, ValueError) as error:
             replies.put(WireError(str(error)))
             return
-
-
-def name_cell(cell: Cell) -> str:
-    """What a cell is called in messages."""
-    if cell.number:
-        return f"your cell {cell.grade_id}" if cell.grade_id else f"your cell number {cell.number}"
-    return f"the given cell {cell.grade_id}"
-
-
-def read_outcome(reply: Any) -> Outcome:
-    """The outcome in a reply; a reply of another form is a WireError."""
-    try:
-        problem = Problem(*map(str, reply["problem"])) if reply["problem"] else None
-        return Outcome(reply["value"], problem, tuple(map(str, reply["changed"])))
-    except (TypeError, KeyError) as error:
-        raise WireError("no outcome") from error
-
-
-def read_cell_problem(reply: Any) -> Problem:
-    """What a cell's reply says went wrong."""
-    try:
-        message = str(reply["message"])[:300]
-        return Problem("exception", f"{reply['type']!s:.80}: {message}", str(reply["line"])[:200])
-    except (TypeError, KeyError) as error:
-        raise WireError("no answer of a cell") from error
-
-
-def copy_folder(submission: Submission, target: Path) -> None:
-    """Copy the files that a student handed in, as many as there is room for, without links."""
-    target.mkdir()
-    room = MOST_COPIED
-    paths = list_handed_in(submission.folder) if submission.folder else [submission.path]
-    for path in islice(paths, MOST_FILES):
-        size = path.stat().st_size
-        if size <= room:
-            room -= size
-            copied = target / path.relative_to(submission.folder or path.parent)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copied)
-
-
-def list_handed_in(folder: Path) -> Iterator[Path]:
-    """All files in a folder, but for links, hidden ones, and folders of other things."""
-    paths = [
-        path for path in sorted(folder.iterdir()) if not (path.is_symlink() or path.name.startswith("."))
-    ]
-    yield from (path for path in paths if path.is_file())  # those beside the notebook first
-    for path in paths:
-        if path.is_dir() and path.name not in SKIPPED_FOLDERS:
-            yield from list_handed_in(path)
-
-
-CACHES: list[tempfile.TemporaryDirectory] = []
-
-
-def font_cache() -> str:
-    """A folder for matplotlib's list of fonts, which takes seconds to make, for all processes of this one."""
-    if not CACHES:
-        CACHES.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-    return CACHES[0].name

@@ -11,6 +11,7 @@ import linecache
 import os
 import sys
 import types
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from .blanks import Assignment
@@ -113,7 +114,8 @@ def serve_call(
     references = {name: value for name, value in (given | others).items() if name != blank.name}
     try:
         function = namespace.get(blank.name)
-        outcome = call_function(function, blank, references, request["arguments"], request["layout"])
+        limited = replace(blank, seconds=request["seconds"])
+        outcome = call_function(function, limited, references, request["arguments"], request["layout"])
     except BaseException as error:
         outcome = Outcome(problem=Problem("exception", type(error).__name__))
     try:

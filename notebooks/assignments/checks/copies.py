@@ -49,16 +49,22 @@ def find_file(function: Any) -> str | None:
     return None
 
 
-def find_originals(blank: Blank) -> list[FunctionType]:
-    """The functions and classes of the package that have the name of the blank."""
-    found: list[Any] = []
+def list_candidates(blank: Blank) -> list[Any]:
+    """The reference, and what has the name of the blank in modules of the package."""
     candidates = [blank.reference]
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "minitvlt" and module is not None:
             candidates.append(vars(module).get(blank.name))
-    for candidate in candidates:
+    return candidates
+
+
+def find_originals(blank: Blank) -> list[FunctionType]:
+    """The functions and classes of the package, and of the checks, that are the answer."""
+    found: list[Any] = []
+    for candidate in list_candidates(blank):
         original = unwrap(candidate)
-        is_ours = str(getattr(original, "__module__", "")).partition(".")[0] == "minitvlt"
+        module = str(getattr(original, "__module__", ""))
+        is_ours = module.partition(".")[0] == "minitvlt" or module.startswith(f"{__package__}.")
         if callable(original) and is_ours and not any(original is item for item in found):
             found.append(original)
     return found
@@ -78,6 +84,8 @@ def guard_package(function: Any, blank: Blank, base: FrameType) -> Iterator[list
     filename = find_file(function)
     guarded = []
     try:
+        for candidate in list_candidates(blank):
+            getattr(candidate, "cache_clear", lambda: None)()  # a result that is kept needs no call
         for original in find_originals(blank):
             if isinstance(original, FunctionType) and not original.__code__.co_freevars:
                 guarded.append((original, original.__code__))

@@ -46,6 +46,19 @@ def list_counterfactuals(
     yield from _list_swaps(names, cases)
 
 
+def list_pairs_of_changes(function: Any, cases: list[dict[str, Any]]) -> Iterator[tuple[str, Change]]:
+    """Two changes at once, of different arguments."""
+    words = ("is ignored: the result is that without", "opposite sign", "way round", "1 - ", "wrong order")
+    singles = [
+        (text, change)
+        for text, change in list_counterfactuals(function, cases)
+        if any(word in text for word in words)
+    ]
+    for (a, first), (b, second) in itertools.combinations(singles[:14], 2):
+        if a.split("`")[1] != b.split("`")[1]:
+            yield f"Two things at once: {a} {b}", lambda x, f=first, g=second: g(f(x))
+
+
 def find_defaults(function: Any) -> dict[str, Any]:
     """The default values of a function's arguments."""
     try:

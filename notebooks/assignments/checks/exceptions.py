@@ -72,7 +72,8 @@ TYPES = {
     "KeyError": "A dictionary has no entry of this name.",
     "IndexError": "An index goes beyond the end: a count is off by one, or belongs to another axis.",
     "ZeroDivisionError": "A number is divided by 0.",
-    "RecursionError": "The function calls itself without end.",
+    "RecursionError": "The function calls itself without end, or once for each step of a long chain: Python "
+    "stops so deep a recursion. Use a loop.",
     "SyntaxError": "The code does not follow the rules of Python.",
     "ModuleNotFoundError": "A module is imported that is not installed: NumPy is enough.",
     "ImportError": "Something is imported that is not there: NumPy is enough.",

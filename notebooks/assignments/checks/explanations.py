@@ -1,5 +1,8 @@
 """Causes that can be told from a single call: exceptions, changed inputs, the kind of result, its dtype."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 
 from .blanks import Blank
@@ -156,6 +159,8 @@ def explain_dtype(difference: Difference) -> str:
 def find_permuted_results(failed: Trial) -> str | None:
     """Right results at each other's places."""
     got, expected = failed.outcome.value, failed.expected.value
+    if isinstance(got, dict) and isinstance(expected, dict):
+        return _find_permuted_names(got, expected)
     if not isinstance(got, list) or not isinstance(expected, list) or len(got) != len(expected):
         return None
     places = []
@@ -164,4 +169,13 @@ def find_permuted_results(failed: Trial) -> str | None:
         places.append(match[0] + 1 if match else 0)
     if sorted(places) == list(range(1, len(got) + 1)) and places != sorted(places):
         return f"The results are right, but in another order: {places} instead of {sorted(places)}."
+    return None
+
+
+def _find_permuted_names(got: dict[str, Any], expected: dict[str, Any]) -> str | None:
+    """Two entries of an object at each other's places."""
+    for a, b in itertools.combinations(expected, 2):
+        is_wrong = a in got and b in got and compare(got[a], expected[a], CLOSE)
+        if is_wrong and not compare([got[a], got[b]], [expected[b], expected[a]], CLOSE):
+            return f"`{a}` has what belongs to `{b}`, and the other way round: mind the order of the fields."
     return None

@@ -1,18 +1,19 @@
 """Other functions that give what came: known mistakes, and the reference on changed arguments."""
 
+import itertools
 import time
 from typing import Any
 
 from .blanks import Blank
 from .compare import compare
-from .counterfactuals import list_counterfactuals
+from .counterfactuals import list_counterfactuals, list_pairs_of_changes
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
 from .trials import measure
 
-MOST_SECONDS = 4.0  # for the reference on changed arguments
-MOST_MISTAKE_SECONDS = 6.0  # for known mistakes, of a blank whose calls take long
+MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
+MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 FEW = 6  # values: so few agree by chance
 
 
@@ -29,7 +30,7 @@ class Hypotheses:
     # ---- known mistakes
 
     def find_mistake(self, failed: Trial) -> str | None:
-        """A mistake with the same outputs for all inputs, for all that fail, or for this one and most others."""
+        """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
         return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
 
     def find_mistake_of(self, chosen: list[Trial]) -> str | None:
@@ -68,10 +69,10 @@ class Hypotheses:
         if key not in self.known:
             if self.mistake_seconds > MOST_MISTAKE_SECONDS:
                 return False
-            started = time.monotonic()
+            started = time.process_time()
             function = self.blank.mistakes[index].function
             self.known[key] = run_reference(self.blank, function, trial.case.arguments)
-            self.mistake_seconds += time.monotonic() - started
+            self.mistake_seconds += time.process_time() - started
         return self._explains(trial, self.known[key])
 
     def _explains(self, trial: Trial, outcome: Outcome) -> bool:
@@ -96,11 +97,14 @@ class Hypotheses:
         has_values = any(trial.outcome.problem is None for trial in self.wrong)
         if not has_values or any(trial.expected.problem for trial in self.wrong):
             return None
-        start = time.monotonic()
+        start = time.process_time()
         trials = sorted(self.plain, key=lambda trial: (trial.is_right, trial.outcome.problem is not None))
         cases = [trial.case.arguments for trial in self.plain]
-        for text, change in list_counterfactuals(self.blank.reference, cases, is_likely):
-            if time.monotonic() - start > MOST_SECONDS:
+        changes = list_counterfactuals(self.blank.reference, cases, is_likely)
+        if not is_likely:
+            changes = itertools.chain(changes, list_pairs_of_changes(self.blank.reference, cases))
+        for text, change in changes:
+            if time.process_time() - start > MOST_SECONDS:
                 return None
             if all(self._fits(trial, change) for trial in trials):
                 return text

@@ -11,8 +11,8 @@ from .patterns import FEW, Pair, agree, count_values, has_same_entries, hold_for
 def explain_order(pairs: list[Pair]) -> str | None:
     """The right values in another order."""
     if count_values(pairs) <= FEW or not hold_for_all(pairs, has_same_entries):
-        return None
-    rules = (_flipped, _rolled, _swapped_axes, _sorted, _reshaped, _inside_rows, _rows_moved)
+        return _repeated(pairs)
+    rules = (_flipped, _flipped_groups, _rolled, _swapped_axes, _sorted, _reshaped, _inside_rows, _rows_moved)
     for rule in rules:
         if text := rule(pairs):
             return text
@@ -29,6 +29,46 @@ def _each_axis(pairs: list[Pair], test: Callable[[Pair, int], bool]) -> str | No
 def _flipped(pairs: list[Pair]) -> str | None:
     axis = _each_axis(pairs, lambda p, axis: agree(p.got, np.flip(p.expected, axis)))
     return axis and f"The right values, but reversed along {axis}."
+
+
+def _flipped_groups(pairs: list[Pair]) -> str | None:
+    """An axis that was counted backwards before it was joined with another one."""
+
+    def is_flipped(p: Pair, axis: int, position: int) -> bool:
+        shape = p.expected.shape
+        for part in range(2, shape[axis]):
+            if shape[axis] % part == 0:
+                split = p.expected.reshape(*shape[:axis], shape[axis] // part, part, *shape[axis + 1 :])
+                if agree(p.got, np.flip(split, axis + position).reshape(shape)):
+                    return True
+        return False
+
+    for position in (0, 1):
+        axis = _each_axis(
+            pairs,
+            lambda p, axis, position=position: (
+                is_flipped(p, axis, position) or agree(p.got, np.flip(p.expected, axis))
+            ),
+        )
+        if axis:
+            what = "groups are reversed" if position == 0 else "the order is reversed in each group"
+            return (
+                f"The right values in the wrong order: along {axis} {what}, as if an index counted backwards."
+            )
+    return None
+
+
+def _repeated(pairs: list[Pair]) -> str | None:
+    """Values of the right result, some of them several times."""
+    if not hold_for_all(
+        pairs, lambda p: p.got.size > FEW and p.got.dtype.kind == p.expected.dtype.kind == "f"
+    ):
+        return None
+    if not hold_for_all(pairs, lambda p: np.all(np.isin(p.got, np.append(p.expected.ravel(), 0.0)))):
+        return None
+    if any(np.any((p.got == 0) & (p.expected != 0)) for p in pairs):
+        return "Parts of the result are 0: nothing was filled in there. The other values are right ones."
+    return "Some of the right values occur several times, and others are missing: an index is wrong."
 
 
 def _rolled(pairs: list[Pair]) -> str | None:

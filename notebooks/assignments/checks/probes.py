@@ -65,7 +65,7 @@ class Prober:
             "maximum, subtracted, over the right axis?"
         )
         yield text, {**arguments, name: value + 1.75}, _whole, False
-        for axis in range(min(value.ndim - 1, 3)):
+        for axis in range(min(value.ndim - 1, 2)):
             if value.shape[axis] < 2:
                 continue
             changed = value.copy()

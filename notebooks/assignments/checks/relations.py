@@ -9,7 +9,7 @@ from .patterns import FEW, Pair, agree, count_values, hold_for_all
 
 def explain_identity(pairs: list[Pair]) -> str | None:
     """A result that is a constant, an argument, or the opposite or inverse of the right one."""
-    for rule in (_constant, _argument, _swapped_booleans, _inverse_order):
+    for rule in (_constant, _argument, _swapped_booleans, _inverse_order, _whole_numbers, _narrow):
         if text := rule(pairs):
             return text
     return None
@@ -50,6 +50,27 @@ def _argument(pairs: list[Pair]) -> str | None:
 def _swapped_booleans(pairs: list[Pair]) -> str | None:
     if hold_for_all(pairs, lambda p: p.got.dtype == p.expected.dtype == bool and agree(p.got, ~p.expected)):
         return "True and False are swapped: what should be True is False."
+    return None
+
+
+def _whole_numbers(pairs: list[Pair]) -> str | None:
+    if not hold_for_all(pairs, lambda p: p.got.dtype.kind in "iu" and p.expected.dtype.kind == "f"):
+        return None
+    if hold_for_all(pairs, lambda p: np.all(np.abs(p.got - p.expected) <= 1)):
+        return "The values were rounded to whole numbers: by an integer array, or by .astype(int)."
+    return None
+
+
+def _narrow(pairs: list[Pair]) -> str | None:
+    if not hold_for_all(pairs, lambda p: p.got.dtype.kind == p.expected.dtype.kind == "f"):
+        return None
+    if hold_for_all(pairs, lambda p: p.got.dtype.itemsize < p.expected.dtype.itemsize):
+        limit = 1e-6 if pairs[0].got.dtype == np.float32 else 1e-2
+        if hold_for_all(pairs, lambda p: agree(p.got.astype(float), p.expected, limit)):
+            return (
+                f"The values are right to the precision of {pairs[0].got.dtype} only, which the result has: "
+                f"keep the dtype of the input, {pairs[0].expected.dtype}."
+            )
     return None
 
 

@@ -10,6 +10,7 @@ from .patterns import Pair, agree, has_same_entries, hold_for_all, ordinal_axis
 def explain_shape(pairs: list[Pair]) -> str | None:
     """What is wrong with a result of the wrong shape."""
     for rule in (
+        _always_the_same,
         _transposed,
         _unit_axis,
         _batch_missing,
@@ -20,6 +21,16 @@ def explain_shape(pairs: list[Pair]) -> str | None:
     ):
         if text := rule(pairs):
             return text
+    return None
+
+
+def _always_the_same(pairs: list[Pair]) -> str | None:
+    if (
+        len({p.got.shape for p in pairs}) == 1
+        and len({p.expected.shape for p in pairs}) > 1
+        and len(pairs) > 2
+    ):
+        return f"The shape is {pairs[0].got.shape} for every input: is it that of the example?"
     return None
 
 
@@ -90,9 +101,9 @@ def _part_of(pairs: list[Pair]) -> str | None:
                 is_more = all(difference > 0 for difference in change)
                 what = f"{count} too many at" if is_more else f"{count} missing at"
                 end = "the end" if side == "last" else "the beginning"
+                name = _name_axis(axis, pairs)
                 return (
-                    f"The right values, but there are {what} {end} of {_name_axis(axis, pairs)}: count how many "
-                    "there should be."
+                    f"The right values, but there are {what} {end} of {name}: count how many there should be."
                 )
     return None
 
@@ -129,11 +140,10 @@ def _axis_counts(pairs: list[Pair]) -> str | None:
     counts, name = {change[axis] for change in changes}, _name_axis(axis, pairs)
     if len(counts) == 1:
         count = counts.pop()
-        return (
-            f"{name.capitalize()} has {abs(count)} {'more' if count > 0 else 'fewer'} than it should: an off-by-one "
-            "count?"
-        )
-    return f"The size of {name} is wrong: which sizes does it follow from?"
+        change = f"{abs(count)} {'more' if count > 0 else 'fewer'}"
+        return f"{name.capitalize()} has {change} than it should: an off-by-one count?"
+    sizes = f"{pairs[0].got.shape[axis]} instead of {pairs[0].expected.shape[axis]}"
+    return f"The size of {name} is wrong, for instance {sizes}: what does it follow from?"
 
 
 def _sizes_swapped(pairs: list[Pair]) -> str | None:

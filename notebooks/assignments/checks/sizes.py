@@ -8,7 +8,17 @@ from .patterns import Pair, agree, count_values, hold_for_all, ordinal_axis
 
 def explain_size(pairs: list[Pair]) -> str | None:
     """What the sizes of the errors say."""
-    for rule in (_counts, _integers, _row_sums, _row_moments, _signs, _per_row, _scale_and_offset, _nearly):
+    for rule in (
+        _counts,
+        _integers,
+        _row_sums,
+        _row_moments,
+        _signs,
+        _per_row,
+        _standardised,
+        _scale_and_offset,
+        _nearly,
+    ):
         if text := rule(pairs):
             return text
     return None
@@ -108,6 +118,24 @@ def _per_row(pairs: list[Pair]) -> str | None:
                     f"Along {name} the values are right but for an offset, which differs from row to row: a "
                     "mean or a maximum is missing, or was taken over the wrong axis."
                 )
+    return None
+
+
+def _standardised(pairs: list[Pair]) -> str | None:
+    """Rows that agree but for a factor and an offset of each row."""
+    if any(p.got.dtype.kind != "f" or p.expected.dtype.kind != "f" or p.got.ndim < 2 for p in pairs):
+        return None
+
+    def standardise(x: np.ndarray) -> np.ndarray:
+        x = x - x.mean(axis=-1, keepdims=True)
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    large = [p for p in pairs if p.got.shape[-1] > 2]
+    if hold_for_all(large, lambda p: agree(standardise(p.got), standardise(p.expected), 1e-6)):
+        return (
+            "Each row is right but for an offset and a factor, which differ from row to row: is it "
+            "normalised where it should not be, or by a wrong mean and variance?"
+        )
     return None
 
 

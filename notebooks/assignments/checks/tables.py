@@ -2,21 +2,25 @@
 
 import csv
 import html
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from .finding import Found
 from .grading import Grade
-from .submissions import Found
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 STYLE = """body { font: 15px system-ui, sans-serif; margin: 2em; }
 table { border-collapse: collapse; margin-bottom: 2em; }
 th, td { border: 1px solid #bbb; padding: 0.3em 0.6em; text-align: left; vertical-align: bottom; }
-th.check { writing-mode: vertical-rl; font-weight: normal; }
-th { cursor: pointer; }
+th:first-child, td:first-child { position: sticky; left: 0; background: white; }
+th.sort { cursor: pointer; }
+th.check { font-weight: normal; padding: 0.4em 0.2em; }
+th.check span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 13em; overflow: hidden; }
+td.status { max-width: 24em; }
 td.number { text-align: right; }
 td.full { background: #dff3df; } td.none { background: #f9dddd; }"""
-SCRIPT = """for (const head of document.querySelectorAll("th")) head.onclick = () => {
+SCRIPT = """for (const head of document.querySelectorAll("th.sort")) head.onclick = () => {
   const body = head.closest("table").tBodies[0], place = head.cellIndex;
   const sign = head.dataset.sign = -(head.dataset.sign || -1);
   const key = row => row.cells[place].textContent;
@@ -98,17 +102,28 @@ def make_page(rows: list[Row], seed: int) -> str:
 def make_table(rows: list[Row]) -> str:
     """One table of HTML."""
     checks = list_checks(rows)
-    head = "".join(f"<th>{title}</th>" for title in ("student", "file", "status", "points", "of"))
-    head += "".join(f'<th class="check">{html.escape(name)}</th>' for name in checks)
-    lines = [f"<table><thead><tr>{head}</tr></thead><tbody>"]
+    lines = [f"<table><thead>{make_head(checks)}</thead><tbody>"]
     for row in rows:
-        cells = [f"<td>{html.escape(text)}</td>" for text in (row.found.student, row.file, row.status)]
+        cells = [f"<td>{html.escape(text)}</td>" for text in (row.found.student, row.file)]
+        cells.append(f'<td class="status">{html.escape(row.status)}</td>')
         total = (row.grade.earned, row.grade.points) if row.grade else ("", "")
         cells += [f'<td class="number">{make_number(value)}</td>' for value in total]
         earned = row.checks()
         cells += [make_cell(*earned[name]) if name in earned else "<td></td>" for name in checks]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
+
+
+def make_head(checks: list[str]) -> str:
+    """Two rows: the blanks, and under them their checks; a click on one of the second row sorts."""
+    titles = ("student", "file", "status", "points", "of")
+    blanks = Counter(name.partition(": ")[0] for name in checks)
+    first = "".join(f'<th colspan="{count}">{html.escape(name)}</th>' for name, count in blanks.items())
+    second = "".join(f'<th class="sort">{title}</th>' for title in titles)
+    for name in checks:
+        title = html.escape(name.partition(": ")[2])
+        second += f'<th class="sort check" title="{title}"><span>{title}</span></th>'
+    return f'<tr><th colspan="{len(titles)}"></th>{first}</tr><tr>{second}</tr>'
 
 
 def make_cell(earned: float, points: float) -> str:

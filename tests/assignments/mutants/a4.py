@@ -23,7 +23,7 @@ def linear_weight_transposed(g, x, weight):
     return g @ weight, x_rows.T @ g_rows, g_rows.sum(axis=0)
 
 
-@mutant("linear_vjp", "batch axes")
+@mutant("linear_vjp", "single batch axis")
 def linear_only_matrices(g, x, weight):
     return g @ weight, g.T @ x, g.sum(axis=0)
 
@@ -230,7 +230,7 @@ def softmax_plus(g, y):
     return y * (g + (g * y).sum(axis=-1, keepdims=True))
 
 
-@mutant("softmax_vjp", "no batch axis")
+@mutant("softmax_vjp", "axis 1")
 def softmax_axis_one(g, y):
     return y * (g - (g * y).sum(axis=1, keepdims=True))
 

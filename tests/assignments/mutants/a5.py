@@ -586,8 +586,8 @@ def compute_clip_scale_10(gradients, clip_norm):
 
 @mutant("compute_clip_scale", "scaled gradients")
 def compute_clip_scale_11(gradients, clip_norm):
-    scale = compute_clip_scale(gradients, clip_norm)
-    return {name: scale * array for name, array in gradients.items()}
+    norm = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
+    return {name: min(1.0, clip_norm / (norm + 1e-12)) * array for name, array in gradients.items()}
 
 
 @variant("compute_clip_scale")
@@ -684,7 +684,7 @@ def train_7(params, world, recipe):
     return run_loop(params, world, recipe, mask=lambda rng: np.random.default_rng([recipe.seed, next(count)]))
 
 
-@mutant("train", "steps from 1")
+@mutant("train", "counts steps from 1")
 def train_8(params, world, recipe):
     return run_loop(params, world, recipe, first=1)
 
@@ -795,3 +795,244 @@ def train_v4(params, world, recipe):
             np.copyto(array, states[name].parameters)
         step += 1
     return params, losses.tolist()
+
+
+# ---- written later, before anything in the tables was made for them
+
+
+@mutant("sum_squared_error", ("batch", "clip", "mean over hidden"))
+def sum_squared_error_new1(prediction, target, is_hidden):
+    e = ((prediction - target) ** 2).mean(-1)
+    return sum(e[b][is_hidden[b]].mean() for b in range(len(e)) if is_hidden[b].any())
+
+
+@mutant("sum_squared_error", ("large", "cut", "at most"))
+def sum_squared_error_new2(prediction, target, is_hidden):
+    return np.minimum(((prediction - target) ** 2).mean(-1), 1)[is_hidden].sum()
+
+
+@mutant("sum_squared_error", ("weight", "factor", "mean", "divi"))
+def sum_squared_error_new3(prediction, target, is_hidden):
+    w = is_hidden / max(is_hidden.mean(), 1e-9)
+    return (((prediction - target) ** 2).mean(-1) * w).sum()
+
+
+@mutant("sum_squared_error", ("axis", "mean over", "shape"))
+def sum_squared_error_new4(prediction, target, is_hidden):
+    return (((prediction - target) ** 2).mean(axis=1) * is_hidden).sum()
+
+
+@mutant("sum_squared_error", ("visible", "is_hidden"))
+def sum_squared_error_new5(prediction, target, is_hidden):
+    p = np.where(is_hidden[..., None], prediction, 0)
+    return ((p - target) ** 2).mean(-1).sum()
+
+
+@mutant("binary_cross_entropy", ("half", "factor 2", "sigmoid", "logit"))
+def binary_cross_entropy_new1(logits, truth):
+    p = (1 + np.tanh(logits)) / 2
+    return -np.where(truth, np.log(p), np.log(1 - p))
+
+
+@mutant("binary_cross_entropy", ("not match", "0 and 1", "False", "±1"))
+def binary_cross_entropy_new2(logits, truth):
+    return np.logaddexp(0, -logits * truth)
+
+
+@mutant("binary_cross_entropy", ("float32", "precis", "small"))
+def binary_cross_entropy_new3(logits, truth):
+    z = logits.astype(np.float32)
+    return (np.logaddexp(0, z) - z * truth).astype(logits.dtype)
+
+
+@mutant("binary_cross_entropy", ("large",))
+def binary_cross_entropy_new4(logits, truth):
+    z = np.clip(logits, -30, 30)
+    return np.logaddexp(0, z) - z * truth
+
+
+@mutant("binary_cross_entropy", ("absolute", "|z|", "term", "negative"))
+def binary_cross_entropy_new5(logits, truth):
+    return np.maximum(logits, 0) - np.abs(logits) * truth + np.log1p(np.exp(-np.abs(logits)))
+
+
+@mutant("compute_learning_rate", ("whole", "//", "warm-up"))
+def compute_learning_rate_new1(step, recipe):
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * ((step + 1) // recipe.warmup_steps)
+    return (
+        recipe.learning_rate
+        * 0.5
+        * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)))
+    )
+
+
+@mutant("compute_learning_rate", ("steps", "cosine"))
+def compute_learning_rate_new2(step, recipe):
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * ((step + 1) / recipe.warmup_steps)
+    return (
+        recipe.learning_rate
+        * 0.5
+        * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / (recipe.steps + 1 - recipe.warmup_steps)))
+    )
+
+
+@mutant("compute_learning_rate", ("cosine", "warm-up"))
+def compute_learning_rate_new3(step, recipe):
+    c = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    return recipe.learning_rate * min(c, (step + 1) / max(1, recipe.warmup_steps))
+
+
+@mutant("compute_learning_rate", ("0.003", "fixed", "recipe.learning_rate", "learning_rate"))
+def compute_learning_rate_new4(step, recipe):
+    if step < recipe.warmup_steps:
+        return 0.003 * ((step + 1) / recipe.warmup_steps)
+    return (
+        0.003
+        * 0.5
+        * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)))
+    )
+
+
+@mutant("compute_learning_rate", ("exponent", "half a cosine", "cosine"))
+def compute_learning_rate_new5(step, recipe):
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * ((step + 1) / recipe.warmup_steps)
+    return recipe.learning_rate * 0.99 ** (step - recipe.warmup_steps)
+
+
+def update(state, g, step, r, decays, **c):
+    k = step + 1
+    m = r.beta1 * state.mean + (1 - r.beta1) * g
+    s = c.get("s", lambda s: s)(r.beta2 * state.square + (1 - r.beta2) * g * g)
+    mh, sh = m / (1 - r.beta1**k), s / (1 - r.beta2**k)
+    mh = c.get("mh", lambda m: m)(mh)
+    q = c.get("q", lambda m, s: m / (np.sqrt(s) + 1e-8))(mh, sh)
+    lr = compute_learning_rate(step, r)
+    return AdamWState(state.parameters * (1 - lr * r.weight_decay * decays) - lr * q, m, s)
+
+
+@mutant("update_adamw", ("maximum", "square"))
+def update_adamw_new1(state, gradient, step, recipe, decays=True):
+    return update(state, gradient, step, recipe, decays, s=lambda s: np.maximum(s, state.square))
+
+
+@mutant("update_adamw", ("mean", "gradient", "nesterov", "parameters"))
+def update_adamw_new2(state, gradient, step, recipe, decays=True):
+    return update(
+        state,
+        gradient,
+        step,
+        recipe,
+        decays,
+        mh=lambda m: recipe.beta1 * m + (1 - recipe.beta1) * gradient / (1 - recipe.beta1 ** (step + 1)),
+    )
+
+
+@mutant("update_adamw", ("large", "gradient"))
+def update_adamw_new3(state, gradient, step, recipe, decays=True):
+    return update(state, np.clip(gradient, -1, 1), step, recipe, decays)
+
+
+@mutant("update_adamw", ("1e-8", "small"))
+def update_adamw_new4(state, gradient, step, recipe, decays=True):
+    f = math.sqrt(1 - recipe.beta2 ** (step + 1))
+    return update(state, gradient, step, recipe, decays, q=lambda m, s: m / (np.sqrt(s) * f + 1e-8) * f)
+
+
+@mutant("update_adamw", ("norm", "one number", "axes", "mean"))
+def update_adamw_new5(state, gradient, step, recipe, decays=True):
+    return update(state, gradient, step, recipe, decays, q=lambda m, s: m / (np.sqrt(s.mean()) + 1e-8))
+
+
+@mutant("update_adamw", ("old", "mean"))
+def update_adamw_new6(state, gradient, step, recipe, decays=True):
+    new = update(state, gradient, step, recipe, decays)
+    k = step + 1
+    q = state.mean / (1 - recipe.beta1**k) / (np.sqrt(new.square / (1 - recipe.beta2**k)) + 1e-8)
+    lr = compute_learning_rate(step, recipe)
+    return AdamWState(
+        state.parameters * (1 - lr * recipe.weight_decay * decays) - lr * q, new.mean, new.square
+    )
+
+
+@mutant("update_adamw", ("decay",))
+def update_adamw_new7(state, gradient, step, recipe, decays=True):
+    new = update(state, gradient, step, recipe, False)
+    lr = compute_learning_rate(step, recipe)
+    return AdamWState(new.parameters * math.exp(-lr * recipe.weight_decay * decays), new.mean, new.square)
+
+
+@mutant("compute_clip_scale", ("matri", "one number", "array", "axes"))
+def compute_clip_scale_new1(gradients, clip_norm):
+    n = math.sqrt(sum(np.sum(x * x) for x in gradients.values() if x.ndim > 1))
+    return min(1.0, clip_norm / (n + 1e-12))
+
+
+@mutant("compute_clip_scale", ("clip_norm", "square"))
+def compute_clip_scale_new2(gradients, clip_norm):
+    n = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
+    return min(1.0, clip_norm**2 / (n + 1e-12))
+
+
+@mutant("compute_clip_scale", ("mean", "one number"))
+def compute_clip_scale_new3(gradients, clip_norm):
+    n = np.mean([np.linalg.norm(x) for x in gradients.values()])
+    return min(1.0, clip_norm / (n + 1e-12))
+
+
+@mutant("compute_clip_scale", ("0", "zero"))
+def compute_clip_scale_new4(gradients, clip_norm):
+    n = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
+    return 0.0 if n == 0 else min(1.0, clip_norm / n)
+
+
+@mutant("compute_clip_scale", ("root", "square"))
+def compute_clip_scale_new5(gradients, clip_norm):
+    n = math.sqrt(sum(np.sum(x * x) for x in gradients.values()))
+    return math.sqrt(min(1.0, clip_norm / (n + 1e-12)))
+
+
+@mutant("train", ("generator",))
+def train_new1(params, world, recipe):
+    it = iter(range(99))
+    return run_loop(params, world, recipe, mask=lambda rng: np.random.default_rng([recipe.seed, next(it), 1]))
+
+
+@mutant("train", ("losses", "loss"))
+def train_new2(params, world, recipe):
+    p, found = run_loop(params, world, recipe)
+    return p, [float(np.mean(found[: i + 1])) for i in range(len(found))]
+
+
+@mutant("train", ("decay",))
+def train_new3(params, world, recipe):
+    return run_loop(params, world, recipe, decays=lambda n, x: x.ndim == 2)
+
+
+@mutant("train", ("float32", "single"))
+def train_new4(params, world, recipe):
+    return run_loop(mt.map_tree(lambda x: x.astype(np.float32), params), world, recipe)
+
+
+@mutant("train", ("same batch", "batch of step 0", "every step"))
+def train_new5(params, world, recipe):
+    rng = np.random.default_rng([recipe.seed, 0])
+    clips = world.sample(rng, recipe.batch_size)
+
+    class W:
+        def sample(self, rng, count):
+            return clips
+
+    return run_loop(params, W(), recipe)
+
+
+@mutant("train", ("parameters", "initial"))
+def train_new6(params, world, recipe):
+    return mt.map_tree(np.copy, params), run_loop(params, world, recipe)[1]
+
+
+@mutant("train", ("clip",))
+def train_new7(params, world, recipe):
+    return run_loop(params, world, recipe, clip=lambda g, c: compute_clip_scale(g, c) ** 2)
