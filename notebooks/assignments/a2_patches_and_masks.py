@@ -21,8 +21,9 @@
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "solution": false, "schema_version": 3}
 import checks
-import minitvlt as mt
 import numpy as np
+
+import minitvlt as mt
 
 # %% [markdown]
 # ## 1 · Cutting a video
@@ -355,6 +356,7 @@ checks.check(span_masking)
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_masked_clip", "locked": true, "solution": false, "schema_version": 3}
 import matplotlib.pyplot as plt
+
 from minitvlt.model.masking import find_speech
 
 config = mt.Config.tiny(

@@ -206,8 +206,8 @@ def make_block_cases(rng: np.random.Generator) -> list[Case]:
     ) -> Case:
         x, block = 2 * rng.normal(size=(B, N, heads * d)), draw_block(rng, heads * d, hidden)
         is_real = None if real is None else np.array(real, bool)
-        arguments = {"x": x, "block": block, "heads": heads, "eps": eps, "is_real": is_real, **rest}
-        return Case({"maps": None, **arguments}, (tag,))
+        arguments = {"x": x, "block": block, "heads": heads, "eps": eps, "is_real": is_real, "maps": None}
+        return Case({**arguments, **rest}, (tag,))
 
     def silence(case: Case, part: str, name: str) -> Case:
         """The case with zeros for the last linear map of attention or of the MLP."""
