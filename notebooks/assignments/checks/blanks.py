@@ -57,6 +57,11 @@ class Blank:
     call: Callable[[Callable[..., Any], dict[str, Any]], Any] = call_by_name  # may build objects and call methods
     tolerance: float = 1e-9  # of float64 results, relative to the largest expected value
     seconds: float = 5  # that one call may take
+    judge: Callable[[dict[str, Any], Any], str] | None = None
+    # Where many results are right: called in the grader's process with the arguments and the plain result, instead
+    # of the comparison with the reference; returns what is wrong in one or two sentences, "" if nothing is.
+
+    is_given: bool = False  # the function stands in the notebook; what is judged is a file of the submission
 
     @property
     def points(self) -> float:

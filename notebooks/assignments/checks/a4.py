@@ -1,0 +1,13 @@
+"""Assignment a4: vector-Jacobian products, a tape, and a check of gradients."""
+
+from .a4_attention import ATTENTION_BLANKS
+from .a4_gradient_check import CHECK_BLANKS
+from .a4_tape import TAPE_BLANKS
+from .a4_vjps import SUM_BLANKS, VJP_BLANKS
+from .blanks import Assignment
+
+ASSIGNMENT = Assignment(
+    "a4_backpropagation",
+    "Backpropagation",
+    VJP_BLANKS + ATTENTION_BLANKS + SUM_BLANKS + TAPE_BLANKS + CHECK_BLANKS,
+)

@@ -1,0 +1,131 @@
+"""Other functions that give what came: known mistakes, and the reference on changed arguments."""
+
+import itertools
+import time
+from typing import Any
+
+from .blanks import Blank
+from .compare import compare
+from .counterfactuals import list_counterfactuals, list_pairs_of_changes
+from .evaluate import Trial, name_error, run_reference
+from .outcomes import Outcome
+from .patterns import CLOSE
+from .trials import measure
+
+MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
+MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
+FEW = 6  # values: so few agree by chance
+
+
+class Hypotheses:
+    """Runs known mistakes and the reference on the inputs of all trials, and remembers the results."""
+
+    def __init__(self, blank: Blank, plain: list[Trial]) -> None:
+        self.blank, self.plain = blank, plain
+        self.wrong = [trial for trial in plain if not trial.is_right]
+        self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
+        self.mistake_seconds = 0.0  # that they took so far
+        self.counterfactuals: dict[bool, str | None] = {}
+
+    # ---- known mistakes
+
+    def find_mistake(self, failed: Trial) -> str | None:
+        """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
+        return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
+
+    def find_mistake_of(self, chosen: list[Trial]) -> str | None:
+        """A mistake with the same outputs for some inputs that fail, or for the largest one of all."""
+        largest = max(self.wrong, key=measure, default=None)
+        is_enough = largest is not None and measure(largest) >= FEW
+        return self._find_mistake(chosen) or (self._find_mistake([largest]) if is_enough else None)
+
+    def _find_most(self, failed: Trial) -> str | None:
+        trials = [trial for trial in self.wrong if trial.outcome.problem is None]
+        for index, mistake in enumerate(self.blank.mistakes):
+            if failed in trials and self._is_like(index, failed):
+                count = sum(self._is_like(index, trial) for trial in trials)
+                if count >= 3 and count >= 0.6 * len(self.wrong):
+                    return mistake.cause
+        return None
+
+    def _find_mistake(self, scope: list[Trial]) -> str | None:
+        scope = sorted(scope, key=lambda trial: trial.is_right)
+        for index, mistake in enumerate(self.blank.mistakes):
+            if scope and self._is_like_all(index, scope):
+                return mistake.cause
+        return None
+
+    def _is_like_all(self, index: int, scope: list[Trial]) -> bool:
+        """Whether a mistake gives what came in all trials; of an exception the message counts."""
+        if not all(self._is_like(index, trial) for trial in scope):
+            return False
+        wrong = [trial for trial in scope if not trial.is_right]
+        if any(trial.outcome.problem is None for trial in wrong):
+            return True
+        return all(trial.outcome.problem.text == self.known[index, id(trial)].problem.text for trial in wrong)
+
+    def _is_like(self, index: int, trial: Trial) -> bool:
+        key = (index, id(trial))
+        if key not in self.known:
+            if self.mistake_seconds > MOST_MISTAKE_SECONDS:
+                return False
+            started = time.process_time()
+            function = self.blank.mistakes[index].function
+            self.known[key] = run_reference(self.blank, function, trial.case.arguments)
+            self.mistake_seconds += time.process_time() - started
+        return self._explains(trial, self.known[key])
+
+    def _explains(self, trial: Trial, outcome: Outcome) -> bool:
+        """Whether another function gave what came, and is wrong where this is wrong."""
+        if not is_same_outcome(trial.outcome, outcome):
+            return False
+        return trial.is_right or not is_same_outcome(trial.expected, outcome, self.blank.tolerance)
+
+    # ---- the reference on changed arguments
+
+    def find_counterfactual(self, is_likely: bool = False) -> str | None:
+        """Changed arguments with which the reference gives what came, for every input.
+
+        Args:
+            is_likely: only changes that nothing else explains better, such as an argument that is ignored.
+        """
+        if is_likely not in self.counterfactuals:
+            self.counterfactuals[is_likely] = self._find_counterfactual(is_likely)
+        return self.counterfactuals[is_likely]
+
+    def _find_counterfactual(self, is_likely: bool) -> str | None:
+        has_values = any(trial.outcome.problem is None for trial in self.wrong)
+        if not has_values or any(trial.expected.problem for trial in self.wrong):
+            return None
+        start = time.process_time()
+        trials = sorted(self.plain, key=lambda trial: (trial.is_right, trial.outcome.problem is not None))
+        cases = [trial.case.arguments for trial in self.plain]
+        changes = list_counterfactuals(self.blank.reference, cases, is_likely)
+        if not is_likely:
+            changes = itertools.chain(changes, list_pairs_of_changes(self.blank.reference, cases))
+        for text, change in changes:
+            if time.process_time() - start > MOST_SECONDS:
+                return None
+            if all(self._fits(trial, change) for trial in trials):
+                return text
+        return None
+
+    def _fits(self, trial: Trial, change: Any) -> bool:
+        has_failed = trial.outcome.problem is not None
+        try:
+            arguments = change(trial.case.arguments)
+        except Exception:
+            return trial.is_right or has_failed
+        outcome = run_reference(self.blank, self.blank.reference, arguments)
+        if has_failed or outcome.problem is not None:
+            return has_failed and outcome.problem is not None
+        return self._explains(trial, outcome)
+
+
+def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
+    """Whether two calls gave the same: values, or exceptions of one type."""
+    if a.problem is not None or b.problem is not None:
+        if a.problem is None or b.problem is None or a.problem.kind != b.problem.kind:
+            return False
+        return name_error(a.problem) == name_error(b.problem)
+    return not compare(a.value, b.value, tolerance)
