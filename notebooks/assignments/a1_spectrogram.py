@@ -18,11 +18,12 @@
 # ## Three things that hold for every function
 #
 # **Leading axes.** A waveform has the shape `(samples,)`, a batch of them `(B, samples)`, and there may be
-# more axes in front. Write `...` for them: `x[..., 0]`, `x.sum(axis=-1)`, `(*x.shape[:-1], n)`.
+# more axes in front. Write `...` for them: `x[..., 0]`, `x.sum(axis=-1)`, `(*x.shape[:-1], n)`. An array as
+# an index makes new axes: `x[..., places]` has the shape of `places` in place of the last axis of `x`.
 #
 # **Precision.** float32 in, float32 out. A product of a float32 array and a float64 array is float64, so
-# convert constants that are arrays: `window.astype(x.dtype)`. Python numbers, as in `0.5 * x`, change
-# nothing.
+# convert constants that are arrays: `window.astype(x.dtype)`. `np.zeros(n)` is float64: write
+# `np.zeros(n, x.dtype)`. Python numbers, as in `0.5 * x`, change nothing.
 #
 # **Inputs stay as they are.** Never write into an argument (`x += 1`, `x[0] = 0`): the caller still needs
 # it, and it may be read-only. Make a new array.
@@ -44,7 +45,9 @@ import numpy as np
 # At both ends this goes beyond the waveform, so it is extended first: by $\lfloor M / 2 \rfloor$ samples
 # before the first one and by the other $M - \lfloor M / 2 \rfloor$ after the last one. With
 # `padding="reflect"` the new samples are those on the other side of the edge, as in a mirror, and the edge
-# sample is not repeated; with `padding="constant"` they are zeros. `np.pad` knows both by these names.
+# sample is not repeated; with `padding="constant"` they are zeros. `np.pad(x, widths, mode=padding)` knows
+# both by these names; `widths` is a list with a pair of numbers for each axis of `x`, and `(0, 0)` stands for
+# an axis that stays as it is.
 #
 # **Example.** The waveform `[7, 8, 9]`, extended by 2 samples at each end, is `[9, 8, 7, 8, 9, 8, 7]` by
 # reflection and `[0, 0, 7, 8, 9, 0, 0]` by zeros. A window of 4 samples and a hop of 2 give

@@ -21,8 +21,9 @@
 # ## Three things that hold for every function
 #
 # **The last axes count from the end.** Inputs may have a batch in front, so write `axis=-1` and
-# `np.swapaxes(x, -1, -2)`. `keepdims=True` in `x.sum(axis=-1, keepdims=True)` keeps the axis with size 1,
-# so that the result can be subtracted from `x`, or divide it.
+# `np.swapaxes(x, -1, -2)`. `x @ y` multiplies the matrices in the last two axes; the axes before them are
+# counted through. `keepdims=True` in `x.sum(axis=-1, keepdims=True)` keeps the axis with size 1, so that the
+# result can be subtracted from `x`, or divide it.
 #
 # **Precision.** float32 in, float32 out. Python numbers, as in `0.5 * x` or `d ** -0.5`, change nothing;
 # NumPy's do: `np.sqrt(d)` is a float64, and so is `np.zeros(n)`. Write `math.sqrt(d)` and `np.zeros(n,

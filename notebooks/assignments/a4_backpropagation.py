@@ -455,14 +455,14 @@ checks.check(measure_slope)
 #
 # $$|\text{slope} - \text{sum}| \le \text{tolerance} \cdot \max(|\text{slope}|, |\text{sum}|)$$
 #
-# Example: for a slope of 2.000001 and a sum of 2 the left side is $10^{-6}$, and the right side with the
-# tolerance $10^{-6}$ is $2.000001 \cdot 10^{-6}$: accepted. Any comparison with NaN is False, so a gradient
+# Example: for a slope of 2.00001 and a sum of 2 the left side is $10^{-5}$, and the right side with the
+# tolerance $10^{-5}$ is $2.00001 \cdot 10^{-5}$: accepted. Any comparison with NaN is False, so a gradient
 # of NaN is rejected by this formula, but accepted if you ask whether the left side is *larger* and reject
 # then.
 
 
 # %% nbgrader={"grade": false, "grade_id": "check_gradients", "locked": false, "solution": true, "schema_version": 3}
-def check_gradients(function, arrays, gradients, rng, tolerance=1e-6):
+def check_gradients(function, arrays, gradients, rng, tolerance=1e-5):
     """Whether gradients agree with slopes along three random directions.
 
     Args:

@@ -37,7 +37,7 @@ from assignments.source_rules import BEGIN, END, find_faults
 HERE = Path(__file__).resolve().parent
 DEFINITION = re.compile(r"^(\s*)(?:def|class)\s+(\w+)")
 POINTS = re.compile(r'("points":\s*)[\d.]+')
-LONGEST_CELL = 300  # seconds, when a solution notebook is run
+LONGEST_CELL = 1500  # seconds, when a solution notebook is run: a loaded machine takes longer
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -204,7 +204,7 @@ def run(source: Path, sheet: Sheet) -> list[str]:
 def run_in_kernel(notebook: NotebookNode, folder: str) -> list[str]:
     """Run a solution notebook: its check cells must give full points, and there must be a picture."""
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     client = NotebookClient(
         notebook,
@@ -217,6 +217,8 @@ def run_in_kernel(notebook: NotebookNode, folder: str) -> list[str]:
         client.execute()
     except CellExecutionError as error:
         return [f"a cell of the solution fails: {error.ename}: {error.evalue}"]
+    except CellTimeoutError:
+        return [f"a cell of the solution takes more than {LONGEST_CELL} s"]
     problems = []
     for cell in notebook.cells:
         lock = cell.metadata.get("nbgrader", {})

@@ -147,3 +147,59 @@ def test_pictures_wait_for_their_functions(capsys: pytest.CaptureFixture[str]) -
     assert not checks.are_written(patchify_video, patchify_audio)
     assert capsys.readouterr().out == "Write patchify_video first: the picture needs it.\n"
     assert checks.are_written(patchify_audio)
+
+
+# ---- a blank with a mask: what shows only from several calls, or from the exponents
+
+
+def weigh(scores, mask):
+    """The reference: a softmax over the real entries of each row."""
+    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True)) * mask
+    return exponentials / np.maximum(exponentials.sum(axis=-1, keepdims=True), 1e-300)
+
+
+def make_weights(random: np.random.Generator) -> list[Case]:
+    shapes, ends = [(1, 3), (1, 5), (2, 4), (3, 7)], [[3], [4], [4, 2], [7, 5, 3]]
+    masks = [np.arange(shape[1]) < np.array(end)[:, None] for shape, end in zip(shapes, ends, strict=True)]
+    return [
+        Case({"scores": random.normal(size=s), "mask": m}, ("rows",))
+        for s, m in zip(shapes, masks, strict=True)
+    ]
+
+
+WEIGHTS = Blank("weigh", weigh, make_weights, (Check("rows", 1),), "nowhere")
+WEIGHT_CAUSES = {
+    "exponents, or scores, are the right ones times ln 2": lambda scores, mask: weigh(
+        scores * np.log(2), mask
+    ),
+    "times 1/√(the size of the last axis of `scores`)": lambda scores, mask: weigh(
+        scores / scores.shape[-1] ** 0.5, mask
+    ),
+    "padding still has a weight": lambda scores, mask: weigh(scores - 3.0 * ~mask, np.ones_like(mask)),
+    "`mask` is ignored: all entries are taken as True": lambda scores, mask: weigh(
+        scores, np.ones_like(mask)
+    ),
+    "`mask` is taken the wrong way round": lambda scores, mask: weigh(scores, ~mask),
+    "Two things at once": lambda scores, mask: weigh(-scores, ~mask),
+    "normalised over the whole array": lambda scores, mask: (
+        np.exp(scores) * mask / (np.exp(scores) * mask).sum()
+    ),
+    "Adding one number to all of `scores`": lambda scores, mask: weigh(np.abs(scores) ** 1.3, mask),
+    "`mask` has no effect": lambda scores, mask: weigh(np.sin(3 * scores), np.ones_like(mask)) + 1e-3,
+    "precision of float16": lambda scores, mask: weigh(scores, mask).astype(np.float16),
+    "not along the last axis": lambda scores, mask: weigh(scores.T, mask.T).T,
+}
+
+
+@pytest.mark.parametrize("cause", list(WEIGHT_CAUSES))
+def test_causes_of_weights(cause: str) -> None:
+    assert cause in explain(WEIGHT_CAUSES[cause], WEIGHTS)
+
+
+def test_variants_of_weights_are_right() -> None:
+    def by_infinity(scores, mask):
+        scores = np.where(mask, scores, -np.inf)
+        exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    assert explain(by_infinity, WEIGHTS) == ""

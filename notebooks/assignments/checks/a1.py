@@ -4,7 +4,7 @@ import numpy as np
 
 from minitvlt.signals import inversion, spectrogram
 
-from . import a1_mistakes
+from . import a1_frame_mistakes, a1_inverse_mistakes, a1_mel_mistakes
 from .blanks import Assignment, Blank, Case, Check
 
 Array = np.ndarray
@@ -182,7 +182,7 @@ ASSIGNMENT = Assignment(
                 Check("a hop as long as the window", 1),
             ),
             reread="notebook 01, 'Frames'",
-            mistakes=a1_mistakes.FRAME_MISTAKES,
+            mistakes=a1_frame_mistakes.FRAME_MISTAKES,
         ),
         Blank(
             "make_window",
@@ -190,7 +190,7 @@ ASSIGNMENT = Assignment(
             make_window_cases,
             (Check("an odd length", 3), Check("an even length", 4)),
             reread="notebook 01, 'Frames', the Hann window",
-            mistakes=a1_mistakes.WINDOW_MISTAKES,
+            mistakes=a1_frame_mistakes.WINDOW_MISTAKES,
             float32_points=0,
             memory_points=0,
         ),
@@ -206,7 +206,7 @@ ASSIGNMENT = Assignment(
                 Check("a longer window", 2),
             ),
             reread="notebook 01, 'Frequencies'",
-            mistakes=a1_mistakes.STFT_MISTAKES,
+            mistakes=a1_frame_mistakes.STFT_MISTAKES,
         ),
         Blank(
             "make_mel_filters",
@@ -219,7 +219,7 @@ ASSIGNMENT = Assignment(
                 Check("the settings of TVLT", 2),
             ),
             reread="notebook 01, 'The mel scale'",
-            mistakes=a1_mistakes.MEL_MISTAKES,
+            mistakes=a1_mel_mistakes.MEL_MISTAKES,
             float32_points=0,
             memory_points=0,
         ),
@@ -235,7 +235,7 @@ ASSIGNMENT = Assignment(
                 Check("a batch of clips", 2),
             ),
             reread="notebook 01, 'Decibels'",
-            mistakes=a1_mistakes.DECIBEL_MISTAKES,
+            mistakes=a1_mel_mistakes.DECIBEL_MISTAKES,
         ),
         Blank(
             "log_mel_spectrogram",
@@ -252,7 +252,7 @@ ASSIGNMENT = Assignment(
                 Check("the settings of TVLT, which are the defaults", 1),
             ),
             reread="notebook 01, 'All steps in one function'",
-            mistakes=a1_mistakes.LOG_MEL_MISTAKES,
+            mistakes=a1_mel_mistakes.LOG_MEL_MISTAKES,
         ),
         Blank(
             "overlap_add",
@@ -266,7 +266,7 @@ ASSIGNMENT = Assignment(
                 Check("a single frame", 1),
             ),
             reread="notebook 01, 'Frames': overlap_add is the reverse of cutting frames",
-            mistakes=a1_mistakes.OVERLAP_MISTAKES,
+            mistakes=a1_inverse_mistakes.OVERLAP_MISTAKES,
         ),
         Blank(
             "invert_stft",
@@ -279,7 +279,7 @@ ASSIGNMENT = Assignment(
                 Check("hops longer than half a window", 2),
             ),
             reread="notebook 01, 'From a spectrogram to a waveform'",
-            mistakes=a1_mistakes.INVERT_MISTAKES,
+            mistakes=a1_inverse_mistakes.INVERT_MISTAKES,
         ),
     ),
 )

@@ -12,7 +12,13 @@ from minitvlt.backends import numpy_backend
 from minitvlt.model import transformer
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 
-from . import a3_mistakes
+from . import (
+    a3_attention_mistakes,
+    a3_block_mistakes,
+    a3_heads_mistakes,
+    a3_norm_mistakes,
+    a3_online_mistakes,
+)
 from .blanks import Assignment, Blank, Case, Check
 
 Array = np.ndarray
@@ -200,8 +206,8 @@ def make_block_cases(rng: np.random.Generator) -> list[Case]:
     ) -> Case:
         x, block = 2 * rng.normal(size=(B, N, heads * d)), draw_block(rng, heads * d, hidden)
         is_real = None if real is None else np.array(real, bool)
-        arguments = {"x": x, "block": block, "heads": heads, "eps": eps, "is_real": is_real, **rest}
-        return Case({"maps": None, **arguments}, (tag,))
+        arguments = {"x": x, "block": block, "heads": heads, "eps": eps, "is_real": is_real, "maps": None}
+        return Case({**arguments, **rest}, (tag,))
 
     def silence(case: Case, part: str, name: str) -> Case:
         """The case with zeros for the last linear map of attention or of the MLP."""
@@ -316,7 +322,7 @@ ASSIGNMENT = Assignment(
                 Check("values with a large mean", 1),
             ),
             reread="notebook 04, 'LayerNorm'",
-            mistakes=a3_mistakes.NORM_MISTAKES,
+            mistakes=a3_norm_mistakes.NORM_MISTAKES,
         ),
         Blank(
             "softmax",
@@ -330,7 +336,7 @@ ASSIGNMENT = Assignment(
                 Check("values far apart in a row", 1),
             ),
             reread="notebook 04, 'Scaled dot-product attention'",
-            mistakes=a3_mistakes.SOFTMAX_MISTAKES,
+            mistakes=a3_norm_mistakes.SOFTMAX_MISTAKES,
         ),
         Blank(
             "gelu",
@@ -338,7 +344,7 @@ ASSIGNMENT = Assignment(
             make_gelu_cases,
             (Check("the smallest input", 3), Check("more than one axis", 1), Check("large values", 1)),
             reread="notebook 04, 'The MLP'",
-            mistakes=a3_mistakes.GELU_MISTAKES,
+            mistakes=a3_norm_mistakes.GELU_MISTAKES,
         ),
         Blank(
             "split_heads",
@@ -351,7 +357,7 @@ ASSIGNMENT = Assignment(
                 Check("a single token", 1),
             ),
             reread="notebook 04, 'Queries, keys, values'",
-            mistakes=a3_mistakes.SPLIT_MISTAKES,
+            mistakes=a3_heads_mistakes.SPLIT_MISTAKES,
             call=call_split,
         ),
         Blank(
@@ -365,7 +371,7 @@ ASSIGNMENT = Assignment(
                 Check("a single token", 1),
             ),
             reread="notebook 04, 'Queries, keys, values' and 'The whole block'",
-            mistakes=a3_mistakes.JOIN_MISTAKES,
+            mistakes=a3_heads_mistakes.JOIN_MISTAKES,
         ),
         Blank(
             "attention_weights",
@@ -383,7 +389,7 @@ ASSIGNMENT = Assignment(
                 Check("a clip of padding alone", 2),
             ),
             reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
-            mistakes=a3_mistakes.WEIGHTS_MISTAKES,
+            mistakes=a3_attention_mistakes.WEIGHTS_MISTAKES,
         ),
         Blank(
             "attention",
@@ -401,7 +407,7 @@ ASSIGNMENT = Assignment(
                 Check("a clip of padding alone", 1),
             ),
             reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
-            mistakes=a3_mistakes.ATTENTION_MISTAKES,
+            mistakes=a3_attention_mistakes.ATTENTION_MISTAKES,
         ),
         Blank(
             "run_block",
@@ -417,7 +423,7 @@ ASSIGNMENT = Assignment(
                 Check("attention maps kept", 2),
             ),
             reread="notebook 04, 'A block' and 'The whole block'",
-            mistakes=a3_mistakes.BLOCK_MISTAKES,
+            mistakes=a3_block_mistakes.BLOCK_MISTAKES,
             call=call_block,
         ),
         Blank(
@@ -439,7 +445,7 @@ ASSIGNMENT = Assignment(
                 Check("very many keys, and the memory they take", 3),
             ),
             reread="notebook 04, 'Attention in blocks'",
-            mistakes=a3_mistakes.BLOCKS_MISTAKES,
+            mistakes=a3_online_mistakes.BLOCKS_MISTAKES,
             call=call_and_measure,
         ),
     ),

@@ -276,7 +276,7 @@ SLOPE_MISTAKES = (
 
 
 def check_gradients(
-    function: Callable, arrays: Arrays, gradients: Arrays, rng: np.random.Generator, tolerance: float = 1e-6
+    function: Callable, arrays: Arrays, gradients: Arrays, rng: np.random.Generator, tolerance: float = 1e-5
 ) -> bool:
     """The reference: see the notebook."""
     return not any(
@@ -336,7 +336,7 @@ PLANTED: dict[str, Callable[..., list[Array]]] = {
     "all gradients of the opposite sign": lambda x, w, b, v: [-x, -w, -b, -v],
     "two gradients exchanged": lambda x, w, b, v: [x, w, v, b],
     "a gradient transposed": lambda x, w, b, v: [x, w.T, b, v],
-    "one element 1% off": lambda x, w, b, v: [x, w, change_element(b, 0.01), v],
+    "one element 10% off": lambda x, w, b, v: [x, w, change_element(b, 0.1), v],
     "all gradients 0.1% too large": lambda x, w, b, v: [1.001 * each for each in (x, w, b, v)],
     "an element in the wrong place": lambda x, w, b, v: [x, w, b, np.roll(v, 1)],
     "all gradients twice as large": double,
@@ -346,12 +346,22 @@ PLANTED: dict[str, Callable[..., list[Array]]] = {
 }
 
 
+def is_clear(arrays: Arrays, seed: int) -> bool:
+    """Whether no slope is so near 0 that the error of the difference prevails."""
+    if len(arrays) != 4:
+        return True
+    rng, gradients = np.random.default_rng(seed), differentiate_network(1.0, *arrays)
+    size = np.sqrt(sum(np.sum(g**2) for g in gradients))
+    slopes = [sum(np.sum(g * rng.normal(size=g.shape)) for g in gradients) for _ in range(3)]
+    return bool(np.min(np.abs(slopes)) > 0.05 * size)
+
+
 def make_check_cases(rng: np.random.Generator) -> list[Case]:
     """Each case tries the right gradients, then one planted error."""
 
     def draw(tag: str, planted: str, scale: float = 1.0, n: int = 5, precision: str = "float64") -> Case:
         x, w, b, v = (rng.normal(size=shape) for shape in ((n, 3), (3, 3), (3,), (3,)))
-        return make_case(tag, planted, [0.5 * x, w, b, v + 1.0], scale, precision)
+        return make_case(tag, planted, [0.4 * x, 0.5 * w, 0.3 * b, v + 1.0], scale, precision)
 
     def make_case(
         tag: str, planted: str, arrays: Arrays, scale: float = 1.0, precision: str = "float64"
@@ -360,7 +370,8 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
             f"{scale:g} · Σ tanh(x w + b) v" if len(arrays) == 4 else "2 Σ x - 3 Σ w"[: 3 + 6 * len(arrays)]
         )
         arguments = {"loss": loss, "planted": planted, "scale": scale, "precision": precision}
-        return Case(arguments | {"seed": int(rng.integers(1000)), "arrays": arrays}, (tag,))
+        seed = next(seed for seed in iter(lambda: int(rng.integers(1000)), None) if is_clear(arrays, seed))
+        return Case(arguments | {"seed": seed, "arrays": arrays}, (tag,))
 
     linear = "a linear loss", "all gradients twice as large"
     return [
@@ -376,7 +387,7 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         draw("two exchanged gradients of equal shape", "two gradients exchanged", n=2),
         draw("a transposed gradient", "a gradient transposed"),
         draw("elements in the wrong place", "an element in the wrong place"),
-        draw("a small error", "one element 1% off"),
+        draw("a small error", "one element 10% off"),
         draw("a small error", "all gradients 0.1% too large"),
         draw("a tiny loss", "a wrong sign", scale=1e-12),
         draw("a tiny loss", "all gradients 0.1% too large", scale=1e-9),
@@ -414,7 +425,7 @@ def call_check(function: Callable, arguments: dict[str, Any]) -> Any:
 def vary_check(
     draw: Callable = lambda rng, arrays: [rng.normal(size=array.shape) for array in arrays],
     measure: Callable = measure_slope,
-    agrees: Callable = lambda s, e: abs(s - e) <= 1e-6 * max(abs(s), abs(e)),
+    agrees: Callable = lambda s, e: abs(s - e) <= 1e-5 * max(abs(s), abs(e)),
     expect: Callable = lambda gradients, directions: sum(
         np.sum(g * d) for g, d in zip(gradients, directions, strict=True)
     ),
@@ -424,7 +435,7 @@ def vary_check(
     """The gradient check with one step that can be replaced by a wrong one."""
 
     def check(
-        function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-6
+        function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-5
     ) -> Any:
         answers = []
         for _ in range(count):
@@ -453,7 +464,7 @@ def rough_slope(function: Callable, arrays: Arrays, directions: Arrays, step: fl
 
 
 def check_array_by_array(
-    function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-6
+    function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-5
 ) -> bool:
     """The answer for the last array alone is returned."""
     for i in range(len(arrays)):
@@ -463,7 +474,7 @@ def check_array_by_array(
 
 
 def check_first_array(
-    function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-6
+    function: Callable, arrays: Arrays, gradients: Arrays, rng: Any, tolerance: float = 1e-5
 ) -> bool:
     """Only the first array is looked at."""
     directions = [rng.normal(size=a.shape) if i == 0 else np.zeros(a.shape) for i, a in enumerate(arrays)]
@@ -481,7 +492,7 @@ EXCHANGED = (
 )
 SIGNED = "The difference lacks its absolute value: errors of one sign are accepted."
 TOO_LOOSE = (
-    "The tolerance is too large: small errors are accepted. Central differences agree to better than 1e-6."
+    "The tolerance is too large: small errors are accepted. Central differences agree to better than 1e-5."
 )
 CHECK_MISTAKES = (
     Mistake(vary_check(draw=draw_anew), EXCHANGED),
@@ -491,17 +502,17 @@ CHECK_MISTAKES = (
         "sum do not show. Draw random directions: rng.normal(size=array.shape).",
     ),
     Mistake(
-        vary_check(agrees=lambda s, e: not abs(s - e) > 1e-6 * max(abs(s), abs(e))),
+        vary_check(agrees=lambda s, e: not abs(s - e) > 1e-5 * max(abs(s), abs(e))),
         "NaN is accepted: every comparison with NaN is False, also `error > tolerance`. Ask `error <= "
         "tolerance`.",
     ),
     Mistake(
-        vary_check(agrees=lambda s, e: np.divide(abs(s - e), max(abs(s), abs(e))) <= 1e-6),
+        vary_check(agrees=lambda s, e: np.divide(abs(s - e), max(abs(s), abs(e))) <= 1e-5),
         "Right gradients of a constant loss are rejected: both sides are 0, and 0 / 0 is NaN. Multiply "
         "instead of dividing: error <= tolerance * magnitude.",
     ),
     Mistake(
-        vary_check(agrees=lambda s, e: abs(s - e) <= 1e-6),
+        vary_check(agrees=lambda s, e: abs(s - e) <= 1e-5),
         "The tolerance is absolute: a small loss is always accepted, a large one never. Compare with the "
         "tolerance times the larger of the two magnitudes.",
     ),
@@ -514,16 +525,16 @@ CHECK_MISTAKES = (
     Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-2 * max(abs(s), abs(e))), TOO_LOOSE),
     Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-1 * max(abs(s), abs(e))), TOO_LOOSE),
     Mistake(vary_check(agrees=lambda s, e: abs(s - e) <= 1e-3 * max(abs(s), abs(e))), TOO_LOOSE),
-    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-6 * max(abs(s), abs(e))), SIGNED),
-    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-6 * max(abs(s), abs(e)), count=1), SIGNED),
+    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-5 * max(abs(s), abs(e))), SIGNED),
+    Mistake(vary_check(agrees=lambda s, e: s - e <= 1e-5 * max(abs(s), abs(e)), count=1), SIGNED),
     Mistake(
-        vary_check(agrees=lambda s, e: abs(abs(s) - abs(e)) <= 1e-6 * max(abs(s), abs(e))),
+        vary_check(agrees=lambda s, e: abs(abs(s) - abs(e)) <= 1e-5 * max(abs(s), abs(e))),
         "The magnitudes are compared, so gradients of the opposite sign are accepted.",
     ),
     Mistake(
         vary_check(agrees=lambda s, e: abs(s - e) <= 1e-14 * max(abs(s), abs(e))),
         "Right gradients are rejected: rounding alone is larger than the tolerance. Is the tolerance too "
-        "small, or the step of the slope? Use 1e-6 and 1e-5.",
+        "small, or the step of the slope? Both are 1e-5.",
     ),
     Mistake(
         vary_check(measure=rough_slope),

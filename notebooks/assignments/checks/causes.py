@@ -28,7 +28,7 @@ from .places import explain_leak, explain_place
 from .probes import Prober
 from .relations import explain_constant, explain_exponent, explain_identity, explain_relation
 from .shapes import explain_shape
-from .sizes import explain_size, explain_tiny
+from .sizes import explain_size, explain_sums, explain_tiny
 from .trials import join, list_pairs, measure, name_wrong_inputs, name_wrong_parts
 
 FINAL = ("not written", "copied", "timeout", "memory")  # problems that say it all
@@ -151,7 +151,14 @@ class Causes:
 
     def explain_weakly(self, pairs: list[Pair]) -> str:
         """Where the values are wrong, and how the result answers to changes."""
-        return explain_order(pairs) or explain_place(pairs) or self.probe() or explain_size(pairs) or ""
+        return (
+            explain_order(pairs)
+            or explain_sums(pairs)
+            or explain_place(pairs)
+            or self.probe()
+            or explain_size(pairs)
+            or ""
+        )
 
     def probe(self) -> str | None:
         """What calls with changed arguments show."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import matplotlib
+
 from .finding import SKIPPED_FOLDERS
 from .submissions import Submission
 
@@ -44,7 +46,9 @@ CACHES: list[tempfile.TemporaryDirectory] = []
 
 
 def font_cache() -> str:
-    """A folder for matplotlib's list of fonts, which takes seconds to make, for all processes of this one."""
+    """A folder with matplotlib's list of fonts, which takes seconds to make, for all processes."""
     if not CACHES:
         CACHES.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        for path in Path(matplotlib.get_cachedir()).glob("fontlist-*.json"):
+            shutil.copyfile(path, Path(CACHES[0].name, path.name))
     return CACHES[0].name

@@ -82,7 +82,10 @@ def _by_mask(pairs: list[Pair]) -> str | None:
         masked = [p for p in pairs if isinstance(p.arguments.get(name), np.ndarray)]
         if len(masked) < len(pairs) or not isinstance(value, np.ndarray) or value.dtype != bool:
             continue
-        for truth in (False, True):
+        is_zero = all(
+            not np.any(p.expected[~x]) for p in masked for x in _align(p.arguments[name], p.got.shape)
+        )
+        for truth in (False,) if is_zero else (False, True):
             if all(_is_wrong_only_where(p, p.arguments[name], truth) for p in masked):
                 zeros = all(np.all(p.expected[find_wrong(p)] == 0) for p in masked)
                 where = "padding: where" if not truth and "mask" in name + "real" else "where"

@@ -60,11 +60,6 @@ class Prober:
         self, name: str, value: np.ndarray
     ) -> Iterator[tuple[str, Arguments, Callable, bool]]:
         arguments = self.trial.case.arguments
-        text = (
-            f"Adding one number to all of `{name}` changes the result, and should not: is the mean, or the "
-            "maximum, subtracted, over the right axis?"
-        )
-        yield text, {**arguments, name: value + 1.75}, _whole, False
         for axis in range(min(value.ndim - 1, 2)):
             if value.shape[axis] < 2:
                 continue
@@ -77,6 +72,11 @@ class Prober:
                 "maximum runs over too many axes, or a reshape mixes them."
             )
             yield text, {**arguments, name: changed}, _first_along(axis), False
+        text = (
+            f"Adding one number to all of `{name}` changes the result, and should not: is the mean, or the "
+            "maximum, subtracted, over the right axis?"
+        )
+        yield text, {**arguments, name: value + 1.75}, _whole, False
 
     def _list_paddings(
         self, arrays: dict[str, np.ndarray]

@@ -219,11 +219,12 @@ def explain_constant(pairs: list[Pair]) -> str | None:
 
 def explain_exponent(pairs: list[Pair]) -> str | None:
     """A softmax of scores that are too large or too small: in each row the logarithms are proportional."""
-    factors = [_find_exponent(p) for p in pairs if p.got.shape[-1:] > (1,)]
+    pairs = [p for p in pairs if p.got.ndim and p.got.shape[-1] > 1 and np.sum(p.expected > 1e-200) > 2]
+    factors = [_find_exponent(p) for p in pairs]
     known = [factor for factor in factors if factor is not None]
     if not known or len(known) < len(factors) or all(abs(factor - 1) < 1e-6 for factor in known):
         return None
-    name = name_constant([p for p in pairs if p.got.shape[-1:] > (1,)], known)
+    name = name_constant(pairs, known)
     return (
         f"The exponents, or scores, are the right ones times {name or f'{known[0]:.4g} here'}: a factor is "
         "missing, too much, or another one, before the exponential."
@@ -234,7 +235,7 @@ def _find_exponent(p: Pair) -> float | None:
     if p.got.dtype.kind != "f" or p.got.ndim < 1 or np.any(p.got < 0) or np.any(p.expected < 0):
         return None
     is_positive = (p.got > 1e-200) & (p.expected > 1e-200)
-    if np.any((p.got > 0) != (p.expected > 0)) or is_positive.sum() < 4:
+    if np.any((p.got > 0) != (p.expected > 0)) or is_positive.sum() < 3:
         return None
     logs = [np.where(is_positive, np.log(np.where(is_positive, x, 1)), np.nan) for x in (p.got, p.expected)]
     a, b = (x - np.nanmean(x, axis=-1, keepdims=True) for x in logs)

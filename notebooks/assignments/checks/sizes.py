@@ -47,29 +47,44 @@ def _integers(pairs: list[Pair]) -> str | None:
     return None
 
 
+def explain_sums(pairs: list[Pair]) -> str | None:
+    """The right rows sum to 1; what does here?"""
+    if not _are_weights(pairs):
+        return None
+    several = [p for p in pairs if p.got[..., 0].size > 1]
+    if hold_for_all(several, lambda p: abs(p.got.sum() - 1) < 1e-9):
+        return "All values together sum to 1: it is normalised over the whole array instead of each row."
+    for axis in range(pairs[0].got.ndim - 1):
+        long = [p for p in several if p.got.ndim > axis and p.got.shape[axis] > 1]
+        if hold_for_all(long, lambda p, axis=axis: np.any(p.got) and _is_one_or_zero(p.got.sum(axis=axis))):
+            return f"The values sum to 1 along axis {axis}, not along the last axis: the axis is wrong."
+    return None
+
+
+def _are_weights(pairs: list[Pair]) -> bool:
+    """Whether the right rows sum to 1, or to 0."""
+    if any(p.got.dtype.kind != "f" or p.got.ndim < 1 or p.got.shape[-1] < 2 for p in pairs):
+        return False
+    return all(np.all(p.expected >= 0) and _is_one_or_zero(p.expected.sum(axis=-1)) for p in pairs)
+
+
+def _is_one_or_zero(sums: np.ndarray) -> bool:
+    return bool(np.any(sums) and np.all((np.abs(sums - 1) < 1e-9) | (sums == 0)))
+
+
 def _row_sums(pairs: list[Pair]) -> str | None:
     """The right rows sum to 1, these do not."""
-    if any(p.got.dtype.kind != "f" or p.got.ndim < 1 for p in pairs):
-        return None
-    if any(p.expected.shape[-1] < 2 or np.any(p.expected < 0) for p in pairs):
+    if not _are_weights(pairs):
         return None
     sums = np.concatenate([p.expected.sum(axis=-1).ravel() for p in pairs])
-    if not np.any(np.abs(sums - 1) < 1e-9) or not np.all((np.abs(sums - 1) < 1e-9) | (sums == 0)):
-        return None
-    for axis in range(pairs[0].got.ndim - 1):
-        if hold_for_all(
-            pairs, lambda p, axis=axis: np.allclose(p.got.sum(axis=axis), 1) and p.got.shape[axis] > 1
-        ):
-            return (
-                f"The values sum to 1 along axis {axis}, and not along the last axis: normalised over the "
-                "wrong axis."
-            )
     came = np.concatenate([p.got.sum(axis=-1).ravel() for p in pairs])
-    worst = came[np.argmax(np.abs(came - sums))]
-    if sums[np.argmax(np.abs(came - sums))] == 0:
-        return f"A row that should be 0 everywhere, as nothing in it is real, sums to {worst:.4g}."
+    index = np.argmax(np.abs(came - sums))
+    if sums[index] == 0:
+        return f"A row that should be 0 everywhere, as nothing in it is real, sums to {came[index]:.4g}."
     if np.abs(came - sums).max() > 1e-7:
-        return f"The rows do not sum to 1, but for instance to {worst:.4g}: normalise last, after masking."
+        return (
+            f"The rows do not sum to 1, but for instance to {came[index]:.4g}: normalise last, after masking."
+        )
     return None
 
 

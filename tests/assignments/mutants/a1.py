@@ -885,3 +885,142 @@ def invert_frame_by_frame(spectrum, hop_length):
         total[..., part] += np.fft.irfft(spectrum[..., t, :], W) * window
         weight[part] += window**2
     return (total / np.maximum(weight, 0.01))[..., W // 2 : W // 2 + samples]
+
+
+# ------------------------------------------------------------------------------------------ found by trying
+
+
+@mutant("frame_waveform", "np.pad extends all axes")
+def frame_pads_the_batch_too(waveform, window_length, hop_length, padding="reflect"):
+    half = window_length // 2
+    padded = np.pad(waveform, (half, window_length - half), mode=padding)
+    starts = np.arange(waveform.shape[-1] // hop_length + 1) * hop_length
+    return padded[..., starts[:, None] + np.arange(window_length)]
+
+
+@mutant("frame_waveform", "in a list")
+def frame_as_a_list(waveform, window_length, hop_length, padding="reflect"):
+    half = window_length // 2
+    padded = pad(waveform, half, window_length - half, padding)
+    count = waveform.shape[-1] // hop_length + 1
+    return [padded[..., t * hop_length : t * hop_length + window_length] for t in range(count)]
+
+
+@mutant("frame_waveform", "divides the number")
+def frame_up_to_the_last_sample(waveform, window_length, hop_length, padding="reflect"):
+    half = window_length // 2
+    padded = pad(waveform, half, window_length - half, padding)
+    starts = range(0, waveform.shape[-1], hop_length)
+    return np.stack([padded[..., start : start + window_length] for start in starts], axis=-2)
+
+
+@mutant("make_window", "degrees")
+def window_in_degrees(window_length):
+    return 0.5 - 0.5 * np.cos(360 * np.arange(window_length) / window_length)
+
+
+@mutant("make_window", "returns None")
+def window_without_return(window_length):
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_length) / window_length)
+    window.sum()
+
+
+@mutant("compute_stft", "frame to frame")
+def stft_with_the_window_along_time(waveform, window_length, hop_length, padding="reflect"):
+    frames = frame_waveform(waveform, window_length, hop_length, padding)
+    return np.fft.rfft(frames * make_window(frames.shape[-2])[:, None])
+
+
+@mutant("compute_stft", "axis 1")
+def stft_along_axis_1(waveform, window_length, hop_length, padding="reflect"):
+    frames = frame_waveform(waveform, window_length, hop_length, padding)
+    return np.fft.rfft(frames * make_window(window_length).astype(frames.dtype), axis=1)
+
+
+@mutant("make_mel_filters", "exchanged")
+def mel_with_exchanged_slopes(sample_rate, mel_bins, window_length):
+    frequencies = np.arange(window_length // 2 + 1) * sample_rate / window_length
+    edges = filter_edges(sample_rate, mel_bins)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (frequencies - left) / (right - centre), (right - frequencies) / (centre - left)
+    return 2 / (right - left) * np.maximum(0, np.minimum(rising, falling))
+
+
+@mutant("make_mel_filters", "rectangles")
+def mel_rectangles(sample_rate, mel_bins, window_length):
+    frequencies = np.arange(window_length // 2 + 1) * sample_rate / window_length
+    edges = filter_edges(sample_rate, mel_bins)
+    left, right = edges[:-2, None], edges[2:, None]
+    return ((frequencies >= left) & (frequencies < right)) / (right - left)
+
+
+@mutant("power_to_decibel", "np.minimum")
+def decibel_with_minimum(power):
+    decibel = 10 * np.log10(np.maximum(power, 1e-10))
+    return np.minimum(decibel, decibel.max(axis=(-2, -1), keepdims=True) - 80)
+
+
+@mutant("power_to_decibel", "40 dB")
+def decibel_with_a_factor_of_1e4(power):
+    peak = power.max(axis=(-2, -1), keepdims=True)
+    return 10 * np.log10(np.maximum(np.maximum(power, 1e-10), peak * 1e-4))
+
+
+# fmt: off
+@mutant("log_mel_spectrogram", "before the decibels")
+def log_mel_that_drops_first(waveform, sample_rate=44100, mel_bins=128, window_length=2048, hop_length=512, padding="reflect", drop_last_step=True):  # noqa: E501
+    mel = mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding)
+    return finish(mel[..., : max(1, mel.shape[-2] - drop_last_step), :], False)
+
+
+@mutant("log_mel_spectrogram", "whole batch")
+def log_mel_with_one_maximum(waveform, sample_rate=44100, mel_bins=128, window_length=2048, hop_length=512, padding="reflect", drop_last_step=True):  # noqa: E501
+    mel = mel_power(waveform, sample_rate, mel_bins, window_length, hop_length, padding)
+    y = normalise_decibel(power_to_decibel(mel.reshape(-1, mel.shape[-1]))).reshape(mel.shape)
+    return y[..., : max(1, y.shape[-2] - drop_last_step), :]
+
+
+@mutant("log_mel_spectrogram", "before the mel filters")
+def log_mel_of_decibels(waveform, sample_rate=44100, mel_bins=128, window_length=2048, hop_length=512, padding="reflect", drop_last_step=True):  # noqa: E501
+    power = np.abs(compute_stft(waveform, window_length, hop_length, padding)) ** 2
+    filters = make_mel_filters(sample_rate, mel_bins, window_length).astype(power.dtype)
+    y = normalise_decibel(power_to_decibel(power) @ filters.T)
+    return y[..., : max(1, y.shape[-2] - drop_last_step), :]
+# fmt: on
+
+
+@mutant("overlap_add", "replaces")
+def overlap_by_fancy_addition(frames, hop_length):
+    *batch, S, W = frames.shape
+    total = np.zeros((*batch, (S - 1) * hop_length + W), frames.dtype)
+    total[..., np.arange(S)[:, None] * hop_length + np.arange(W)] += frames
+    return total[..., W // 2 : W // 2 + (S - 1) * hop_length]
+
+
+@mutant("overlap_add", "negative indices")
+def overlap_that_wraps(frames, hop_length):
+    *batch, S, W = frames.shape
+    samples = (S - 1) * hop_length
+    waveform = np.zeros((*batch, samples), frames.dtype)
+    for t in range(S):
+        for m in range(W):
+            place = t * hop_length + m - W // 2
+            if place < samples and samples:
+                waveform[..., max(place, -samples)] += frames[..., t, m]
+    return waveform
+
+
+@mutant("invert_stft", "divided by the window")
+def invert_by_undoing_the_window(spectrum, hop_length):
+    frames = np.fft.irfft(spectrum)
+    window = window_for(frames)
+    weight = overlap_add(np.broadcast_to(window**2, frames.shape), hop_length)
+    return overlap_add(frames / np.maximum(window, 0.01), hop_length) / np.maximum(weight, 0.01)
+
+
+@mutant("invert_stft", "Half of the spectrum")
+def invert_half_a_spectrum(spectrum, hop_length):
+    frames = np.fft.ifft(spectrum, 2 * (spectrum.shape[-1] - 1)).real
+    window = window_for(frames)
+    weight = overlap_add(np.broadcast_to(window**2, frames.shape), hop_length)
+    return overlap_add(frames * window, hop_length) / np.maximum(weight, 0.01)

@@ -1068,3 +1068,189 @@ def blocks_merged_by_logarithms(query, key, value, is_real, size):
         output = output * np.exp(log_total - new) + block * np.where(s == 0, 0, np.exp(block_log - new))
         log_total = new
     return output
+
+
+# ------------------------------------------------------------------------------------------ found by trying
+
+
+@mutant("layer_norm", "summed")
+def norm_by_length(x, weight, bias, eps):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred * centred).sum(-1, keepdims=True) + eps) * weight + bias
+
+
+@mutant("layer_norm", "RMSNorm")
+def norm_without_mean(x, weight, bias, eps):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * weight + bias
+
+
+@mutant("layer_norm", "exchanged")
+def norm_with_exchanged_parameters(x, weight, bias, eps):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps) * bias + weight
+
+
+@mutant("softmax", "small number")
+def softmax_with_a_small_number(x):
+    y = np.exp(x - x.max(-1, keepdims=True))
+    return y / (y.sum(-1, keepdims=True) + 1e-6)
+
+
+@mutant("softmax", "NaN is replaced")
+def softmax_that_hides_nan(x):
+    return np.nan_to_num(np.exp(x) / np.exp(x).sum(-1, keepdims=True))
+
+
+@mutant("gelu", "Brackets")
+def gelu_without_brackets(x):
+    return 0.5 * x * 1 + erf(x / math.sqrt(2))
+
+
+@mutant("gelu", "derivative")
+def gelu_slope(x):
+    return ndtr(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+@mutant("split_heads", "always 2")
+def split_into_two_heads(x, attention, heads):
+    B, N, D = x.shape
+    return tuple(project(x, attention).reshape(B, N, 3, 2, D // 2).transpose(2, 0, 3, 1, 4))
+
+
+@mutant("split_heads", "projection is missing")
+def split_tokens(x, attention, heads):
+    B, N, D = x.shape
+    part = x.reshape(B, N, heads, D // heads).transpose(0, 2, 1, 3)
+    return part, part, part
+
+
+@mutant("join_heads", "Heads and features")
+def join_features_first(x, attention):
+    B, heads, N, d = x.shape
+    return run_linear(np.swapaxes(x, 1, 3).reshape(B, N, heads * d), attention.output)
+
+
+@mutant("join_heads", "Two things")
+def join_by_a_product(x, attention):
+    B, heads, N, d = x.shape
+    return np.swapaxes(x, 1, 2).reshape(B, N, heads * d) @ attention.output.weight
+
+
+@wrong_weights("Two things")
+def weights_with_two_faults(query, key, is_real=None):
+    weights = right_softmax(query @ np.swapaxes(key, -1, -2) / query.shape[-1])
+    return weights if is_real is None else np.where(is_real[:, None, None, :], weights, 0)
+
+
+@wrong_weights("far larger")
+def weights_normalised_again(query, key, is_real=None):
+    weights = right_weights(query, key)
+    if is_real is None:
+        return weights
+    weights = weights * is_real[:, None, None, :]
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
+@wrong_weights("number of keys")
+def weights_with_a_number_of_keys(query, key, is_real=None):
+    if is_real is None:
+        return right_weights(query, key)
+    return right_weights(query, key, np.arange(key.shape[2]) < is_real.sum(axis=1, keepdims=True))
+
+
+@mutant("run_block", "between the two")
+def block_with_gelu_last(x, block, heads, eps, is_real=None, maps=None):
+    x = x + attend_to(normed(x, block.attention_norm, eps), block, heads, is_real, maps)
+    hidden = run_linear(normed(x, block.mlp_norm, eps), block.mlp.expand)
+    return x + gelu(run_linear(hidden, block.mlp.contract))
+
+
+@mutant("run_block", "output of attention alone")
+def block_with_a_chain(x, block, heads, eps, is_real=None, maps=None):
+    y = attend_to(normed(x, block.attention_norm, eps), block, heads, is_real, maps)
+    return x + y + run_mlp(normed(y, block.mlp_norm, eps), block.mlp)
+
+
+@mutant("run_block", "values come from tokens")
+def block_with_plain_values(x, block, heads, eps, is_real=None, maps=None):
+    query, key, _ = split_heads(normed(x, block.attention_norm, eps), block.attention, heads)
+    _, _, value = split_heads(x, block.attention, heads)
+    if maps is not None:
+        maps.append(attention_weights(query, key, is_real))
+    x = x + join_heads(attention(query, key, value, is_real), block.attention)
+    return x + run_mlp(normed(x, block.mlp_norm, eps), block.mlp)
+
+
+def run_loop(query, key, value, is_real, size, update):
+    highest, total, u = start_sums(query)
+    for start in range(0, key.shape[2], size):
+        part = slice(start, start + size)
+        scores, mask = score(query, key, is_real, part)
+        new = np.maximum(highest, scores.max(axis=-1, keepdims=True))
+        e, shrink = np.where(mask, np.exp(scores - new), 0), np.exp(highest - new)
+        highest, total, u = update(highest, new, total, u, e, shrink, value[:, :, part])
+    return total, u
+
+
+@mutant("attend_in_blocks", "not divided")
+def blocks_without_division(query, key, value, is_real, size):
+    return run_loop(
+        query,
+        key,
+        value,
+        is_real,
+        size,
+        lambda old, new, total, u, e, f, v: (new, f * total + e.sum(-1, keepdims=True), f * u + e @ v),
+    )[1]
+
+
+@mutant("attend_in_blocks", "not kept for the next block")
+def blocks_that_forget_the_maximum(query, key, value, is_real, size):
+    total, u = run_loop(
+        query,
+        key,
+        value,
+        is_real,
+        size,
+        lambda old, new, total, u, e, f, v: (old, f * total + e.sum(-1, keepdims=True), f * u + e @ v),
+    )
+    return divide(u, total)
+
+
+@mutant("attend_in_blocks", "what the new block adds")
+def blocks_that_shrink_the_new(query, key, value, is_real, size):
+    total, u = run_loop(
+        query,
+        key,
+        value,
+        is_real,
+        size,
+        lambda old, new, total, u, e, f, v: (new, total + f * e.sum(-1, keepdims=True), u + f * (e @ v)),
+    )
+    return divide(u, total)
+
+
+@mutant("attend_in_blocks", "begins at 0")
+def blocks_from_a_maximum_of_0(query, key, value, is_real, size):
+    highest, total, u = start_sums(query, 0.0)
+    for start in range(0, key.shape[2], size):
+        part = slice(start, start + size)
+        scores, mask = score(query, key, is_real, part)
+        new = np.maximum(highest, scores.max(axis=-1, keepdims=True))
+        e, shrink = np.where(mask, np.exp(scores - new), 0), np.exp(highest - new)
+        total, u = shrink * total + e.sum(axis=-1, keepdims=True), shrink * u + e @ value[:, :, part]
+        highest = new
+    return divide(u, total)
+
+
+@mutant("attend_in_blocks", "NaN")
+def blocks_that_divide_by_0(query, key, value, is_real, size):
+    total, u = run_loop(
+        query,
+        key,
+        value,
+        is_real,
+        size,
+        lambda old, new, total, u, e, f, v: (new, f * total + e.sum(-1, keepdims=True), f * u + e @ v),
+    )
+    return u / total
