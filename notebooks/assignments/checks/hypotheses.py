@@ -14,6 +14,7 @@ from .trials import measure
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
+MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 FEW = 6  # values: so few agree by chance
 
 
@@ -37,20 +38,21 @@ class Hypotheses:
         """A mistake with the same outputs for some inputs that fail, or for the largest one of all."""
         largest = max(self.wrong, key=measure, default=None)
         is_enough = largest is not None and measure(largest) >= FEW
-        return self._find_mistake(chosen) or (self._find_mistake([largest]) if is_enough else None)
+        on_largest = self._find_mistake([largest]) if is_enough else None
+        return self._find_mistake(chosen, MOST_LOCAL) or on_largest
 
     def _find_most(self, failed: Trial) -> str | None:
         trials = [trial for trial in self.wrong if trial.outcome.problem is None]
-        for index, mistake in enumerate(self.blank.mistakes):
+        for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
             if failed in trials and self._is_like(index, failed):
                 count = sum(self._is_like(index, trial) for trial in trials)
                 if count >= 3 and count >= 0.6 * len(self.wrong):
                     return mistake.cause
         return None
 
-    def _find_mistake(self, scope: list[Trial]) -> str | None:
+    def _find_mistake(self, scope: list[Trial], most: int | None = None) -> str | None:
         scope = sorted(scope, key=lambda trial: trial.is_right)
-        for index, mistake in enumerate(self.blank.mistakes):
+        for index, mistake in enumerate(self.blank.mistakes[:most]):
             if scope and self._is_like_all(index, scope):
                 return mistake.cause
         return None
