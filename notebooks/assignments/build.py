@@ -219,10 +219,15 @@ def run_in_kernel(notebook: NotebookNode, folder: str) -> list[str]:
         return [f"a cell of the solution fails: {error.ename}: {error.evalue}"]
     except CellTimeoutError:
         return [f"a cell of the solution takes more than {LONGEST_CELL} s"]
+    return find_faults_of_run(notebook)
+
+
+def find_faults_of_run(notebook: NotebookNode) -> list[str]:
+    """Check cells without full points, and whether no picture is shown; points by hand are not looked at."""
     problems = []
     for cell in notebook.cells:
         lock = cell.metadata.get("nbgrader", {})
-        if lock.get("grade"):
+        if cell.cell_type == "code" and lock.get("grade") and not lock.get("solution"):
             shown = [output.data.get("text/plain", "") for output in cell.outputs if "data" in output]
             given = float(shown[-1]) if shown else 0.0
             problems += [f"{lock.grade_id} gives {given:g} points"] * (given != lock.points)

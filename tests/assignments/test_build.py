@@ -118,3 +118,23 @@ def test_running_from_end_to_end_finds_wrong_solutions(tmp_path: Path, monkeypat
     monkeypatch.setattr(build, "run_in_kernel", lambda *_: [])
     problems = build.run(source, sheet)
     assert len(problems) == 1 and "the solution gets 6.5 points, not 11.5" in problems[0]
+
+
+def test_what_a_run_of_the_solution_shows_is_looked_at() -> None:
+    def output(**data: str) -> nbformat.NotebookNode:
+        found = {name.replace("_", "/"): value for name, value in data.items()}
+        return nbformat.v4.new_output("execute_result", data=found, execution_count=1)
+
+    notebook = build.make_solution(SOURCE, ASSIGNMENT)
+    text = nbformat.v4.new_markdown_cell("idea", metadata={"nbgrader": {"grade": True, "solution": True}})
+    notebook.cells.append(text)
+    assert build.find_faults_of_run(notebook) == [
+        "check_softmax gives 0 points",
+        "check_mix_rows gives 0 points",
+        "no picture is shown",
+    ]
+    cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in notebook.cells}
+    cells["check_softmax"].outputs = [output(text_plain="7")]
+    cells["check_mix_rows"].outputs = [output(text_plain="4.5")]
+    cells["picture"].outputs = [output(image_png="x")]
+    assert build.find_faults_of_run(notebook) == []

@@ -410,6 +410,21 @@ ATTENTION_MISTAKES = (
         vary_attention(weigh=lambda scores, mask: np.where(mask, scores, 0.0)),
         "The scores stand where the weights should: apply the softmax to them first.",
     ),
+    Mistake(
+        vary_attention(shape_mask=lambda is_real: is_real[:, None, :]),
+        "The mask has three axes, so that its batch meets the heads of the scores. They have four: "
+        "is_real[:, None, None, :].",
+    ),
+    Mistake(
+        vary_attention(
+            finish=lambda r, weights, g, query, key, value: (
+                r @ key,
+                np.swapaxes(r, 1, 2) @ query,
+                np.swapaxes(weights, 1, 2) @ g,
+            )
+        ),
+        "Heads and queries are exchanged, axes 1 and 2: Pᵀ and Rᵀ exchange the last two axes, -1 and -2.",
+    ),
 )
 
 ATTENTION_BLANKS = (

@@ -270,6 +270,11 @@ SLOPE_MISTAKES = (
         lambda f, a, d, step: measure_slope(f, a, [np.abs(v) for v in d], step),
         "The directions lost their signs: use them as they are.",
     ),
+    Mistake(
+        lambda f, a, d, step: (f(a + step * d) - f(a - step * d)) / (2 * step),
+        "arrays and directions are lists, with which one cannot compute: move each array by itself, in a "
+        "loop, and hand them over as function(*arrays).",
+    ),
 )
 
 # ------------------------------------------------------------------------------------------- check_gradients

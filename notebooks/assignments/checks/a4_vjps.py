@@ -1,5 +1,6 @@
 """Assignment a4, the smaller vector-Jacobian products and `sum_to_shape`: cases and known mistakes."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -366,6 +367,10 @@ GELU_MISTAKES = (
     Mistake(
         lambda g, x: g * (0.5 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))) + x * phi(x)),
         "Φ is approximated by tanh. Here it is exact: use scipy.special.ndtr or erf.",
+    ),
+    Mistake(
+        lambda g, x: g * (0.5 * (1 + math.erf(x / 2**0.5)) + x * phi(x)),
+        "math.erf takes a single number: use scipy.special.erf, or ndtr, which take arrays.",
     ),
 )
 

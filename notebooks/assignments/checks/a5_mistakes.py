@@ -856,6 +856,10 @@ TRAINING = with_cause(
         _train(decays=lambda name, array: False): (
             "No array gets weight decay: the last argument of update_adamw is decays(name, array)."
         ),
+        _train(number=lambda k: k + 1, rng=lambda r, k, shared: np.random.default_rng([r.seed, k + 1])): (
+            "The loop counts steps from 1. Both the seeds and update_adamw count them from 0: "
+            "range(recipe.steps)."
+        ),
         _train(
             number=lambda k: k + 1
         ): "update_adamw gets step + 1. It counts steps from 0, as the loop does.",
