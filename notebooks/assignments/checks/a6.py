@@ -9,7 +9,8 @@ import minitvlt as mt
 from minitvlt.model.pretraining import LossCounts, count_targets
 from minitvlt.training.objectives import compute_pretraining
 
-from .a6_judges import judge_batch, judge_loss, judge_prediction, judge_scores, judge_stored_model
+from .a6_batches import judge_batch
+from .a6_judges import judge_loss, judge_prediction, judge_scores, judge_stored_model
 from .a6_worlds import CONFIG, GROUPS, MODEL, SMALL, PaddedWorld, draw_held_out, draw_seed, erase_hidden
 from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, Check
 
