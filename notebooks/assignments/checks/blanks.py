@@ -1,7 +1,8 @@
 """What an assignment consists of: blanks, the inputs that try them, and the points for each check.
 
-A blank is a function that the student writes: a function of the package, with its name, signature, shapes and
-docstring. The package's own function is its reference. Checks compare the two on awkward inputs, smallest first.
+A blank is a function that the student writes: a function of the package, with its name, signature, shapes
+and docstring. The package's own function is its reference. Checks compare the two on awkward inputs,
+smallest first.
 """
 
 from collections.abc import Callable
@@ -48,19 +49,18 @@ class Blank:
 
     name: str
     reference: Callable[..., Any]  # correct for float64 and float32 NumPy arrays
-    make_cases: Callable[[np.random.Generator], list[Case]]  # the same cases for every seed, with other values
+    make_cases: Callable[[np.random.Generator], list[Case]]  # the same for every seed, with other values
     checks: tuple[Check, ...]
     reread: str  # where it is explained: "notebook 02, 'Cutting frames into patches'"
     mistakes: tuple[Mistake, ...] = ()
     float32_points: float = 1  # for float32 in, float32 out; 0: there are no float arrays in or out
-    memory_points: float = 1  # for read-only and non-contiguous inputs, and inputs left unchanged; 0: no arrays
-    call: Callable[[Callable[..., Any], dict[str, Any]], Any] = call_by_name  # may build objects and call methods
+    memory_points: float = 1  # for read-only and strided inputs, and inputs left unchanged; 0: no arrays
+    call: Callable[[Callable[..., Any], dict[str, Any]], Any] = call_by_name  # may build objects first
     tolerance: float = 1e-9  # of float64 results, relative to the largest expected value
     seconds: float = 5  # that one call may take
     judge: Callable[[dict[str, Any], Any], str] | None = None
-    # Where many results are right: called in the grader's process with the arguments and the plain result, instead
-    # of the comparison with the reference; returns what is wrong in one or two sentences, "" if nothing is.
-
+    # Where many results are right: called in the grader's process with the arguments and the plain result,
+    # instead of the comparison with the reference; returns what is wrong in one or two sentences, or "".
     is_given: bool = False  # the function stands in the notebook; what is judged is a file of the submission
 
     @property
