@@ -124,17 +124,9 @@ def test_what_is_stale_is_found(source, change, message):
     assert message in problem
 
 
-def test_a_source_that_was_changed_since_and_one_that_was_never_built_are_found(source):
-    source.write_text(source.read_text().replace("1 + 1", "1 + 2"))
-    assert "was made of another 00_adding.py" in check(source)[0]
-    source.with_suffix(".ipynb").unlink()
-    assert "there is no 00_adding.ipynb" in check(source)[0]
-
-
 FIGURE = 'show(figure, "A line that rises from one to two.")'
 UNFIT = [
     ("1 + 1", "1 / 0", "a cell fails: ZeroDivisionError: division by zero"),
-    ("one = 1", "assert 1 == 2, 'one'", "a cell fails: AssertionError: one"),
     (FIGURE, "figure", "cell 5 shows a picture without an alt text: helpers.notebook.show(figure, alt)"),
     ("1 + 1", "import warnings; warnings.warn('Mind!', stacklevel=1)", "cell 4 shows an error or a warning"),
 ]
@@ -189,15 +181,6 @@ FAULTS = {
 def test_a_planted_fault_is_found(source, change, message):
     faults = rules.find_faults(spoil(source, change))
     assert any(message in fault for fault in faults), faults
-
-
-def test_the_command_says_what_is_wrong_with_status_1(source, monkeypatch, capsys):
-    monkeypatch.setattr(build, "HERE", source.parent)
-    assert build.main([]) == 0
-    assert re.search(r"00_adding +[\d.]+ s  fine\n", capsys.readouterr().out)
-    spoil(source, write_text("(notes.txt)", "(lost.txt)"))
-    assert build.main(["00_adding", "--check"]) == 1
-    assert "link to lost.txt" in capsys.readouterr().out
 
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("jupytext", reason="the sources of notebooks are read by jupytext")
 import build
@@ -55,7 +54,6 @@ SINGLE = given.torch.tensor(given.G, dtype=given.torch.float32)
 BITS = SINGLE.bfloat16().view(given.torch.int16).numpy().view(np.uint16)
 MEAN_ROWS = 0 * HIDDEN_ROWS + HIDDEN_ROWS.mean(0)
 MEAN_LOSS = pretraining.sum_squared_error(MEAN_ROWS, HIDDEN_ROWS, HIDDEN) / HIDDEN.sum()
-WAVE_BITS = torch.tensor(given.WAVE).float().bfloat16().view(torch.int16).numpy().view(np.uint16)
 CLIPS, BOTH = (given.CLIP.video, given.CLIP.audio), given.RNG.normal(size=(2, 40, 6)) > 0
 FEELING = replace_head(
     mt.init(given.CONFIG.replace(classifier_pooler=True)), mt.Task("labels", names=("a", "b"))
@@ -204,13 +202,12 @@ BY_HAND: dict[str, Callable[[Callable], Pair]] = {  # the notebook's number and 
     "13 label_loss": lambda f: (f(LOGITS, LOGITS < 1), LOSSES["labels"](LOGITS, LOGITS < 1) / 3),
     "13 sign_accuracy": lambda f: (f(*PAIR), metrics.compute_sign_accuracy(*PAIR)),
     "13 mean_absolute_error": lambda f: (f(*PAIR), metrics.compute_mean_absolute_error(*PAIR)),
-    "13 pearson": lambda f: (f(given.G, given.X), metrics.compute_pearson(given.G, given.X)),
     "13 f1": lambda f: (f(*BOTH), metrics.compute_f1(*BOTH)),
     "13 weighted_accuracy": lambda f: (f(*BOTH), metrics.compute_weighted_accuracy(*BOTH)),
     "14 count_state_bytes": lambda f: (f(BLOCK), 4 * sum(x.nbytes for x in mt.flatten(BLOCK).values())),
     "14 block_bytes": lambda f: (f(2, 3, 5, 7), 4 * (2 * 3) * (8 * 5 + 2 * 7)),
-    "14 to_bfloat16": lambda f: (f(given.WAVE), WAVE_BITS),
-    "14 from_bfloat16": lambda f: (f(WAVE_BITS), torch.tensor(given.WAVE).bfloat16().float()),
+    "14 to_bfloat16": lambda f: (f(SINGLE.numpy()), BITS),
+    "14 from_bfloat16": lambda f: (f(BITS), SINGLE.bfloat16().float().numpy()),
     "14 product_intensity": lambda f: (f(3, 5, 7, 4), sum(3 * 7 * [5 + 5]) / 4 / (3 * 5 + 5 * 7 + 3 * 7)),
     "14 attainable_rate": lambda f: (f(np.array([2.0, 4.0]), 10.0, 3.0), [6, 10]),
     "14 average_gradients": lambda f: (f([NOISE[0], NOISE[1:].sum(0)], (1, 2)), NOISE.mean(0)),

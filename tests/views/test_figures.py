@@ -172,15 +172,6 @@ def test_matching_marks_pairs_and_counts_recall_both_ways() -> None:
     assert not plot_matching(np.eye(33)).axes[0].get_xticklabels()
 
 
-def test_thumbnails_are_drawn_along_rows_and_columns() -> None:
-    matrix = plot_matching(np.eye(2), VIDEO[:, 0], AUDIO[:, 0]).axes[0]
-    above, before = matrix.child_axes
-    np.testing.assert_allclose(shown(above), side_by_side(VIDEO[:, 0]))
-    np.testing.assert_array_equal(shown(before), np.concatenate([one.T[::-1] for one in AUDIO[:, 0]]))
-    assert above.images[0].get_extent()[:2] == [-0.5, 1.5]
-    assert before.images[0].get_extent()[2:] == [1.5, -0.5]
-
-
 def test_results_of_a_search_are_drawn_below_the_query() -> None:
     captions, videos = ["1. $a$.mp4", "2. b.mp4"], [clip[1:2] for clip in VIDEO]
     for query, found, colours in (
