@@ -255,7 +255,8 @@ show_source(transformer.run_block, transformer.run_attention, transformer.run_ml
 
 # %% [markdown]
 # How much does each sublayer change the tokens? The left panel shows GELU, the right one the length of the
-# change of each token of one clip, by attention and by the MLP.
+# change of each token of one clip, by attention and by the MLP. In this block the MLP changes every token
+# more than attention does.
 
 # %%
 from helpers.diagrams import draw_heat, mark_senses, new_axes, plot_weights, use_style

@@ -344,9 +344,10 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 
 # %% [markdown]
 # Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
-# predictions are close to an average of all clips. Bands in the spectrogram begin to appear next; hidden
-# parts of the shape are the last. At the end of our short training they are hardly visible, and even in the
-# last column they are blurred. The errors below say the same in numbers.
+# predictions are close to an average of all clips. The spectrogram comes next: first where it is dark and
+# where it is bright, then its single bands. Hidden parts of the shape are the last. At the end of our short
+# training bands and shape are hardly visible, and even in the last column they are blurred. The errors below
+# say the same in numbers.
 
 # %% [markdown]
 # ## Matching

@@ -108,6 +108,11 @@ figure = draw_search((0, 3, 6), best_audio, probabilities.T, False)
 show(figure, "Three frames of videos, each with the four best spectrograms beside it.")
 
 # %% [markdown]
+# In the last row of the first figure, the second result is another cross at the same height; where it is from
+# left to right is not audible. In the first row of the second figure it is a voice whose pitch falls instead
+# of rising. In the last row a trembling voice comes first: the tremolo is not visible.
+
+# %% [markdown]
 # How good is a search? The *rank* of a query is the place of its own counterpart in the sorted results: 1
 # plus the number of other items whose score is at least as high. **Recall@k** is the fraction of queries with
 # a rank of at most k, and the **median rank** is the middle one.
