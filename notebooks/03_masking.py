@@ -29,9 +29,8 @@ except ModuleNotFoundError:
 # audio separately. Both are transformers ([05](05_tvlt.ipynb)). To do this well, the model must know how
 # things look, move and sound. Neighbouring patches are similar, so a few small gaps could be filled by
 # interpolation: the task teaches something only if much is hidden. The share of hidden patches is the
-# **mask ratio**
-# $\rho$. The TVLT paper uses $\rho = 0.75$ for video and audio. The encoder does not process hidden patches
-# at all, which also makes training cheaper.
+# **mask ratio** $\rho$. The TVLT paper uses $\rho = 0.75$ for video and audio. The encoder does not process
+# hidden patches at all, which also makes training cheaper.
 
 # %% [markdown]
 # ## Random masking

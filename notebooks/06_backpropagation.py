@@ -248,9 +248,9 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 # ## LayerNorm
 #
 # LayerNorm computes $z = (x - \mu) / \sigma$ for a row $x$ of $D$ features, with its mean $\mu$ and standard
-# deviation $\sigma$, and returns $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of
-# $z$ is $g_z = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
-# $g_z / \sigma$.
+# deviation $\sigma$ (with $\varepsilon$ under the root, as in [04](04_attention.ipynb)), and returns
+# $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of $z$ is $g_z = \gamma g$, element
+# by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be $g_z / \sigma$.
 
 # %% [markdown]
 # But $\mu$ and $\sigma$ depend on each $x_i$: their derivatives with respect to $x_i$ are $1 / D$ and
@@ -261,9 +261,9 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 # $$\frac{\partial L}{\partial x} = \frac{1}{\sigma}
 # \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z \rangle \bigr)$$
 #
-# Two components of $g_z$ are subtracted, because two kinds of change of $x$ leave $z$ as it is: adding a
-# constant to the whole row, which $\mu$ removes, and adding a multiple of $z$, which $\sigma$ removes. For
-# $\gamma$ and $\beta$, over all rows of a batch,
+# Two components of $g_z$ are subtracted, because two kinds of change of $x$ leave $z$ as it is, up to the
+# small $\varepsilon$: adding a constant to the whole row, which $\mu$ removes, and adding a multiple of $z$,
+# which $\sigma$ removes. For $\gamma$ and $\beta$, over all rows of a batch,
 #
 # $$\frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z$$
 #
