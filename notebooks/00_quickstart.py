@@ -26,10 +26,11 @@ except ModuleNotFoundError:
 # ## Five lines
 #
 # **TVLT**, the Textless Vision-Language Transformer ([Tang et al.,
-# 2022](https://arxiv.org/abs/2209.14156)), is a **transformer** that takes the frames and the audio of a
-# clip, and no text. The model that comes with this package, `"shapes-small"`, was trained on a small
-# artificial world of moving shapes, each with a voice. The clips here are **held out**: none of their
-# combinations of shape, colour and motion occurs in the training data.
+# 2022](https://arxiv.org/abs/2209.14156)), takes the frames and the audio of a clip, and no text. It is a
+# **transformer**, a kind of neural network: it turns a sequence of vectors into another one of the same
+# length ([04](04_attention.ipynb)). The model that comes with this package, `"shapes-small"`, was trained
+# on a small artificial world of moving shapes, each with a voice. The clips here are **held out**: none
+# of their combinations of shape, colour and motion occurs in the training data.
 
 # %%
 import numpy as np
@@ -42,7 +43,9 @@ out.cls.shape, out.video.shape, out.audio.shape
 
 # %% [markdown]
 # The output is one vector of 64 numbers for each clip, called `cls`, and one for each **patch** of its
-# frames and of its audio. A patch is a small rectangle; [02](02_patches.ipynb) is about them.
+# frames and of its audio. A patch is a small rectangle; [02](02_patches.ipynb) is about them. `params`
+# holds the parameters of the model as arrays in a tree of attributes, such as `params.encoder.cls`, and
+# `params.config` its sizes.
 
 # %% [markdown]
 # ## The input
@@ -56,7 +59,8 @@ clips.video.shape, clips.audio.shape
 
 # %% [markdown]
 # These are the three frames of the first clip. They have only 24 × 24 pixels, so that a laptop can train
-# the model in minutes.
+# the model in minutes. (`helpers`, beside the notebooks, draws figures and plays audio; its code can be
+# skipped.)
 
 # %%
 from helpers.diagrams import plot_frames, plot_spectrogram
@@ -75,6 +79,10 @@ config = params.config
 figure = plot_spectrogram(clips.audio[0, 0], config)
 show(figure, "The spectrogram of the first clip: bright bands over time.")
 
+# %% [markdown]
+# `draw_clips` gives the same clips as `sample`: the frames (not needed here), the waveforms, and labels
+# that say what is in each clip.
+
 # %%
 _, waveforms, labels = world.draw_clips(np.random.default_rng(4), 16)
 play(waveforms[0], config.sample_rate, "The audio of the first clip")
@@ -82,8 +90,8 @@ play(waveforms[0], config.sample_rate, "The audio of the first clip")
 # %% [markdown]
 # In this world video and audio depend on each other: the shape determines the timbre of the voice, its
 # height the pitch, its size the loudness, and when it bounces off a wall, there is a click. The colour is
-# only in the video, and a tremolo of the voice only in the audio. So the audio says much about the video,
-# but not everything.
+# only in the video. A **tremolo** of the voice, a regular swing of its loudness, is only in the audio. So
+# the audio says much about the video, but not everything.
 
 # %% [markdown]
 # ## Which audio belongs to which video?
@@ -96,6 +104,10 @@ play(waveforms[0], config.sample_rate, "The audio of the first clip")
 #
 # $z = 0$ is a probability of ½, large positive numbers are close to 1, large negative ones close to 0. We
 # compute the logit for every audio with every video of the 16 clips, 256 pairs.
+#
+# `make_batch` adds to the clips what training needs: which patches are hidden, and for half of the clips
+# the video of another clip (`mixed_video`; `is_match` says which videos are their own). `score_all_pairs`
+# uses neither: it takes the clips as they are.
 
 
 # %%
@@ -115,6 +127,8 @@ print(f"smallest probability of a true pair: {sigmoid(np.diag(scores)).min():.1f
 # **recall@1**; random choice would give 1 / 16 = 0.06.
 
 # %% tags=["thumbnail"]
+chosen = scores.argmax(axis=1)  # for each audio the video with the largest logit
+print(f"recall@1, audio to video: {(chosen == np.arange(16)).mean():.2f}")
 figure = plot_matching(scores, frames=clips.video[:, 1], spectrograms=clips.audio[:, 0])
 show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal of true pairs.")
 
@@ -123,7 +137,8 @@ show(figure, "A square of 16 by 16 matching scores, darkest along the diagonal o
 #
 # The other objective is **masked autoencoding**: half of the patches are hidden at random, and the model
 # predicts them from the others. `reconstruct` returns the predictions for hidden patches and copies the
-# visible ones.
+# visible ones. `mt.map_tree` applies a function to each array of a tree, here to keep one clip of the
+# batch.
 
 # %%
 from minitvlt.views.report import invert_spectrogram, reconstruct
@@ -156,7 +171,8 @@ side_by_side(before, after)
 #
 # A single example proves little. The scores of the model on 512 held-out clips are part of the package. The
 # two errors are mean squared errors of hidden patches, divided by the error of the model that always
-# predicts the mean; so 1 means "no better than the mean".
+# predicts the mean; so 1 means "no better than the mean". The matching accuracy is the share of pairs, half
+# of them with the video of another clip, for which $\sigma(z)$ is on the right side of ½.
 
 # %%
 import json
@@ -171,7 +187,7 @@ for name, value in made["metrics"].items():
 # ## Try it
 #
 # **1. Code. The 16 clips came from `default_rng(4)`. Compute recall@1 (audio to video) for five other
-# seeds, and for a model that was not trained.**
+# seeds, and for a model that was not trained, `mt.init(config)`.**
 #
 # <details><summary>Answer</summary>
 #
@@ -192,8 +208,10 @@ for name, value in made["metrics"].items():
 # </details>
 
 # %% [markdown]
-# **2. Code. Change the model: the position embedding of audio has one vector for low and one for high
-# frequencies. Exchange them. Predict what happens to retrieval, then compute it for the 16 clips.**
+# **2. Code. Change the model: to each patch of audio it adds a learnt vector that says whether its
+# frequencies are low or high. These are the two rows of `params.encoder.audio_positions.frequency`.
+# Exchange them (with `replace` of `dataclasses`, for each level of the tree). Predict what happens to
+# retrieval, then compute it for the 16 clips.**
 #
 # <details><summary>Answer</summary>
 #
@@ -214,13 +232,14 @@ for name, value in made["metrics"].items():
 # </details>
 
 # %% [markdown]
-# **3. Code. Which wrong pair has the largest logit? What have its clips in common?**
+# **3. Code. Which wrong pair has the largest logit? What have its clips in common? (See `labels`, and plot
+# the frames.)**
 #
 # <details><summary>Answer</summary>
 #
 # Audio 0 and video 4: a triangle and two crosses, which begin near the top and sink at the same speed. So
-# the pitch of their voices falls in the same way. `labels` holds the contents of the clips, for instance
-# `labels["shape"][[0, 4]]`.
+# the pitch of their voices falls in the same way. `labels["shape"][[0, 4]]` and `labels["count"][[0, 4]]`
+# differ. (`labels["motion"]` differs too: the crosses move upwards at first, but bounce at once.)
 #
 # ```python
 # wrong = np.where(np.eye(16, dtype=bool), -np.inf, scores)
@@ -230,7 +249,7 @@ for name, value in made["metrics"].items():
 # </details>
 
 # %% [markdown]
-# **4. What is the output for a video without audio?**
+# **4. What is the output for a video without audio? (Give `None` in its place.)**
 #
 # <details><summary>Answer</summary>
 #
@@ -240,12 +259,11 @@ for name, value in made["metrics"].items():
 # </details>
 
 # %% [markdown]
-# **5. Code. How many parameters does the model have?**
+# **5. Code. How many parameters does the model have? (`mt.flatten(params)` lists the arrays by name.)**
 #
 # <details><summary>Answer</summary>
 #
-# `mt.flatten` turns the tree of parameters into a dictionary of named arrays; [05](05_tvlt.ipynb) counts
-# them part by part.
+# It is the sum of the sizes of all arrays; [05](05_tvlt.ipynb) counts them part by part.
 #
 # ```python
 # assert sum(array.size for array in mt.flatten(params).values()) == 275_569

@@ -44,7 +44,8 @@ play(a, R, f"A clip of {len(a) / R:.2f} seconds: {len(a)} samples")
 # %% [markdown]
 # The left panel shows the whole waveform: how loud it is over time can be seen, the pitch cannot. The right
 # panel shows 20 milliseconds. The waveform is periodic there, and the number of periods in a second is the
-# pitch that we hear.
+# pitch that we hear. A periodic waveform is a sum of oscillations whose frequencies are multiples of this
+# number: its **harmonics**. How strong each of them is makes the timbre.
 
 # %%
 from helpers.diagrams import new_axes, plot_spectrogram, use_style
@@ -66,7 +67,8 @@ show(figure, "Left: the whole waveform, whose amplitude rises and falls. Right: 
 # called **frames** (those of the audio, not of the video). A frame has $M$ samples, the **window length**,
 # and from one frame to the next are $\text{hop}$ samples, the **hop length**. Frame $t$ is centred on
 # sample $t \, \text{hop}$: its samples are $a[t \, \text{hop} + m - M/2]$ for $m = 0, \dots, M - 1$. At
-# both ends the waveform is extended by reflection.
+# both ends the waveform is extended by $M / 2$ samples, a reflection of what is there. In the extended
+# waveform, frame $t$ therefore begins at sample $t \, \text{hop}$.
 
 
 # %%
@@ -134,8 +136,9 @@ show(figure, "Left: a frame of the waveform, without and with window. Right: thr
 # holds both in one complex number.
 
 # %% [markdown]
-# Frequency number $k$ has $k$ periods in a frame, which is $k R / M$ periods in a second (hertz); $k$ runs
-# from 0 to $M / 2$. This is the **short-time Fourier transform (STFT)**:
+# Frequency number $k$ has $k$ periods in a frame, which is $k R / M$ periods in a second (hertz); $k$
+# runs from 0 to $M / 2$, because samples at the rate $R$ cannot represent higher frequencies (question
+# 4). This is the **short-time Fourier transform (STFT)**:
 #
 # $$X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}$$
 #
@@ -162,7 +165,7 @@ print("equal to the package's:", np.allclose(X, spectrogram.compute_stft(a, M, h
 # %% [markdown]
 # The figure shows the effect of the window on the spectrum of frame 50. Grey: without window; leakage fills
 # the space between the peaks. Orange: with the Hann window; the peaks are the harmonics of the voice. The
-# vertical axis is in decibels: 20 dB less is a tenth of the magnitude.
+# vertical axis is in decibels, $20 \log_{10} |X|$: 20 dB less is a tenth of the magnitude.
 
 # %%
 figure, (axes,) = new_axes(x="frequency (kHz)", y="level (dB)")
@@ -267,8 +270,9 @@ print("power in mel bands:", band.shape)
 # %% [markdown]
 # ## Decibels
 #
-# The **decibel** is ten times the decimal logarithm of power. Powers below $10^{-10}$ are replaced by
-# $10^{-10}$. Then values more than 80 dB below the maximum of the clip are raised to peak − 80 dB:
+# The **decibel** is ten times the decimal logarithm of power; power is the square of magnitude, so this is
+# also twenty times the logarithm of magnitude. Powers below $10^{-10}$ are replaced by $10^{-10}$, since 0
+# has no logarithm. Then values more than 80 dB below the maximum of the clip are raised to peak − 80 dB:
 #
 # $$\text{dB}[t, j] = 10 \log_{10} \max(\text{band}[t, j], 10^{-10})$$
 #
@@ -321,10 +325,10 @@ show(figure, "The log-mel spectrogram: harmonics as bright bands that rise and f
 # ## From a spectrogram to a waveform
 #
 # Two things are lost in a spectrogram. Each mel band holds a sum over frequencies: the package looks for
-# powers $P$ that give the required sums. And the phase is missing: the **Griffin-Lim algorithm** begins
-# with random phases, computes a waveform, replaces the phases by those of the STFT of this waveform, and
-# repeats this 32 times. The frames overlap, so their phases must be consistent; each repetition makes them
-# more so.
+# powers $P$ that give the required sums. And the phase is missing. The **Griffin-Lim algorithm** begins
+# with random phases. It computes a waveform from magnitudes and phases, takes the phases of the STFT of
+# this waveform in place of the old ones, keeps the magnitudes, and repeats this 32 times. The frames
+# overlap, so their phases must be consistent; each repetition makes them more so.
 
 # %%
 again = mt.reconstruct_waveform(y, R, M, hop)
@@ -368,15 +372,16 @@ print(f"{sum(with_text)} ms against {sum(without)} ms: {sum(with_text) / sum(wit
 show(figure, "Two bars: with speech recognition 2916 ms, nearly all of it recognition; TVLT 103 ms.")
 
 # %% [markdown]
-# The parameters are 88 million instead of 283 million. And a transcript does not contain who speaks, in
-# which tone, or any sound other than speech; the spectrogram does. In our small world there is no speech at
-# all.
+# TVLT has 88 million parameters; the ASR model and the model that takes its text have 283 million
+# together. And a transcript does not contain who speaks, in which tone, or any sound other than speech;
+# the spectrogram does. In our small world there is no speech at all.
 
 # %% [markdown]
 # ## Try it
 #
 # **1. Code. How many steps does a click of a single sample fill, and how does this depend on the window
-# length? Predict it for windows of 1024 and 4096 samples with a hop of 256, then run it.**
+# length? Predict it for windows of 1024 and 4096 samples with a hop of 256, then run `stft` on zeros with a
+# single 1.**
 #
 # <details><summary>Answer</summary>
 #
@@ -435,7 +440,8 @@ show(figure, "Two bars: with speech recognition 2916 ms, nearly all of it recogn
 #
 # At 7000 Hz. Only frequencies up to half the sample rate, the **Nyquist frequency**, can be represented.
 # Between two samples the phase of 9000 Hz advances by $9/16$ of a period, which cannot be told from
-# $-7/16$. This is called **aliasing**. Therefore the last mel band ends at half the sample rate.
+# $-7/16$, one period less, and a cosine is the same for both signs of its angle. This is called
+# **aliasing**. Therefore the last mel band ends at half the sample rate.
 #
 # ```python
 # n = np.arange(16000)

@@ -83,8 +83,8 @@ show(figure, "Two frames of numbered pixels in eight coloured patches, and the e
 #
 # $$m = (i \, q + j) \, C + k$$
 #
-# of this token. All indices begin at 0. The channel is the fastest axis. The cell checks both formulas for
-# every number of a video in colour.
+# of this token. All indices begin at 0. The channel is the fastest axis: neighbouring numbers of a token
+# belong to different channels. The cell checks both formulas for every number of a video in colour.
 
 # %%
 video = np.random.default_rng(0).normal(size=(1, 3, 3, 4, 6))  # 3 frames, 3 channels
@@ -98,9 +98,9 @@ same = [
 print(f"{sum(same)} of {len(same)} numbers are where the two formulas say")
 
 # %% [markdown]
-# Only `transpose` changes the order of the numbers. With its axes in another order, the result would have
-# the same shape if $p = q$, and wrong contents: a shape alone proves nothing. `mt.unpatchify_video` is the
-# inverse.
+# Only `transpose` changes the order of the numbers. With its axes in any other order, the last `reshape`
+# would still give the same shape, with wrong contents: a shape alone proves nothing. `mt.unpatchify_video`
+# is the inverse.
 
 # %%
 print("the inverse gives the video:", np.array_equal(mt.unpatchify_video(rows, (p, q), (T, H, W)), video))
@@ -168,6 +168,8 @@ for name, one in (("this model", config), ("the published model", mt.Config())):
 # rows and one column for each value of a patch, and a bias $b$ of `D` numbers:
 #
 # $$e_n = A \, u_n + b$$
+#
+# In the code the $u_n$ are rows of an array, so all of them are multiplied at once by the transpose of $A$.
 
 # %%
 encoder = params.encoder
@@ -178,7 +180,7 @@ print("A:", A.shape, "  rows:", u.shape, "  embedded:", e.shape)
 
 # %% [markdown]
 # Each row of $A$ is a pattern: the larger its scalar product with the patch, the larger the number in
-# $e_n$. Training began with random numbers in $A$, which `mt.init` draws again from the same seed. The
+# $e_n$. Training began with random numbers in $A$, which `mt.init` draws again from the same seed, 0. The
 # difference is what the model has learnt. We take the 8 rows that have changed most.
 
 # %%
@@ -206,7 +208,8 @@ show(figure, "Eight patterns of video with light and dark bands, and eight of au
 
 # %% [markdown]
 # Most patterns are horizontal bands. The next cell measures this: which share of the squared values remains
-# if each pattern is averaged over its columns (only height or frequency is left), or over its rows?
+# if each pattern is averaged over its columns (only height or frequency is left), or over its rows? If all
+# numbers were independent, about 1/12 would remain for video and 1/8 for audio, either way.
 
 # %%
 patterns = {
@@ -219,7 +222,7 @@ for name, pattern in patterns.items():
 
 # %% [markdown]
 # So the patch embedding mostly extracts height in a frame and frequency in a spectrogram. In this world the
-# two belong together: the height of a shape is the pitch of its voice.
+# two belong together: the height of a shape decides the pitch of its voice.
 
 # %% [markdown]
 # ## Position and modality embeddings
@@ -234,6 +237,9 @@ for name, pattern in patterns.items():
 # audio:
 #
 # $$x_n = e_n + E^{\text{step}}_{t} + E^{\text{frequency}}_{j} + E^{\text{audio}}$$
+#
+# In the package both $E^{\text{frame}}$ and $E^{\text{step}}$ are called `time`, and $E^{\text{video}}$ and
+# $E^{\text{audio}}$ are called `modality`.
 
 # %%
 from minitvlt.model.tvlt import embed_video
@@ -248,6 +254,9 @@ print("equal to the package's:", np.allclose(x, embed_video(encoder, config, cli
 # %% [markdown]
 # Separate tables for place and frame need fewer vectors than one table of all pairs: for the published
 # model 196 + 8 = 204 instead of 196 · 8 = 1568.
+#
+# Before the tokens of a clip the model puts one more, `cls`: a learnt vector, the same for all clips. Its
+# output is the vector `cls` of [00](00_quickstart.ipynb).
 #
 # What has the small model learnt? The figure shows the similarity of the sums of position vectors for each
 # pair of its 12 + 6 tokens, as the cosine of the angle between them: 1 for equal directions, 0 for a right
@@ -308,8 +317,10 @@ show(figure, "18 by 18 cosines: large where two places have the same height or t
 # </details>
 
 # %% [markdown]
-# **3. Code. Implementations of ViT write the patch embedding as a convolution whose stride is the patch
-# size. Show that this is the same: compute one number of $e_n$ from a kernel of shape `(C, p, q)`.**
+# **3. Code. Implementations of ViT write the patch embedding as a convolution: an array of weights of the
+# shape `(C, p, q)`, called a kernel, is laid over the image at every `p`-th row and every `q`-th column
+# (the stride), multiplied element by element, and summed. Show that this is the same: compute one number of
+# $e_n$ from a kernel and a part of `clips.video`.**
 #
 # <details><summary>Answer</summary>
 #
@@ -326,14 +337,16 @@ show(figure, "18 by 18 cosines: large where two places have the same height or t
 # </details>
 
 # %% [markdown]
-# **4. Code. Change the model: set all position embeddings of video to 0. Predict how `cls` changes if the
-# frames are played in reverse order, with and without position embeddings. Then compute it.**
+# **4. Code. Change the model: set all position embeddings of video, `encoder.video_positions`, to 0.
+# Predict how the output `cls` changes if the frames are played in reverse order, with and without
+# position embeddings. Then compute it, for clips without audio.**
 #
 # <details><summary>Answer</summary>
 #
-# Without them it does not change, up to rounding. Attention and MLP treat all tokens alike, so a
-# permutation of the tokens permutes the outputs in the same way (the model is **permutation-equivariant**),
-# and `cls`, which stays in its place, gets the same result.
+# Without them it does not change, up to rounding. The transformer applies the same functions, attention
+# and MLP ([04](04_attention.ipynb)), to all tokens, whatever their place. So a permutation of the tokens
+# permutes the outputs in the same way (the model is **permutation-equivariant**), and `cls`, which stays
+# in its place, gets the same result.
 #
 # ```python
 # from dataclasses import replace

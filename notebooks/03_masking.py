@@ -24,12 +24,13 @@ except ModuleNotFoundError:
 # %% [markdown]
 # ## The idea
 #
-# A **masked autoencoder (MAE)** hides a random part of the patches. Its encoder processes the others; its
-# decoder predicts the values of the hidden patches. To do this well, the model must know how things look,
-# move and sound. Neighbouring patches are similar, so a few small gaps could be filled by interpolation:
-# the task teaches something only if much is hidden. The share of hidden patches is the **mask ratio**
-# $\rho$. The TVLT paper uses $\rho = 0.75$ for video and audio. The encoder does not process hidden patches
-# at all, which also makes training cheaper.
+# A **masked autoencoder (MAE)** hides a random part of the patches. Its **encoder** processes the others;
+# its **decoder** predicts the values of the hidden patches from the output of the encoder, for video and
+# audio separately. Both are transformers ([05](05_tvlt.ipynb)). To do this well, the model must know how
+# things look, move and sound. Neighbouring patches are similar, so a few small gaps could be filled by
+# interpolation: the task teaches something only if much is hidden. The share of hidden patches is the
+# **mask ratio** $\rho$. The TVLT paper uses $\rho = 0.75$ for video and audio. The encoder does not process
+# hidden patches at all, which also makes training cheaper.
 
 # %% [markdown]
 # ## Random masking
@@ -50,9 +51,10 @@ import numpy as np
 print("10 * (1 - 0.9) =", 10 * (1 - 0.9), "  rounded down:", math.floor(10 * (1 - 0.9)))
 
 # %% [markdown]
-# So a small number is added before rounding down. `argsort` returns the indices that sort an array. Sorting
-# the noise gives the order of the tokens, kept ones first. `argsort` of this order gives the inverse: for
-# each token its place in the order. A token is hidden if its place is $K$ or later.
+# So a small number is added before rounding down. `argsort` returns the indices that sort an array.
+# Sorting the noise gives the order of the tokens, kept ones first. `argsort` of this order gives the
+# inverse: for each token its place in the order. (If token 1 is first in the order, the place of token 1
+# is 0.) A token is hidden if its place is $K$ or later.
 
 
 # %%
@@ -92,10 +94,11 @@ draw_masking(noise[0], keep[0], restore[0]).show(
 # %% [markdown]
 # ## Keep and restore
 #
-# In the model tokens are vectors: `x` has the shape `(B, N, D)`. `take_along_axis` picks for each clip the
-# tokens with the indices in `keep`. To restore, mask tokens are appended to the $K$ kept tokens until there
-# are $N$, and for each place the one with the index in `restore` is picked. The mask token is a learnt
-# vector, the same in all places.
+# In the model tokens are vectors: `x` has the shape `(B, N, D)`. `take_along_axis` picks for each clip
+# the tokens with the indices in `keep`. It needs indices with as many axes as `x`: `keep[:, :, None]` has
+# the shape `(B, K, 1)`, and broadcasting takes the same index for all `D` numbers of a token. To restore,
+# mask tokens are appended to the $K$ kept tokens until there are $N$, and for each place the one with the
+# index in `restore` is picked. The mask token is a learnt vector, the same in all places.
 
 
 # %%
@@ -143,6 +146,7 @@ video, audio = clip.video[0], clip.audio[0, 0]
 from helpers.diagrams import new_axes, plot_masked_clip, use_style
 from helpers.notebook import Slider, play, show, side_by_side
 
+# four frames of 6 × 6 patches, and 6 × 4 patches of audio
 video_noise, audio_noise = np.random.default_rng(1).random((1, 144)), np.random.default_rng(2).random((1, 24))
 hide = [random_masking(noise, 0.75)[2][0] for noise in (video_noise, audio_noise)]
 figure = plot_masked_clip(config, video, audio, *hide)
@@ -181,8 +185,9 @@ side_by_side(whole, part)
 #
 # **Patch masking** hides single patches, as above. The harmonics of a voice rise and fall together, so a
 # hidden patch can often be guessed from the patches above and below. **Frame masking** hides all
-# frequencies of a time step together. **Speech-span masking**, the choice of the paper, hides tokens of
-# speech first, because silence is easy to predict.
+# frequencies of a time step together. (A time step is here one column of patches.) **Speech-span
+# masking**, the choice of the paper, hides tokens of speech first, because silence is easy to predict;
+# among the tokens of speech the noise decides.
 
 # %% [markdown]
 # To see the difference, we replace the first two and the last of the six time steps by silence.
@@ -244,7 +249,8 @@ print("the first two kept tokens of clip 2, by hand:", order[1, :2])
 # ## What masking saves
 #
 # The published encoder takes `cls`, 1568 video tokens and 1024 audio tokens. The cost of its linear maps
-# grows with the number of tokens, that of attention (notebook 04) with its square.
+# grows with the number of tokens, that of attention, which compares all pairs of tokens (notebook 04), with
+# its square.
 
 # %%
 for ratios in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
@@ -275,13 +281,14 @@ for ratios in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
 # </details>
 
 # %% [markdown]
-# **2. Code. Write frame masking with your `random_masking`: noise for 6 time steps of 4 tokens each.**
+# **2. Code. Write frame masking with your `random_masking` and `step_noise`: noise for 6 time steps of 4
+# tokens each.**
 #
 # <details><summary>Answer</summary>
 #
-# Give the 4 tokens of a step the same noise. A stable sort leaves equal numbers in their order, so the
-# tokens of a step stay together. This works if $K$ is a multiple of 4. Otherwise a step would be split; the
-# package masks the steps first and then lists their tokens.
+# Give the 4 tokens of a step the same noise. Equal numbers stand next to each other when they are sorted,
+# so the tokens of a step stay together. This works if $K$ is a multiple of 4. Otherwise a step would be
+# split; the package masks the steps first and then lists their tokens.
 #
 # ```python
 # by_hand = random_masking(np.repeat(step_noise, 4, axis=1), 0.5)[2]
@@ -292,7 +299,9 @@ for ratios in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
 
 # %% [markdown]
 # **3. Code. Change what the trained model gets: hide 25%, 50% or 75% of the video patches (it was trained
-# with 50%). Predict the order of the three losses, then compute them.**
+# with 50%). Predict the order of the three losses, then compute them. (`make_batch` hides the share
+# `pixel_mask_ratio` of its configuration, and `config.replace(pixel_mask_ratio=0.25)` makes another one;
+# `mt.pretraining_loss(params, batch).video_loss` is the mean squared error of the hidden patches.)**
 #
 # <details><summary>Answer</summary>
 #
@@ -313,13 +322,15 @@ for ratios in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
 # </details>
 
 # %% [markdown]
-# **4. Code. Does the order matter in which the kept tokens reach the encoder? Reverse it and compare the
-# predictions of the model.**
+# **4. Code. Does the order matter in which the kept tokens reach the encoder? Reverse it in
+# `batch.video_masking`, which has the fields `keep` and `restore`, and compare the predictions of the
+# model, `mt.autoencode(params, batch)[0]`.**
 #
 # <details><summary>Answer</summary>
 #
 # No. The position embeddings have been added before, and the encoder is permutation-equivariant (notebook
-# 02). Only `restore` must know the order.
+# 02). Only `restore` must know the order: the kept token in place $j$ of the order is now in place
+# $K - 1 - j$.
 #
 # ```python
 # from dataclasses import replace
@@ -340,9 +351,9 @@ for ratios in ((0.0, 0.0), (0.75, 0.15), (0.75, 0.75)):
 #
 # <details><summary>Answer</summary>
 #
-# $\lfloor 24 \cdot 0.01 \rfloor = 0$. The decoder then gets only mask tokens and position embeddings for
-# the audio, and nothing of the video, because it processes each modality separately. So its prediction of
-# the audio is the same for all clips, and the best one is the mean over all clips.
+# $\lfloor 24 \cdot 0.01 \rfloor = 0$. For the audio the decoder then gets only mask tokens and position
+# embeddings. It gets nothing of the video, because it processes each modality separately. So its
+# prediction of the audio is the same for all clips, and the best one is the mean over all clips.
 #
 # </details>
 

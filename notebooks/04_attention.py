@@ -48,9 +48,9 @@ print("tokens:", x.shape, "  blocks:", len(params.encoder.blocks), "  heads:", h
 #
 # The figure shows a block on the left; all blocks of the model are alike. The input of each sublayer is
 # normalised first (**pre-LN**), and its output is *added* to the tokens: this is the **residual connection**.
-# Because of it a block computes a change of the tokens, and gradients also pass through the sum directly. The
-# right half shows the steps of attention with the shape of each result. The sections below are about one box
-# after the other.
+# Because of it a block computes a change of the tokens, and derivatives pass through the sum directly
+# ([06](06_backpropagation.ipynb)). The right half shows the steps of attention with the shape of each result.
+# The sections below are about one box after the other.
 
 # %%
 from helpers.block_figure import draw_block
@@ -157,10 +157,11 @@ print("output:", attend(q, k, v).shape)
 print("as the package's:", np.allclose(attend(q, k, v), numpy_backend.attention(q, k, v), atol=1e-5))
 
 # %% [markdown]
-# Why $\sqrt d$? If the features of $q$ and $k$ are independent with mean 0 and variance 1, their scalar
-# product has variance $d$. Without the division, the scores grow with $d$, the largest weight approaches 1,
-# and the gradient with respect to the scores approaches 0. The cell below draws random queries and keys, and
-# prints the mean of the largest of 100 weights, with and without the division.
+# Why $\sqrt d$? If the features of $q$ and $k$ are independent with mean 0 and variance 1, each product of
+# two has variance 1, and their scalar product, a sum of $d$ of them, has variance $d$. Without the division,
+# the scores grow with $d$, the largest weight approaches 1, and the derivative of the weights with respect to
+# the scores approaches 0 (its formula is in [06](06_backpropagation.ipynb)). The cell below draws random
+# queries and keys, and prints the mean of the largest of 100 weights, with and without the division.
 
 # %%
 rng = np.random.default_rng(0)
@@ -174,8 +175,8 @@ for size in (4, 16, 64, 256):
 #
 # In a batch, shorter clips are filled up with padding, which must not influence the output. The **mask** says
 # where a query is allowed to attend. Scores that are not allowed are replaced by a very negative number,
-# whose exponential is 0. Where nothing at all is allowed in a row, the softmax would be $1/N$ everywhere; so
-# the weights are set to 0 as well.
+# whose exponential is 0 after the largest score has been subtracted. Where nothing at all is allowed in a
+# row, the softmax would be $1/N$ everywhere; so the weights are set to 0 as well.
 
 
 # %%
@@ -188,8 +189,8 @@ def attend_masked(q, k, v, allowed):
 
 # %% [markdown]
 # Padding concerns the keys: no query may attend to them. So an array `is_real` of shape `(B, N)` gets two
-# axes of length 1, for heads and queries. Here the last three tokens of the second clip are padding.
-# Whatever values they have, no output changes.
+# axes of length 1, for heads and queries. Here the last three tokens of the second clip are padding. The
+# cell sets all numbers of their values $v$ to a thousand: no output changes.
 
 # %%
 is_real = np.ones((B, N), bool)
@@ -254,7 +255,8 @@ show_source(transformer.run_block, transformer.run_attention, transformer.run_ml
 
 # %% [markdown]
 # How much does each sublayer change the tokens? The left panel shows GELU, the right one the length of the
-# change of each token of one clip, by attention and by the MLP.
+# change of each token of one clip, by attention and by the MLP. In this block the MLP changes every token
+# more than attention does.
 
 # %%
 from helpers.diagrams import draw_heat, mark_senses, new_axes, plot_weights, use_style
@@ -314,23 +316,25 @@ show(figure, "The same clip; the patches to which a patch of the last time step 
 
 # ## Attention in blocks
 #
-# The weights are $B \cdot \text{heads} \cdot N^2$ numbers, which the functions above store. For 19 tokens
-# this is negligible, but the published model has 2593:
+# The weights are $B \cdot \text{heads} \cdot N^2$ numbers of 4 bytes (float32), which the functions above
+# store. For 19 tokens this is negligible, but the published model has 2593, or 649 with three quarters of the
+# patches hidden:
 
 # %%
 for many in (19, 649, 2593):
-    print(f"N = {many:4}: 12 heads need {12 * many * many * 4 / 2**20:6.1f} MiB in each block, for one clip")
+    print(f"N = {many:4}: 12 heads need {12 * many * many * 4 / 2**20:6.1f} MiB for one clip")
 
 # %% [markdown]
-# Each row of the output is a sum over keys, divided by another sum over keys, and a sum can be computed block
-# by block. One difficulty remains: $e^{100}$ overflows in float32. So the largest score $m$ of a row is
-# subtracted first, which scales numerator and denominator by the same factor:
+# This is for each block of the transformer. In what follows a *block* is something else: some keys that stand
+# next to each other. Each row of the output is a sum over keys, divided by another sum over keys, and a sum
+# can be computed block by block. One difficulty remains: $e^{100}$ overflows in float32. So the largest score
+# $m$ of a row is subtracted first, which scales numerator and denominator by the same factor:
 #
 # $$o_i = \frac{\sum_j e^{s_{ij} - m} v_j}{\sum_j e^{s_{ij} - m}}$$
 #
 # But the largest score is known only after the last block. **Online softmax** (Milakov and Gimelshein, 2018)
-# subtracts the largest score so far. When a new block of keys has a larger one, $m'$, the sums so far are
-# multiplied by $e^{m - m'}$, which gives what subtracting $m'$ from the beginning would have given. With
+# subtracts the largest score so far. Let $m'$ be the largest score after a new block of keys. The sums so far
+# are multiplied by $e^{m - m'}$, which gives what subtracting $m'$ from the beginning would have given. With
 # $\ell$ for the denominator and $u$ for the numerator:
 #
 # $$\ell \leftarrow e^{m - m'} \ell + \sum_{j \in \text{block}} e^{s_{ij} - m'}$$
@@ -362,8 +366,8 @@ for size in (1, 5, 19):
 
 # %% [markdown]
 # At most `N × size` scores exist at a time. **FlashAttention** (Dao et al., 2022) does this on graphics
-# cards, with blocks that fit into the fast memory of the chip. PyTorch's attention, which the torch backend
-# calls, uses it where it can.
+# cards, with blocks that fit into the fast memory of the chip. PyTorch's attention, which the package calls
+# when it runs on PyTorch ([09](09_backends.ipynb)), uses it where it can.
 #
 # The curves show the memory for the scores of one clip with 12 heads: all scores at once (dashed), and blocks
 # of 128 keys (solid). The first grows with the square of the number of tokens, the second in proportion to
@@ -383,7 +387,7 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 #
 # Write your answer before you unfold ours. The code of the answers runs after the cells above.
 #
-# **1. Does the order of the 12 video tokens matter to a block? Show it.**
+# **1. Does the order of the tokens, for instance of the 12 video tokens, matter to a block? Show it.**
 #
 # <details><summary>Answer</summary>
 #
@@ -419,7 +423,10 @@ show(figure, "Two curves over the number of tokens: they part at 128 tokens, and
 # %% [markdown]
 # **3. Change the model: let video tokens attend only to video, and audio tokens only to audio, in all blocks,
 # while `cls` attends to all tokens. Then let `cls` attend to nothing but itself. Predict the accuracy of
-# matching in both cases, then compute it.**
+# matching in both cases, then compute it.** In a batch of `make_batch` half of the pairs match:
+# `pairs.mixed_video` with `pairs.audio`, and `pairs.is_match` is the truth. After the last block comes a
+# LayerNorm, `params.encoder.norm`; then `match(params.matching, y[:, 0])` of `minitvlt.model.tvlt` gives the
+# logits.
 #
 # <details><summary>Answer</summary>
 #

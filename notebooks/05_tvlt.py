@@ -151,7 +151,8 @@ for number, (one, other) in enumerate(zip(to_video, to_audio, strict=True), 1):
 
 # %% [markdown]
 # The figure shows both shares. The dotted lines show what they would be if each token attended equally to
-# all 19 tokens: 12 / 19 for video and 6 / 19 for audio.
+# all 19 tokens: 12 / 19 for video and 6 / 19 for audio. No share is near 0: in each block, the first one
+# included, information passes between the modalities in both directions.
 
 # %%
 from helpers.diagrams import new_axes, use_style
@@ -256,8 +257,10 @@ print("one block by counting:   ", count(encoder.blocks[0]))
 print("the whole model:", count(params))
 
 # %% [markdown]
-# The published model has the same parts in larger sizes. `outline` makes the tree of a configuration
-# without filling the arrays, so they can be counted at once.
+# The published model has the same parts in larger sizes. `mt.Config.original()` is the configuration of
+# the code that its authors released (the versions are listed below). `outline` makes the tree of a
+# configuration without filling the arrays, so they can be counted at once. The classifier is a head that
+# reads `cls` for a task ([08](08_using_the_model.ipynb)).
 
 # %%
 from minitvlt.model.parameters import outline
@@ -271,7 +274,8 @@ print(f"with decoder: {sum(pieces) / 1e6:.0f} million")
 
 # %% [markdown]
 # The paper says 88 million with a classifier. The bars show where the parameters are, on the left in the
-# published model, on the right in ours.
+# published model, on the right in ours. (What is missing to 100% is in the classifier, in `cls` and the
+# mask tokens, in the last LayerNorms and in the entry of the decoder.)
 
 
 # %%
@@ -392,7 +396,8 @@ list_values("decoder_num_hidden_layers", "pixel_mask_ratio", "audio_mask_ratio",
 # %% [markdown]
 # The published model exists in three versions, which differ in training and in details: `Config()` is the
 # implementation in the library transformers, `Config.paper()` the recipe of the paper, `Config.original()`
-# the code that the authors released.
+# the code that the authors released. The table shows in which fields they differ; what each field means is
+# said in [config.py](../minitvlt/config.py).
 
 # %%
 values = {name: getattr(mt.Config, name)().to_dict() for name in ("huggingface", "paper", "original")}
@@ -443,7 +448,8 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 
 # %% [markdown]
 # **2. Code. Change the model: remove one of the four blocks of the encoder. Predict what happens to the
-# accuracy of matching, and which block matters most. Then compute it for each block.**
+# accuracy of matching, and which block matters most. Then compute it for each block, with
+# `mt.score_matches(model, pairs.mixed_video, pairs.audio)` and `pairs.is_match` of a batch `pairs`.**
 #
 # <details><summary>Answer</summary>
 #
@@ -468,15 +474,19 @@ print(f"{(2890 + 26) / (60 + 43):.1f} times as fast, with {88 / 283:.2f} of the 
 # </details>
 
 # %% [markdown]
-# **3. Code. How many parameters are added if the published model gets 16 frames instead of 8?**
+# **3. Code. How many parameters are added if the published model gets 16 frames instead of 8? How many
+# times as many operations are there with the audio of the section above?**
 #
 # <details><summary>Answer</summary>
 #
 # Eight rows in two tables, of the encoder and of the decoder: $8 \cdot (768 + 512) = 10240$. The number of
-# operations, however, nearly doubles.
+# operations, however, is 2.2 times as large: linear maps and embeddings grow less than twofold, since the
+# audio stays the same, but attention grows with the square of the number of tokens.
 #
 # ```python
 # assert count(outline(base.replace(num_frames=16))) - count(outline(base)) == 10240
+# longer = count_work(base, 16 * 196, 512)
+# assert round(sum(longer.values()) / sum(work.values()), 1) == 2.2
 # ```
 #
 # </details>

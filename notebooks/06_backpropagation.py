@@ -53,8 +53,9 @@ mt.use_kernels("plain")
 #
 # $$\frac{\partial L}{\partial x_i} = \sum_j g_j \, \frac{\partial y_j}{\partial x_i}$$
 #
-# This sum is the **vector-Jacobian product** (VJP) of $f$: the row vector $g$ times the Jacobian, the matrix
-# of all derivatives. The Jacobian itself is never computed. With 600 inputs and 600 outputs it would have
+# Here one index $i$ or $j$ counts all elements of an array. This sum is the **vector-Jacobian product** (VJP)
+# of $f$: the row vector $g$ times the Jacobian, the matrix of all derivatives $\partial y_j / \partial x_i$
+# (row $j$, column $i$). The Jacobian itself is never computed. With 600 inputs and 600 outputs it would have
 # 360,000 elements, but for most functions the product takes about as long as the function itself.
 
 # %% [markdown]
@@ -125,8 +126,9 @@ run_backward(x + x, np.ones(3))
 print("x + x:", x.cotangent)
 
 # %% [markdown]
-# The package's tape does the same. It has more operations, and undoes broadcasting: if an array was repeated
-# to fit another, its cotangent is the sum over the copies.
+# The package's tape does the same. It has more operations, and undoes broadcasting (`sum_to_shape`): if an
+# array was repeated to fit another, its cotangent is the sum over the copies. `waiting` is a heap, from which
+# `heappop` takes the smallest entry, here the latest node. `conjugate` has no effect on real numbers.
 
 # %%
 from helpers.notebook import show, show_source
@@ -202,7 +204,7 @@ print("as the package's:", all(map(np.allclose, linear_vjp(g, x, A), theirs)))
 # ## Softmax
 #
 # $y_i = e^{x_i} / \sum_l e^{x_l}$. Here $x_i$ occurs in the numerator of $y_i$ and in the denominator of
-# every $y_j$:
+# every $y_j$, so by the quotient rule
 #
 # $$\frac{\partial y_j}{\partial x_i} = y_j (\delta_{ij} - y_i)$$
 #
@@ -246,19 +248,22 @@ show(figure, "Bars of six weights, and their Jacobian with a positive diagonal a
 # ## LayerNorm
 #
 # LayerNorm computes $z = (x - \mu) / \sigma$ for a row $x$ of $D$ features, with its mean $\mu$ and standard
-# deviation $\sigma$, and returns $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of
-# $z$ is $g_z = \gamma g$, element by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be
-# $g_z / \sigma$.
+# deviation $\sigma$ (with $\varepsilon$ under the root, as in [04](04_attention.ipynb)), and returns
+# $y = \gamma z + \beta$ with learnt $\gamma$ and $\beta$. The cotangent of $z$ is $g_z = \gamma g$, element
+# by element. If $\mu$ and $\sigma$ were constant, that of $x$ would be $g_z / \sigma$.
 
 # %% [markdown]
-# But two kinds of change of $x$ leave $z$ as it is: adding a constant to the whole row, which $\mu$ removes,
-# and adding a multiple of $z$, which $\sigma$ removes. So the components of $g_z$ in these two directions are
-# subtracted. With $\langle a \rangle$ for the mean of a row:
+# But $\mu$ and $\sigma$ depend on each $x_i$: their derivatives with respect to $x_i$ are $1 / D$ and
+# $z_i / D$. By the quotient rule, the derivative of $z_j$ with respect to $x_i$ is
+# $(\delta_{ij} - 1 / D - z_i z_j / D) / \sigma$. Inserted into the VJP, with $\langle a \rangle$ for the mean
+# of a row, this gives
 #
 # $$\frac{\partial L}{\partial x} = \frac{1}{\sigma}
 # \bigl(g_z - \langle g_z \rangle - z \, \langle g_z z \rangle \bigr)$$
 #
-# and, over all rows of a batch,
+# Two components of $g_z$ are subtracted, because two kinds of change of $x$ leave $z$ as it is, up to the
+# small $\varepsilon$: adding a constant to the whole row, which $\mu$ removes, and adding a multiple of $z$,
+# which $\sigma$ removes. For $\gamma$ and $\beta$, over all rows of a batch,
 #
 # $$\frac{\partial L}{\partial \gamma} = \sum_{\text{rows}} g \, z$$
 #
@@ -304,7 +309,8 @@ print("the rows of the cotangent of x have mean 0:", np.allclose(mine[0].sum(axi
 
 # %% [markdown]
 # and $\partial L / \partial a = g v^\top$. The VJP of the softmax turns this into the cotangent $g_s$ of $s$,
-# where $\odot$ is the elementwise product, and $c_i = \sum_j (g v^\top)_{ij} a_{ij}$ belongs to row $i$:
+# where $\odot$ is the elementwise product. The column $c$ with $c_i = \sum_j (g v^\top)_{ij} a_{ij}$ is
+# subtracted from every column of $g v^\top$:
 #
 # $$g_s = a \odot \bigl(g v^\top - c\bigr)$$
 #
@@ -566,7 +572,8 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # </details>
 
 # %% [markdown]
-# **3. The gradient with respect to the biases of the keys is 0. Why? Check it in `gradients`.**
+# **3. The gradient with respect to the biases of the keys is 0. Why? Check it in `gradients`, which is a tree
+# like `params`: the biases of queries, keys and values stand in this order in `attention.qkv.bias`.**
 #
 # <details><summary>Answer</summary>
 #
@@ -583,14 +590,16 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 # %% [markdown]
 # **4. Change the model: multiply all matrices of `run_attention` in a new block by 0.2, then by 0.1. By which
 # factor do the gradients of the query and of the value weights shrink from the first to the second? Predict
-# it from the formulas for $q$ and $v$, then compute it.**
+# it from the formulas for $q$ and $v$, then compute it.** A new block is `mt.init(mt.Config.tiny(),
+# seed=0).encoder.blocks[0]`. Take random inputs, and as the loss the sum of all outputs, each times a fixed
+# random number.
 #
 # <details><summary>Answer</summary>
 #
-# Halving all matrices halves $q$, $k$, $v$ and the cotangent $g$ of $o$. The weights $a$ stay nearly uniform.
-# So $a^\top g$ is halved, and the gradient of the value weights too: factor 2. In $g_s$ both $g$ and $v$ are
-# halved, and $g_s k$ has one factor more: the gradient of the query weights shrinks by 8. With small initial
-# values, a model learns late to attend.
+# Halving all matrices halves $q$, $k$, $v$, and also the cotangent $g$ of $o$, which comes through the last
+# linear map. The weights $a$ stay nearly uniform. So $a^\top g$ is halved, and the gradient of the value
+# weights too: factor 2. In $g_s$ both $g$ and $v$ are halved, and $g_s k$ has one factor more: the gradient
+# of the query weights shrinks by 8. With small initial values, a model learns late to attend.
 #
 # ```python
 # from minitvlt.backends import namespace
@@ -616,7 +625,7 @@ show(figure, "The loss falls steeply against the gradient and is flat along a ra
 
 # %% [markdown]
 # **5. What can be done if the intermediate results do not fit into memory? Try
-# `gradient_checkpointing=True`.**
+# `config.replace(gradient_checkpointing=True)` as the `config` of `exact`.**
 #
 # <details><summary>Answer</summary>
 #

@@ -214,12 +214,20 @@ show(figure, "A line that rises in 50 steps to 0.003 and then falls along half a
 # ## The loop
 #
 # This is the whole training: draw a batch, compute the loss and its gradient, scale the gradient down if its
-# norm is above `clip_norm` (**gradient clipping**, against rare large steps), and update each parameter, in
-# place. The generator of each step has a seed of its own, so a step always sees the same batch. `train` is a
-# generator, which yields a line of the log after each step.
+# norm is above `clip_norm` (**gradient clipping**, against rare large steps), and update each parameter. The
+# random numbers of each step have a seed of their own, so a step always sees the same batch. `train` is a
+# Python generator: `yield` returns a line of the log after each step, and then the loop goes on.
+#
+# `mt.value_and_grad` is that of [06](06_backpropagation.ipynb). With `has_aux=True` the function may return
+# more than the loss: only the loss is differentiated, and the rest is passed on.
 
 # %%
 compute = mt.value_and_grad(compute_loss, has_aux=True)
+
+
+# %% [markdown]
+# In the last line but one of `train`, `array[...] =` writes the new parameter into the memory of the old
+# one, which is also that of `params`, and `*moments[name]` takes the other two results, $m$ and $s$.
 
 
 # %%
@@ -336,9 +344,10 @@ show(figure, "Seven columns of frames and spectrograms: the clip, what was shown
 
 # %% [markdown]
 # Compare the columns yourself before you read on. The untrained model gives noise. After 50 steps the
-# predictions are close to an average of all clips. Bands in the spectrogram begin to appear next; hidden
-# parts of the shape are the last. At the end of our short training they are hardly visible, and even in the
-# last column they are blurred. The errors below say the same in numbers.
+# predictions are close to an average of all clips. The spectrogram comes next: first where it is dark and
+# where it is bright, then its single bands. Hidden parts of the shape are the last. At the end of our short
+# training bands and shape are hardly visible, and even in the last column they are blurred. The errors below
+# say the same in numbers.
 
 # %% [markdown]
 # ## Matching
@@ -355,7 +364,8 @@ figure, axes = new_axes(1, len(models), (11, 2.8), x="video")
 for one, (name, model) in zip(axes, models.items(), strict=True):
     scores = mt.score_all_pairs(model, shown)
     one.imshow(scores, cmap="Greys")
-    one.set(title=f"{name}: {(compute_ranks(scores) == 1).sum()}", xticks=[], yticks=[])
+    found = (compute_ranks(scores) == 1).sum()  # rank 1: the own video has the highest score of its row
+    one.set(title=f"{name}: {found}", xticks=[], yticks=[])
 axes[0].set_ylabel("audio")
 show(figure, "Five squares of 16 by 16 scores, from stripes to a dark diagonal.")
 
@@ -396,7 +406,8 @@ print("hidden audio is predicted better than by the mean:", yours[name].value < 
 # Write your answer before you unfold ours. The code of the answers runs after the cells above.
 #
 # **1. Change the training: use the same 16 clips, with the same masks, in every step. Predict the loss on
-# these clips and on new ones after 60 steps, then train.**
+# these clips and on new ones after 60 steps, then train a new model, with a function `draw` that always
+# returns the same batch.**
 #
 # <details><summary>Answer</summary>
 #
@@ -435,8 +446,9 @@ print("hidden audio is predicted better than by the mean:", yours[name].value < 
 # </details>
 
 # %% [markdown]
-# **3. Write a contrastive loss: for each audio, the cross-entropy of its own video among all videos of the
-# batch. What is it by chance, and for the packaged model?**
+# **3. Write a contrastive loss: for each audio, the softmax over its scores with all videos of the batch
+# gives probabilities, and the loss is minus the logarithm of that of its own video. What is its mean by
+# chance, and for the packaged model with the clips `shown`?**
 #
 # <details><summary>Answer</summary>
 #
@@ -458,8 +470,8 @@ print("hidden audio is predicted better than by the mean:", yours[name].value < 
 # </details>
 
 # %% [markdown]
-# **4. The gradient of a batch of 32 clips is to be computed in four parts of 8, to save memory. Is the mean
-# of the four gradients of `compute_loss` the gradient of the batch?**
+# **4. The gradient of a batch of 32 clips, such as `batch`, is to be computed in four parts of 8, to save
+# memory. Is the mean of the four gradients of `compute_loss` the gradient of the batch?**
 #
 # <details><summary>Answer</summary>
 #

@@ -37,7 +37,8 @@ test = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(7),
 test.video.shape, test.audio.shape
 
 # %% [markdown]
-# Each clip comes with labels, which pre-training never uses. Fine-tuning will.
+# Each clip comes with labels, which pre-training never uses. Fine-tuning will. Shape, colour and motion are
+# numbers of classes; `count` says how many copies of the shape there are, one or two.
 
 # %%
 for name, label in test.labels.items():
@@ -107,6 +108,11 @@ figure = draw_search((0, 3, 6), best_audio, probabilities.T, False)
 show(figure, "Three frames of videos, each with the four best spectrograms beside it.")
 
 # %% [markdown]
+# In the last row of the first figure, the second result is another cross at the same height; where it is from
+# left to right is not audible. In the first row of the second figure it is a voice whose pitch falls instead
+# of rising. In the last row a trembling voice comes first: the tremolo is not visible.
+
+# %% [markdown]
 # How good is a search? The *rank* of a query is the place of its own counterpart in the sorted results: 1
 # plus the number of other items whose score is at least as high. **Recall@k** is the fraction of queries with
 # a rank of at most k, and the **median rank** is the middle one.
@@ -157,7 +163,8 @@ print("median rank at most 3:", bool(max(median_rank(square), median_rank(square
 # For other tasks the model gets a new *head*: a small network that reads `cls` and gives one number $z_k$
 # for each label $k$. The decoder and the matching head are dropped. The new head starts with random
 # parameters; encoder and head are then trained together. This is **fine-tuning**. A `Task` says which labels
-# of the clips are the targets, and which loss is used; three of the package's tasks are used here.
+# of the clips are the targets, and which loss is used; three of the package's tasks are used here. The cell
+# prints the kind of the loss and the names of the classes or labels.
 
 # %%
 from minitvlt.training.finetuning import EMBEDDED_TASKS
@@ -293,15 +300,16 @@ print("with an exchanged modality, below 0.65:", bool(max(correlations[1:]) < 0.
 # %% [markdown]
 # ## Independent labels
 #
-# Attributes are independent: a clip may be warm, large, high, bouncing, several and trembling, or none of
-# these. So each of the six numbers $z_k$ gets its own probability $\sigma(z_k)$, and the loss is the mean
+# Attributes are independent: a clip may be warm (by its colour), large, high (the shape begins in the upper
+# half), bouncing (it touches a wall), several (there are two copies) and trembling (a deep tremolo), or none
+# of these. So each of the six numbers $z_k$ gets its own probability $\sigma(z_k)$, and the loss is the mean
 # binary cross-entropy, with $y_k = 1$ where the attribute holds and 0 where it does not:
 #
 # $$\mathcal{L}_{\text{labels}} = -\frac16 \sum_{k=1}^{6} \bigl( y_k \log \sigma(z_k)
 # + (1 - y_k) \log(1 - \sigma(z_k)) \bigr)$$
 #
 # We train twice: from the pre-trained model, and **from scratch**, that is from random parameters. All else
-# is equal, so the difference is due to pre-training.
+# is equal, so the difference is due to pre-training, apart from chance: each training is done only once.
 
 # %%
 tuned, _ = tune("attributes", params, 300)
@@ -335,7 +343,7 @@ for name, predictions in rows.items():
 # %% [markdown]
 # The bars show the accuracy on 512 clips: black from the pre-trained model, grey from scratch. The short
 # lines are what one reaches by always predicting the more frequent answer. Colour and size are learnt either
-# way. The difference is largest for trembling, which takes a close look at the spectrogram.
+# way. The difference is largest for trembling, which is only in the swings of loudness in the spectrogram.
 
 # %% tags=["thumbnail"]
 places = np.arange(6)
@@ -493,7 +501,8 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 
 # %% [markdown]
 # **2. What if the encoder is left as it is, and only a linear map of `cls` is fitted (a *linear probe*)? Use
-# 2,000 clips and least squares.**
+# 2,000 clips of `world` and least squares (`np.linalg.lstsq`): the target is 1 for the true shape, and 0 for
+# each other one.**
 #
 # <details><summary>Answer</summary>
 #
@@ -514,8 +523,8 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 
 # %% [markdown]
 # **3. Change the processing: mirror the frames left to right, reverse their order in time, or turn them
-# upside down. For each, predict how many of the 512 true pairs the pre-trained model still calls a match.
-# Then compute it.**
+# upside down. For each, predict how many of the 512 true pairs the pre-trained model still calls a match
+# (`mt.score_matches(params, video, test.audio) > 0`). Then compute it.**
 #
 # <details><summary>Answer</summary>
 #
@@ -547,20 +556,24 @@ show(figure, "Three rows of three frames and a spectrogram: the most certain of 
 # alone = mt.classify(by_shape, None, test.audio).argmax(axis=1)
 # both = shape_logits.argmax(axis=1)
 # print(f"audio alone: {accuracy(alone, truth):.2f}, both: {accuracy(both, truth):.2f}")
+# assert 0.35 < accuracy(alone, truth) < accuracy(both, truth)
 # ```
 #
 # </details>
 
 # %% [markdown]
 # **5. Fine-tune on clips of your own: write a label file, and let the model tell high tones from low ones.**
+# A label file (CSV or JSON lines) has a row for each clip: `file`, or `video` and `audio` apart, and
+# `label`. Where no column `split` says which rows are for the test, a fifth is drawn.
+# `mt.FolderWorld(path, config, task="classification", split="train")` reads it,
+# `mt.write_wav(path, samples, rate)` writes a sound, and `mt.Task("classification", names=...)` is the task.
 #
 # <details><summary>Answer</summary>
 #
-# A label file (CSV or JSON lines) has a row for each clip: `file`, or `video` and `audio` apart, and `label`.
-# Where no column `split` says which rows are for the test, a fifth is drawn. `mt.FolderWorld` reads the files
-# (with PyAV). Like every world it has a method `sample(rng, count)` that returns `mt.Examples`, so
-# `mt.finetune` and `mt.evaluate` take it. The command `minitvlt finetune classification --data labels.csv`
-# does all of this; the label formats are in [labels.py](../minitvlt/worlds/labels.py).
+# `mt.FolderWorld` reads the files with PyAV. Like every world it has a method `sample(rng, count)` that
+# returns `mt.Examples`, so `mt.finetune` and `mt.evaluate` take it. The command `minitvlt finetune
+# classification --data labels.csv` does all of this; the label formats are in
+# [labels.py](../minitvlt/worlds/labels.py).
 #
 # ```python
 # folder, rng, rows = Path(tempfile.mkdtemp()), np.random.default_rng(0), ["audio,label"]
