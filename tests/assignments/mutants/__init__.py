@@ -19,9 +19,7 @@ class Mutant:
     """A wrong solution."""
 
     blank: str
-    cause_word: (
-        str | tuple[str, ...]
-    )  # occurs in the cause of a failed check, in any case of letters; or one of them
+    cause_word: str | tuple[str, ...]  # occurs (or one of them does) in the cause of a failed check
     function: Any
     number: int
 

@@ -4,12 +4,14 @@ python -m tests.assignments.mutants.table [a2] [-v]
 """
 
 import sys
+from functools import cache
 
 from assignments import checks
 from assignments.checks.evaluate import Result, evaluate
 from tests.assignments.mutants import MUTANTS, VARIANTS, Mutant, Variant, load_all
 
 
+@cache
 def run(entry: Mutant | Variant) -> list[Result]:
     """The results of a solution, on values that are not those of the notebook."""
     assignment, blank = checks.find_blank(entry.blank)
