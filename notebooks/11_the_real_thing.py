@@ -595,9 +595,9 @@ print(
 # ## Recap
 #
 # A published checkpoint is loaded by one call, and a film becomes clips by cutting, choosing frames,
-# resizing and cropping. A model trained on the embedded world neither matches nor reconstructs a film. Trained
-# on some seconds of it, it reconstructs the rest better than a model from scratch. Such a statement needs
-# a baseline, a held-out part, and the same measurement on the old domain.
+# resizing and cropping. A model trained on the embedded world neither matches nor reconstructs a film.
+# Trained on some seconds of it, it reconstructs the rest better than a model from scratch. Such a statement
+# needs a baseline, a held-out part, and the same measurement on the old domain.
 
 # %% [markdown]
 # ## References
