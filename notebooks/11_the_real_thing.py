@@ -161,7 +161,7 @@ if has_film:
 # %% [markdown]
 # ## Choosing and resizing frames
 #
-# The processors of the published model turn a clip into frames of the model's size in three steps. First, of
+# The processors of the published model turn a clip into frames of the model's size step by step. First, of
 # many frames $T$ are chosen: the span is cut into $T$ equal parts, and the frame that is shown in the middle
 # of each part is taken.
 
@@ -199,7 +199,7 @@ print(resize_weights(6, 3).round(2))
 print("as the package's:", np.allclose(resize_weights(50, 7), package.make_resize_weights(50, 7, 7)))
 
 # %% [markdown]
-# Third, the shorter edge gets the model's size, the centre of the longer one is kept (the **centre crop**),
+# Last, the shorter edge gets the model's size, the centre of the longer one is kept (the **centre crop**),
 # and the levels 0 to 255 become -1 to 1. Channels move to the front.
 
 
@@ -594,10 +594,10 @@ print(
 # %% [markdown]
 # ## Recap
 #
-# A published checkpoint is loaded by one call, and a film becomes clips by four operations: cutting,
-# choosing frames, resizing and cropping. A model trained on the embedded world neither matches nor
-# reconstructs a film. Trained on some seconds of it, it reconstructs the rest better than a model from
-# scratch. Such a statement needs a baseline, a held-out part, and the same measurement on the old domain.
+# A published checkpoint is loaded by one call, and a film becomes clips by cutting, choosing frames,
+# resizing and cropping. A model trained on the embedded world neither matches nor reconstructs a film.
+# Trained on some seconds of it, it reconstructs the rest better than a model from scratch. Such a statement
+# needs a baseline, a held-out part, and the same measurement on the old domain.
 
 # %% [markdown]
 # ## References
@@ -612,7 +612,7 @@ print(
 # %% [markdown]
 # ## Where to go on
 #
-# [15](15_checkpoints.ipynb) opens the files of checkpoints. Reading of media is in
-# [media.py](../minitvlt/signals/media.py), the processing of frames in
+# [12](12_your_own_data.ipynb) trains on a folder of films, [15](15_checkpoints.ipynb) opens the files of
+# checkpoints. Reading of media is in [media.py](../minitvlt/signals/media.py), the processing of frames in
 # [frames.py](../minitvlt/signals/frames.py), and all of it together in
 # [prepare.py](../minitvlt/signals/prepare.py). All notebooks are in the [overview](README.md).

@@ -239,7 +239,7 @@ print("split: as the package's:", np.array_equal(is_test_row, theirs.is_test))
 # ## A world of your own
 #
 # For training, the package needs an object with a method `sample(rng, count)` that returns `mt.Examples`. If
-# all clips fit into memory, this takes three lines. `mt.FolderWorld` does it for folders and label files: it
+# all clips fit into memory, this takes a few lines. `mt.FolderWorld` does it for folders and label files: it
 # decodes files when they are first needed, draws spans at any position, and keeps what memory allows. Both
 # get all randomness from the generator `rng`, so a training can be repeated.
 
@@ -327,7 +327,7 @@ for name, value in baselines.items():
 # ## Training on few recordings
 #
 # Now we train twice, from the same random parameters and for the same number of steps: on eight recordings
-# (32 clips), and on two hundred. Every ten steps, the loss on the 64 held-out clips is computed. The loop is
+# (32 clips), and on 200. Every ten steps, the loss on the 64 held-out clips is computed. The loop is
 # that of [07](07_pretraining.ipynb), with the package's AdamW.
 
 # %%
@@ -417,9 +417,9 @@ print("200 recordings: the held-out loss is far below the baseline:", last["200 
 
 # %% [markdown]
 # With eight recordings, the training loss goes on falling while the held-out loss rises: the model
-# **overfits**. It memorises single clips, for instance which background belongs to which hum. Two hundred are
-# too many to be memorised in these steps, and what lowers the loss on the training clips also lowers it on
-# new ones. Three things to look for in any run:
+# **overfits**. It memorises single clips, for instance which background belongs to which hum. The 200
+# recordings are too many to be memorised in these steps, and what lowers the loss on the training clips also
+# lowers it on new ones. What to look for in any run:
 #
 # - both curves stay at the baseline: nothing is learnt yet (raise the learning rate, wait longer, check that
 #   audio and video of a file belong together);
@@ -453,7 +453,7 @@ for name, (_, steps, measured) in runs.items():
     print(f"{name}: ends before the last step:", bool(steps[end] < recipe.steps))
 
 # %% [markdown]
-# Choosing the step by the held-out loss uses the held-out clips. For the final figure in a report, a third
+# Choosing the step by the held-out loss uses the held-out clips. For the final figure in a report, another
 # part of the recordings is needed, which decided nothing: **training, validation and test set**.
 #
 # ## A pre-trained start
@@ -684,7 +684,7 @@ print(len(ranks), "clips; median rank better than by chance:", bool(np.median(ra
 # </details>
 
 # %% [markdown]
-# **5. Your matching loss stays at 0.69 for a thousand steps, while the reconstruction losses fall. Name
+# **5. Your matching loss stays at 0.69 for many steps, while the reconstruction losses fall. Name
 # causes, and how you would tell them apart.**
 #
 # <details><summary>Answer</summary>
@@ -719,11 +719,12 @@ print(len(ranks), "clips; median rank better than by chance:", bool(np.median(ra
 #
 # The folder is read by [folder.py](../minitvlt/worlds/folder.py), the label file by
 # [labels.py](../minitvlt/worlds/labels.py), where all label formats are described; films are decoded in
-# [media.py](../minitvlt/signals/media.py). [14](14_on_a_graphics_card.ipynb) trains on a graphics card. All
-# notebooks are in the [overview](README.md).
+# [media.py](../minitvlt/signals/media.py). [13](13_sentiment_and_emotion.ipynb) fine-tunes on labels like
+# those of a real data set, [14](14_on_a_graphics_card.ipynb) trains on a graphics card. All notebooks are in
+# the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - S. Kaufman, S. Rosset, C. Perlich, O. Stitelman, *Leakage in Data Mining: Formulation, Detection, and
 #   Avoidance*, 2012, [doi 10.1145/2382577.2382579](https://doi.org/10.1145/2382577.2382579).

@@ -581,8 +581,9 @@ print("the same logits:", np.allclose(mt.classify(read, test.video, test.audio),
 #
 # The label formats are in [labels.py](../minitvlt/worlds/labels.py), the losses in
 # [tasks.py](../minitvlt/model/tasks.py), the metrics in [metrics.py](../minitvlt/training/metrics.py), and
-# the released checkpoints in [released.py](../minitvlt/checkpoints/released.py). All notebooks are in the
-# [overview](README.md).
+# the released checkpoints in [released.py](../minitvlt/checkpoints/released.py).
+# [14](14_on_a_graphics_card.ipynb) trains on a graphics card, [15](15_checkpoints.ipynb) opens the files of
+# checkpoints. All notebooks are in the [overview](README.md).
 
 # %% [markdown]
 # ## References

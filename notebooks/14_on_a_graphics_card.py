@@ -204,7 +204,7 @@ print(f"estimate {estimate / 2**20:.0f} MiB; on the tape 1 to 1.5 times that:", 
 # %% [markdown]
 # ## Less memory
 #
-# Three settings reduce the activations. The first two leave the gradient as it is; bfloat16 rounds.
+# The following settings reduce the activations. The first two leave the gradient as it is; bfloat16 rounds.
 #
 # - **Recomputation** (gradient checkpointing, `Config(gradient_checkpointing=True)`) keeps only the input of
 #   each block, $D$ numbers for each token, and computes the rest again in the backward pass, one block at a
@@ -304,7 +304,7 @@ show(figure, "Five bars: activations are the largest part in float32, and small 
 # A float32 has 1 bit for the sign, 8 for the exponent and 23 for the fraction. **bfloat16** is its upper
 # half: the same exponent, so the same range, but a fraction of 7 bits. To round to it, look at the 16 bits
 # that are dropped: more than half of the last kept digit rounds up, less rounds down, and exactly half rounds
-# to the even number. Adding `0x7FFF` plus the last kept bit before the shift does all three. Not-a-number
+# to the even number. Adding `0x7FFF` plus the last kept bit before the shift does all this. Not-a-number
 # needs care: the addition could turn it into infinity, so one bit of its fraction is set instead.
 
 
@@ -465,7 +465,7 @@ show(
 # host and card inside of a step.
 #
 # For a whole step, `count_flops` of the helpers gives the FLOPs, and the peak the least time. Real steps
-# often take two to three times as long. The share of the peak that is reached is called **model FLOPs
+# often take more than twice as long. The share of the peak that is reached is called **model FLOPs
 # utilisation**. The last figure of a line is for as many clips as in the paper, 200,000 steps of 4096, on one
 # card, with the sizes of `mt.Config()`.
 
@@ -946,12 +946,14 @@ else:
 # %% [markdown]
 # ## Where to go on
 #
+# [15](15_checkpoints.ipynb) opens the files in which models are stored, also those in bfloat16.
+#
 # Autocast, compiling and DDP are in [torch_trainer.py](../minitvlt/training/torch_trainer.py), saving and
 # resuming in [trainer.py](../minitvlt/training/trainer.py), recomputation on the tape in
 # [tape.py](../minitvlt/backends/tape.py). All notebooks are in the [overview](README.md).
 
 # %% [markdown]
-# To read:
+# ## References
 #
 # - P. Micikevicius et al., *Mixed Precision Training*, 2018,
 #   [arXiv 1710.03740](https://arxiv.org/abs/1710.03740): why a copy of the parameters stays in float32.

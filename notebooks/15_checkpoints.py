@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 # %% [markdown]
 # ## A file of named arrays
 #
-# `mt.save` writes a model into one file in the format **safetensors**. It consists of three parts: 8 bytes
+# `mt.save` writes a model into one file in the format **safetensors**. Its parts are: 8 bytes
 # with a number $n$, then $n$ bytes of text in JSON, the **header**, then the numbers of all arrays one after
 # another. The header says for each name the data type, the shape, and where its bytes begin and end.
 
@@ -210,8 +210,8 @@ for name in names:
             print(f"    {title:<14}{there}  {file[there].shape}")
 
 # %% [markdown]
-# Three things differ beside the names: transformers stores query, key and value apart; the projection of
-# patches is a convolution in both; and tables have an axis of length 1 in front. You convert the first two.
+# More differs than the names: transformers stores query, key and value apart; the projection of patches is a
+# convolution in both; and tables have an axis of length 1 in front. You convert the first two.
 
 # %% [markdown]
 # ## Query, key and value
@@ -371,7 +371,7 @@ for name, value in mt.Config.original().to_dict().items():
         print(f"{name:<22}{value!s:<18.12}{transformers[name]}")
 
 # %% [markdown]
-# So one function reads all three files, and gives the same arrays.
+# So one function reads all of these files, and gives the same arrays.
 
 # %%
 with warnings.catch_warnings(action="ignore"):  # the warning about transformers, as above
@@ -427,7 +427,7 @@ for title, each in damaged.items():
 # ## From an image model: MAE
 #
 # The authors of TVLT did not start from random parameters, but from a **masked autoencoder** that was trained
-# on images (He et al. 2021). It has no audio, so a part of the model has to be initialised. We make a small
+# on images (He et al., 2021). It has no audio, so a part of the model has to be initialised. We make a small
 # file with its names: `patch_embed.proj` instead of `patch_embed_v.proj`, and so on. In its position tables,
 # row 0 belongs to `cls`.
 
