@@ -19,11 +19,14 @@
 #
 # **Leading axes.** A waveform has the shape `(samples,)`, a batch of them `(B, samples)`, and there may be
 # more axes in front. Write `...` for them: `x[..., 0]`, `x.sum(axis=-1)`, `(*x.shape[:-1], n)`. An array as
-# an index makes new axes: `x[..., places]` has the shape of `places` in place of the last axis of `x`.
+# an index makes new axes: `x[..., places]` has the shape of `places` in place of the last axis of `x`. For
+# example, `np.array([0, 3])[:, None] + np.arange(4)` is `[[0, 1, 2, 3], [3, 4, 5, 6]]`, with the shape
+# `(2, 4)`. Functions of notebook 01 take a single waveform: they have no leading axes.
 #
 # **Precision.** float32 in, float32 out. A product of a float32 array and a float64 array is float64, so
-# convert constants that are arrays: `window.astype(x.dtype)`. `np.zeros(n)` is float64: write
-# `np.zeros(n, x.dtype)`. Python numbers, as in `0.5 * x`, change nothing.
+# convert constants that are arrays: `window.astype(x.dtype)`. `np.zeros(n)` and NumPy's numbers, such as
+# `np.sqrt(2)`, are float64 too: write `np.zeros(n, x.dtype)` and `math.sqrt(2)`. Python numbers, as in
+# `0.5 * x`, change nothing.
 #
 # **Inputs stay as they are.** Never write into an argument (`x += 1`, `x[0] = 0`): the caller still needs
 # it, and it may be read-only. Make a new array.
@@ -47,7 +50,7 @@ import numpy as np
 # `padding="reflect"` the new samples are those on the other side of the edge, as in a mirror, and the edge
 # sample is not repeated; with `padding="constant"` they are zeros. `np.pad(x, widths, mode=padding)` knows
 # both by these names; `widths` is a list with a pair of numbers for each axis of `x`, and `(0, 0)` stands for
-# an axis that stays as it is.
+# an axis that stays as it is. A single number for `widths` would pad all axes, the batch too.
 #
 # **Example.** The waveform `[7, 8, 9]`, extended by 2 samples at each end, is `[9, 8, 7, 8, 9, 8, 7]` by
 # reflection and `[0, 0, 7, 8, 9, 0, 0]` by zeros. A window of 4 samples and a hop of 2 give
@@ -295,7 +298,7 @@ checks.check(power_to_decibel)
 # $$P[t, k] = |X[t, k]|^2, \qquad \text{band}[t, j] = \sum_k \operatorname{filter}_j(f_k) \, P[t, k]$$
 #
 # With `drop_last_step=True` the last time step is left out, as by the processor of the published model,
-# unless it is the only one.
+# unless it is the only one. This is done at the end: the maximum of the clip is that of all steps.
 #
 # **Example.** A waveform of 1000 samples with a hop of 20 has `1000 // 20 + 1 = 51` steps, of which 50
 # remain. A waveform of 7 samples with a hop of 20 has one step, which remains. Two frequencies with the
@@ -419,6 +422,9 @@ checks.check(overlap_add)
 # are longer than half a window), 0.01 stands in for it. A spectrum with `bins` frequencies belongs to
 # windows of `2 * (bins - 1)` samples.
 #
+# In the denominator, $w^2$ stands for $S$ frames, which are all the squared window: an array of shape
+# `(S, window_length)`, for instance by `np.tile(squares, (S, 1))`.
+#
 # **Example.** With the window `[0, 0.5, 1, 0.5]`, whose squares are `[0, 0.25, 1, 0.25]`, and a hop of 2,
 # each sample between the ends is divided by $0 + 1 = 1$ or by $0.25 + 0.25 = 0.5$.
 
@@ -466,7 +472,9 @@ rate, window_length, hop_length = 8000, 512, 128
 time = np.arange(2 * rate) / rate
 phase = 2 * np.pi * (300 * time + 400 * time**2)  # its derivative is 2 pi times the frequency, 300 + 800 t
 chirp = (0.4 * np.sin(phase) + 0.1 * np.sin(2 * phase)) * np.minimum(1, 10 * np.minimum(time, 2 - time))
-if checks.are_written(log_mel_spectrogram, compute_stft, make_mel_filters, power_to_decibel):
+if checks.are_written(
+    log_mel_spectrogram, frame_waveform, make_window, compute_stft, make_mel_filters, power_to_decibel
+):
     log_mel = log_mel_spectrogram(chirp, rate, 64, window_length, hop_length)
     figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")
     image = axes.imshow(log_mel.T, origin="lower", aspect="auto", extent=(0, 2, 0, 64), cmap="magma")

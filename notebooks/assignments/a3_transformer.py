@@ -26,8 +26,9 @@
 # result can be subtracted from `x`, or divide it.
 #
 # **Precision.** float32 in, float32 out. Python numbers, as in `0.5 * x` or `d ** -0.5`, change nothing;
-# NumPy's do: `np.sqrt(d)` is a float64, and so is `np.zeros(n)`. Write `math.sqrt(d)` and `np.zeros(n,
-# x.dtype)`.
+# NumPy's do: `np.sqrt(d)` is a float64, and so are `np.zeros(n)` and `np.full(n, 0.5)`. Write
+# `math.sqrt(d)`, `np.zeros(n, x.dtype)` and `np.full(n, 0.5, x.dtype)`. Some functions of notebook 04 use
+# `np.sqrt`, so they give float64 here.
 #
 # **Inputs stay as they are.** Never write into an argument (`x -= mean`, `scores[...] = 0`): the caller
 # still needs it, and it may be read-only. Make a new array.
@@ -275,8 +276,8 @@ checks.check(join_heads)
 # *before* the softmax: its exponential is 0, and the other weights sum to 1. One case remains: if a clip
 # has no real key at all, its scores are all equal and the softmax gives $1 / M$. So set the weights of
 # padding to 0 *after* the softmax as well. `np.where(condition, a, b)` does both; `is_real[:, None, None,
-# :]` has the shape `(B, 1, 1, M)`, which broadcasts over heads and queries. `-np.inf` in place of `-1e30`
-# would give NaN for a clip without a real key.
+# :]` has the shape `(B, 1, 1, M)`, which broadcasts over heads and queries. With `-np.inf` in place of
+# `-1e30`, the softmax would compute $\infty - \infty$ for a clip without a real key, which is NaN.
 #
 # **Example.** One query `[2, 0]`, three keys `[1, 1]`, `[0, 5]` and `[9, 9]`, of which the last is padding:
 # $d = 2$, so the scores are $2 / \sqrt2 = 1.414$ and 0. The exponentials are 4.11 and 1, the weights 0.804,
@@ -353,9 +354,10 @@ checks.check(attention)
 # \text{output} = y + \operatorname{MLP}(\operatorname{LayerNorm}_2(y))$$
 #
 # Attention is: split into heads, attention, join the heads. The MLP is: `mlp.expand`, GELU, `mlp.contract`.
-# If `maps` is a list, append the attention weights to it, one array of shape `(B, heads, N, N)`; the output
-# does not depend on that. A Python list is changed by `maps.append(...)`, so nothing more has to be
-# returned.
+# If `maps` is a list, append what your `attention_weights` gives for query and key to it, one array of shape
+# `(B, heads, N, N)`; the output does not depend on that. A Python list is changed by `maps.append(...)`, so
+# nothing more has to be returned. The list is empty at first, and an empty list counts as False: ask `if maps
+# is not None`, not `if maps`.
 #
 # **Example.** If all parameters of `attention.output` and `mlp.contract` were 0, attention and MLP would be
 # 0, and the output would be $x$.
@@ -486,14 +488,14 @@ config, blocks = params.config, params.encoder.blocks
 clip = mt.ShapesWorld(config, split="held_out").sample(np.random.default_rng(4), 1)
 theirs = mt.forward(params, clip.video, clip.audio, return_hidden=True)
 
-if checks.are_written(run_block, layer_norm, gelu, split_heads, join_heads, attention):
-    tokens, maps = theirs.hidden[0], []  # (1, 19, 64): cls, 12 of video, 6 of audio
+tokens, maps = theirs.hidden[0], []  # (1, 19, 64): cls, 12 of video, 6 of audio
+if checks.are_written(run_block, layer_norm, softmax, gelu, split_heads, join_heads, attention):
     for block in blocks:
         tokens = run_block(tokens, block, config.num_attention_heads, config.layer_norm_eps, None, maps)
     print("as the model's output:", np.allclose(tokens, theirs.hidden[-1], atol=1e-3))
 
 # %% tags=["picture"] nbgrader={"grade": false, "grade_id": "picture_attention_map", "locked": true, "solution": false, "schema_version": 3}
-if checks.are_written(run_block, attention_weights):
+if maps and checks.are_written(attention_weights):
     weights = maps[-1][0].mean(axis=0)[:1]  # (1, 19): those of cls
     frames, sound = clip.video[0], clip.audio[0, 0]
     sizes = config.image_patch_size, (len(frames), *frames.shape[2:]), config.audio_patch_size, sound.shape

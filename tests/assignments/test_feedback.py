@@ -1,5 +1,7 @@
 """Messages of checks that fail: short, with the input, both results and the cause."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,29 @@ def test_an_exception_shows_its_line_and_no_traceback() -> None:
     assert "ValueError: cannot reshape array of size 3 into shape (2,17)" in text
     assert "in line: y = x.reshape(2, 17)" in text
     assert "do not multiply" in text
+
+
+def test_numbers_and_masks_come_first_where_room_is_short() -> None:
+    key = np.ones((2, 1, 7, 3))
+    is_real = np.array([[True, False]])
+    case = Case({"query": key, "key": key, "value": key, "is_real": is_real, "size": 2}, ("all",))
+    blank = Blank("pool", lambda query, **_: query, lambda _: [case], (Check("all", 1),), "nowhere")
+    text = explain(lambda query, key, value, is_real, size: -query, blank)
+    assert "is_real = bool (1, 2) [[T F]], size = 2; float64: query (2, 1, 7, 3), key (2, 1, 7, 3)" in text
+
+
+def test_numbers_have_as_many_digits_as_show_the_difference() -> None:
+    text = explain(lambda x, scale=1.0: subtract(x) * scale * (1 + 1e-7 * np.sign(x)))
+    came, expected = (re.search(rf"{word}: +\[0, 0:2\] = ([^ ]+)", text)[1] for word in ("came", "expected"))
+    assert came != expected
+
+
+def test_an_empty_list_has_a_cause() -> None:
+    def keep(x):
+        return {"output": x, "maps": [x]}
+
+    blank = Blank("keep", keep, lambda _: [Case({"x": np.ones(3)}, ("all",))], (Check("all", 1),), "nowhere")
+    assert "`maps` stays empty" in explain(lambda x: {"output": x, "maps": []}, blank)
 
 
 def test_long_and_odd_texts_are_shortened() -> None:

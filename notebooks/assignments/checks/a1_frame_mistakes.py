@@ -63,7 +63,20 @@ def fix_hop(part: int) -> Any:
     )
 
 
+def cut_one_waveform(waveform: Array, window_length: int, hop_length: int, padding: str = "reflect") -> Array:
+    """As in notebook 01: for one waveform and an even window."""
+    padded = np.pad(waveform, window_length // 2, mode=padding)  # type: ignore[call-overload]
+    starts = np.arange(0, len(waveform) + 1, hop_length)
+    return padded[starts[:, None] + np.arange(window_length)]
+
+
 FRAME_MISTAKES = (
+    Mistake(
+        cut_one_waveform,
+        "This is written for one waveform and an even window, as in notebook 01. np.pad with one number pads "
+        "all axes, len(waveform) is the size of the batch, and only padded[..., places] takes samples. An "
+        "odd window needs one sample more at the end.",
+    ),
     Mistake(
         partial(cut_frames, modes={**MODES, "reflect": "symmetric"}),
         "The first and the last sample are repeated at the edge (`symmetric` of np.pad). Reflecting at a "

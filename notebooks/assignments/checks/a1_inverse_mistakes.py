@@ -273,6 +273,11 @@ INVERT_MISTAKES = (
         for more in (1, 2)
     ),
     Mistake(
+        lambda spectrum, hop_length: invert(spectrum, hop_length, more=2 - spectrum.shape[-1]),
+        "The number of frequencies is taken for the window length: bins frequencies belong to windows of 2 * "
+        "(bins - 1) samples.",
+    ),
+    Mistake(
         partial(invert, change=lambda frames: frames[..., ::-1]),
         "Each frame is reversed in time. That is what the other sign of the exponent gives: use "
         "np.fft.irfft.",

@@ -77,6 +77,14 @@ def draw_triangles_in_mel(sample_rate: int, mel_bins: int, window_length: int) -
     return np.maximum(0, lines) * 2 / (hertz[2:] - hertz[:-2])[:, None]
 
 
+def draw_all_in_mel(sample_rate: int, mel_bins: int, window_length: int) -> Array:
+    """Straight lines in mel, with an area of one in mel."""
+    edges = np.linspace(0, spectrogram.hertz_to_mel(np.array(sample_rate / 2)), mel_bins + 2)
+    hertz = spectrogram.mel_to_hertz(edges)
+    factors = (hertz[2:] - hertz[:-2]) / (edges[2:] - edges[:-2])
+    return draw_triangles_in_mel(sample_rate, mel_bins, window_length) * factors[:, None]
+
+
 MEL_MISTAKES = (
     Mistake(
         partial(draw_triangles, scale=lambda filters, left, centre, right: filters),
@@ -106,6 +114,11 @@ MEL_MISTAKES = (
         partial(draw_triangles, to_mel=keep, to_hertz=keep),
         "The filters are evenly spaced in hertz. They have to be evenly spaced in mel: convert the highest "
         "frequency to mel, divide there, and convert the edges back.",
+    ),
+    Mistake(
+        draw_all_in_mel,
+        "Frequencies, edges and areas are in mel here. Convert the edges back to hertz by mel_to_hertz, and "
+        "leave the frequencies in hertz.",
     ),
     Mistake(
         draw_triangles_in_mel,

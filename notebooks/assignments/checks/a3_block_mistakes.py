@@ -326,7 +326,8 @@ BLOCK_MISTAKES = (
     ),
     Mistake(
         partial(run_steps, collect=lambda maps, weights: None),
-        "Nothing is appended to maps: append the weights of attention, (B, heads, N, N), if a list is given.",
+        "Nothing is appended to maps: append the weights of attention, (B, heads, N, N), if a list is given. "
+        "The list is empty at first and counts as False: write `if maps is not None`.",
     ),
     Mistake(
         partial(run_steps, collect=lambda maps, weights: maps.extend(weights)),

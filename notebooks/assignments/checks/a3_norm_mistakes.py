@@ -33,6 +33,19 @@ def normalise(
 
 NORM_MISTAKES = (
     Mistake(
+        lambda x, weight, bias, eps: normalise(
+            x,
+            weight,
+            bias,
+            eps,
+            divide=lambda variance, eps: np.sqrt(
+                (x * x).mean(-1, keepdims=True) - x.mean(-1, keepdims=True) ** 2 + eps
+            ),
+        ),
+        "The variance is the mean of x² minus mean². This is right on paper, but for a large mean it is a "
+        "small difference of large numbers, which loses digits: use the mean of (x - mean)².",
+    ),
+    Mistake(
         partial(normalise, divide=lambda variance, eps: np.sqrt(variance * (1 + eps))),
         "eps multiplies the variance. It has to be added to it.",
     ),

@@ -32,7 +32,11 @@ from .sizes import explain_size, explain_sums, explain_tiny
 from .trials import join, list_pairs, measure, name_wrong_inputs, name_wrong_parts
 
 FINAL = ("not written", "copied", "timeout", "memory")  # problems that say it all
-UNKNOWN = "The values differ everywhere: compare each step with its comment."
+UNKNOWN = (
+    "The values differ everywhere: compute the example of the text, and print each step, to find the first "
+    "one that is wrong."
+)
+UNKNOWN_SHAPE = "The shape is wrong: print the shape after each step for an input of this shape."
 
 
 class Causes:
@@ -129,7 +133,7 @@ class Causes:
             name = f"`{difference.path}`: " if difference.path and not difference.path.isdigit() else ""
             pairs = list_pairs(self.wrong, difference)
             if difference.kind == "shape":
-                return name + (explain_shape(pairs) or "The shape is wrong.")
+                return name + (explain_shape(pairs) or UNKNOWN_SHAPE)
             if difference.kind == "values" and (cause := self.explain_weakly(pairs)):
                 return name + cause
         return None

@@ -28,7 +28,7 @@ HINTS = (  # parts of messages, in the order in which they are looked for
     ("too many indices", "There are more indices than axes: an axis was lost before, for instance without "
      "keepdims."),
     ("not enough values to unpack", "It unpacks more sizes than the array has axes, or more results than "
-     "there are."),
+     "there are. If this line calls another function of the assignment, its argument has too few axes."),
     ("too many values to unpack", "It unpacks fewer sizes than the array has axes: leading axes have to be "
      "allowed for."),
     ("truth value of an array", "`if`, `and`, `or` or `not` was applied to an array: use np.where, &, | "

@@ -81,8 +81,8 @@ def _explain_float32(failed: Trial) -> str:
         came = np.asarray(difference.got).dtype
         return (
             f"The values are right, but the dtype{name} is {came}: something makes {came} of float32, such "
-            "as an array by np.zeros, np.arange or np.array without dtype=x.dtype, or a NumPy scalar of "
-            "float64."
+            "as an array by np.zeros, np.full, np.arange or np.array without dtype=x.dtype, or a NumPy "
+            "scalar such as np.sqrt(2)."
         )
     if is_number(difference.got) and np.any(~np.isfinite(np.asarray(difference.got).astype(complex))):
         return (
@@ -129,6 +129,12 @@ def explain_structure(failed: Trial, difference: Difference) -> str:
         if len(entries) == len(expected) and not compare(entries, expected, CLOSE):
             return "The results are right, but stacked in one array: return them as a tuple."
         return f"One array is returned where a tuple of {len(expected)} results is expected."
+    name = difference.path
+    if isinstance(expected, list) and expected and isinstance(got, list) and not got and name.isidentifier():
+        return (
+            f"`{name}` stays empty: something has to be appended to it. (An empty list counts as False: "
+            f"write `if {name} is not None`.)"
+        )
     if isinstance(expected, dict):
         return f"Return an object with {', '.join(expected)}, in this order, as the docstring says."
     return "The kind of result is wrong: compare it with what the docstring says is returned."

@@ -12,6 +12,8 @@ from .evaluate import FLOAT32_TITLE, FLOAT32_TOLERANCE, MEMORY_TITLE, Result, Tr
 
 WIDTH = 110
 MOST_LINES = 8
+ROOM = WIDTH - len("  input:    ")
+MOST_OF_MASK = 24  # values
 PROBLEMS = {
     "not written": "not written yet",
     "timeout": "no result in the time that it has",
@@ -87,13 +89,54 @@ def describe_arguments(trial: Trial) -> str:
     """The arguments by name: values where they are tiny, else dtype and shape."""
     kind = {"read-only": " (read-only)", "strided": " (non-contiguous)"}.get(trial.layout, "")
     arguments = trial.case.arguments
-    return ", ".join(f"{name} = {describe_argument(value)}" for name, value in arguments.items()) + kind
+    text = list_arguments(arguments) + kind
+    if len(text) <= ROOM:
+        return text
+    small = {name: value for name, value in arguments.items() if is_small(value)}
+    large = {name: value for name, value in arguments.items() if name not in small}
+    text = list_arguments(small | large, has_values=False) + kind
+    if len(text) <= ROOM or not large:
+        return text
+    return f"{list_arguments(small)}{'; ' if small else ''}{list_shapes(large)}{kind}"
 
 
-def describe_argument(value: Any) -> str:
+def list_shapes(arguments: dict[str, Any]) -> str:
+    """Large arguments in the fewest words: the dtype once, where it is that of all arrays."""
+    dtypes = {str(value.dtype) for value in arguments.values() if isinstance(value, np.ndarray)}
+    texts = []
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            dtype = "" if len(dtypes) == 1 else f"{value.dtype} "
+            texts.append(f"{name} {dtype}{value.shape}")
+        elif is_dataclass(value) and not isinstance(value, type):
+            texts.append(f"{name} ({type(value).__name__})")
+        else:
+            texts.append(f"{name} = {describe_argument(value, False)}")
+    return f"{dtypes.pop()}: {', '.join(texts)}" if len(dtypes) == 1 else ", ".join(texts)
+
+
+def list_arguments(arguments: dict[str, Any], has_values: bool = True) -> str:
+    """Arguments by name, with or without the values of arrays other than masks."""
+    texts = (describe_argument(value, has_values) for value in arguments.values())
+    return ", ".join(f"{name} = {text}" for name, text in zip(arguments, texts, strict=True))
+
+
+def is_small(value: Any) -> bool:
+    """Whether an argument is a number, a word or a mask with few values: shown first where room is short."""
+    if isinstance(value, np.ndarray):
+        return value.dtype == bool and value.size <= MOST_OF_MASK
+    return value is None or value == [] or isinstance(value, (bool, int, float, str))
+
+
+def describe_argument(value: Any, has_values: bool = True) -> str:
     """One argument in a few words."""
     if isinstance(value, np.ndarray):
-        values = f" {format_tiny(value)}" if value.size <= 6 else ""
+        is_mask = value.dtype == bool
+        values = ""
+        if is_mask and value.size <= MOST_OF_MASK:
+            values = f" {format_mask(value)}"
+        elif has_values and not is_mask and value.size <= 6:
+            values = f" {format_tiny(value)}"
         return f"{value.dtype} {value.shape}{values}"
     if is_dataclass(value) and not isinstance(value, type):
         return f"{type(value).__name__}({', '.join(field.name for field in fields(value))})"
@@ -105,6 +148,11 @@ def describe_argument(value: Any) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
+def format_mask(mask: np.ndarray) -> str:
+    """All values of a small mask: T for True, F for False."""
+    return str(np.where(mask, "T", "F").tolist()).replace("'", "").replace("T, ", "T ").replace("F, ", "F ")
+
+
 def format_tiny(array: np.ndarray) -> str:
     """All values of a tiny array."""
     return (
@@ -114,9 +162,9 @@ def format_tiny(array: np.ndarray) -> str:
     )
 
 
-def format_number(value: Any) -> str:
-    """A number with four digits."""
-    return f"{value:.4g}" if isinstance(value, (float, complex)) else str(value)
+def format_number(value: Any, digits: int = 4) -> str:
+    """A number with four digits, or as many as are asked for."""
+    return f"{value:.{digits}g}" if isinstance(value, (float, complex)) else str(value)
 
 
 # ---- what came and what was expected
@@ -194,18 +242,26 @@ def name_path(path: str) -> str:
 def show_numbers(name: str, got: np.ndarray, expected: np.ndarray, tolerance: float) -> list[str]:
     """A few numbers from the first difference on, along the last axis."""
     if expected.ndim == 0:
+        digits = find_digits(got.item(), expected.item())
         return [
-            f"  came:     {name}{format_number(got.item())}",
-            f"  expected: {name}{format_number(expected.item())}",
+            f"  came:     {name}{format_number(got.item(), digits)}",
+            f"  expected: {name}{format_number(expected.item(), digits)}",
         ]
     wrong = np.argwhere(~find_equal(got, expected, tolerance))
     first = tuple(int(i) for i in wrong[0])
-    start = max(0, min(first[-1], expected.shape[-1] - 6))
-    place = ", ".join([*(str(i) for i in first[:-1]), f"{start}:{min(start + 6, expected.shape[-1])}"])
-    rows = [array[first[:-1]][start : start + 6].tolist() for array in (got, expected)]
-    texts = [", ".join(format_number(item) for item in row) for row in rows]
+    digits = find_digits(got[first].item(), expected[first].item())
+    count = 6 if digits == 4 else 2
+    start = max(0, min(first[-1], expected.shape[-1] - count))
+    place = ", ".join([*(str(i) for i in first[:-1]), f"{start}:{min(start + count, expected.shape[-1])}"])
+    rows = [array[first[:-1]][start : start + count].tolist() for array in (got, expected)]
+    texts = [", ".join(format_number(item, digits) for item in row) for row in rows]
     share = f"   ({len(wrong)} of {got.size} values differ)"
     return [f"  came:     {name}[{place}] = {texts[0]}{share}", f"  expected: {name}[{place}] = {texts[1]}"]
+
+
+def find_digits(got: Any, expected: Any) -> int:
+    """As many digits as show that two numbers differ, at least four."""
+    return next((n for n in (4, 6, 8, 10, 13) if format_number(got, n) != format_number(expected, n)), 17)
 
 
 __all__ = ["FLOAT32_TITLE", "MEMORY_TITLE", "describe_failure", "describe_results"]

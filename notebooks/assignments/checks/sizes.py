@@ -199,8 +199,8 @@ def _nearly(pairs: list[Pair]) -> str | None:
     worst = max(errors)
     if worst < 3e-6:
         return (
-            f"Nearly right (error {worst:.1g}): computed in float32 somewhere, or an epsilon too much or "
-            "elsewhere."
+            f"Nearly right (error {worst:.1g}): computed in float32 somewhere, a small difference of large "
+            "numbers, or an epsilon too much or elsewhere."
         )
     if worst < 2e-2:
         return (

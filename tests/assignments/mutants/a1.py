@@ -28,6 +28,13 @@ def slide(padded, window_length, hop_length):
     return np.lib.stride_tricks.sliding_window_view(padded, window_length, axis=-1)[..., ::hop_length, :]
 
 
+@mutant("frame_waveform", "one waveform")
+def frames_of_one_waveform(waveform, window_length, hop_length, padding="reflect"):
+    padded = np.pad(waveform, window_length // 2, mode=padding)
+    starts = np.arange(0, len(waveform) + 1, hop_length)
+    return padded[starts[:, None] + np.arange(window_length)]
+
+
 @mutant("frame_waveform", "symmetric")
 def frame_by_symmetric_padding(waveform, window_length, hop_length, padding="reflect"):
     half = window_length // 2
@@ -61,7 +68,7 @@ def frame_always_by_reflection(waveform, window_length, hop_length, padding="ref
     return slide(pad(waveform, half, window_length - half), window_length, hop_length)
 
 
-@mutant("frame_waveform", "a batch of waveforms")
+@mutant("frame_waveform", ("a batch of waveforms", "one waveform"))
 def frame_only_one_waveform(waveform, window_length, hop_length, padding="reflect"):
     padded = np.pad(waveform, (window_length // 2, window_length - window_length // 2), mode=padding)
     starts = np.arange(0, len(waveform) // hop_length + 1) * hop_length
@@ -290,6 +297,13 @@ def stft_by_matrix(waveform, window_length, hop_length, padding="reflect"):
 
 
 @variant("compute_stft")
+def stft_in_place(waveform, window_length, hop_length, padding="reflect"):
+    frames = frame_waveform(waveform, window_length, hop_length, padding)
+    frames *= make_window(window_length).astype(frames.dtype)  # its own frames, so it may
+    return np.fft.rfft(frames)
+
+
+@variant("compute_stft")
 def stft_by_half_of_fft(waveform, window_length, hop_length, padding="reflect"):
     frames = frame_waveform(waveform, window_length, hop_length, padding)
     frames = frames * make_window(window_length).astype(frames.dtype)
@@ -337,6 +351,18 @@ def right_filters(sample_rate, mel_bins, window_length):
 def mel_without_area(sample_rate, mel_bins, window_length):
     frequencies = np.linspace(0, sample_rate / 2, window_length // 2 + 1)
     return triangles(filter_edges(sample_rate, mel_bins), frequencies)
+
+
+@mutant("make_mel_filters", "leave the frequencies in hertz")
+def mel_filters_in_mel(sample_rate, mel_bins, window_length):
+    f = hertz_to_mel(np.arange(window_length // 2 + 1) * sample_rate / window_length)
+    edges = np.linspace(0, hertz_to_mel(sample_rate / 2), mel_bins + 2)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    return (
+        2
+        / (right - left)
+        * np.maximum(0, np.minimum((f - left) / (centre - left), (right - f) / (right - centre)))
+    )
 
 
 @mutant("make_mel_filters", "hertz")
@@ -779,6 +805,15 @@ def overlap_by_columns(frames, hop_length):
 
 def window_for(frames):
     return make_window(frames.shape[-1]).astype(frames.dtype)
+
+
+@mutant("invert_stft", "number of frequencies is taken")
+def invert_with_few_samples(spectrum, hop_length):
+    length, steps = spectrum.shape[-1], spectrum.shape[-2]
+    frames = np.fft.irfft(spectrum, length)
+    window = make_window(length).astype(frames.dtype)
+    weight = overlap_add(np.tile(window**2, (steps, 1)), hop_length)
+    return overlap_add(frames * window, hop_length) / np.maximum(0.01, weight)
 
 
 @mutant("invert_stft", "window again")

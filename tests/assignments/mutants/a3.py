@@ -10,6 +10,14 @@ from . import mutant, variant
 # ---------------------------------------------------------------------------------------------- layer_norm
 
 
+@mutant("layer_norm", "loses digits")
+def norm_by_mean_of_squares(x, weight, bias, eps):
+    size = x.shape[-1]
+    mean = x.sum(axis=-1, keepdims=True) / size
+    variance = (x**2).sum(axis=-1, keepdims=True) / size - mean**2
+    return (x - mean) / np.sqrt(variance + eps) * weight + bias
+
+
 @mutant("layer_norm", "ddof")
 def norm_with_the_other_variance(x, weight, bias, eps):
     mean, variance = x.mean(-1, keepdims=True), x.var(-1, ddof=1, keepdims=True)
@@ -722,6 +730,17 @@ def normed(x, norm, eps):
 
 def run_mlp(x, mlp, activation=None):
     return run_linear((activation or gelu)(run_linear(x, mlp.expand)), mlp.contract)
+
+
+@mutant("run_block", "counts as False")
+def block_if_maps(x, block, heads, eps, is_real=None, maps=None):
+    normed = layer_norm(x, block.attention_norm.weight, block.attention_norm.bias, eps)
+    query, key, value = split_heads(normed, block.attention, heads)
+    if maps:
+        maps.append(attention_weights(query, key, is_real))
+    x = x + join_heads(attention(query, key, value, is_real), block.attention)
+    normed = layer_norm(x, block.mlp_norm.weight, block.mlp_norm.bias, eps)
+    return x + run_linear(gelu(run_linear(normed, block.mlp.expand)), block.mlp.contract)
 
 
 @mutant("run_block", "post-LN")
