@@ -155,9 +155,9 @@ show(figure, "Four boxes of the model above and four libraries below, joined by 
 show_source(numpy_backend.layer_norm, numpy_backend.gelu)
 
 # %% [markdown]
-# The fast ones, in [fast](../minitvlt/backends/fast), compute the same functions with less time and memory;
-# [10](10_faster.ipynb) is about them. They are the default. `use_kernels` chooses for the whole process, by
-# changing which module `namespace` returns:
+# The fast ones, in [fast/numpy.py](../minitvlt/backends/fast/numpy.py), compute the same functions with less
+# time and memory; [10](10_faster.ipynb) is about them. They are the default. `use_kernels` chooses for the
+# whole process, by changing which module `namespace` returns:
 
 # %%
 show_source(mt.use_kernels)

@@ -204,6 +204,6 @@ def find_broken_links(cell: NotebookNode, notebook: NotebookNode, folder: Path) 
         for found in LINK.finditer(text):
             link = found[1] or found[2]
             file, _, heading = link.partition("#")
-            is_there = (folder / file).exists() if file else heading in headings
+            is_there = (folder / file).is_file() if file else heading in headings
             if "://" not in link and not link.startswith("data:") and not is_there:
                 yield f"has a link to {link}, which is not there"

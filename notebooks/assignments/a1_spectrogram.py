@@ -508,5 +508,7 @@ if checks.are_written(frame_waveform, make_window, compute_stft, overlap_add, in
     magnitude = np.abs(compute_stft(chirp, window_length, hop_length))
     inverted = find_waveform(magnitude, hop_length)
     error = np.abs(compute_stft(inverted, window_length, hop_length)) - magnitude
-    print(f"error of the magnitudes: {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}")
-    display(Audio(chirp, rate=rate), Audio(inverted, rate=rate))
+    print("the chirp")
+    display(Audio(chirp, rate=rate))
+    print(f"from its magnitudes alone; their error is {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}")
+    display(Audio(inverted, rate=rate))

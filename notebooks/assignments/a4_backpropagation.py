@@ -116,10 +116,10 @@ checks.check(gelu_vjp)
 # ## 3 · Softmax (9 points)
 #
 # $y_i = e^{x_i} / \sum_l e^{x_l}$ for each row. Each $x_i$ is in the numerator of its own $y_i$ and in the
-# denominator of all $y_j$ of the row, which gives $\partial y_j / \partial x_i = y_j (\delta_{ij} - y_i)$,
-# and
+# denominator of all $y_j$ of the row. With $\delta_{ij}$, which is 1 for $i = j$ and else 0, this gives
 #
-# $$\frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j \, y_j\Bigr)$$
+# $$\frac{\partial y_j}{\partial x_i} = y_j (\delta_{ij} - y_i) \qquad
+# \frac{\partial L}{\partial x_i} = y_i \Bigl(g_i - \sum_j g_j \, y_j\Bigr)$$
 #
 # The function gets $y$, the result of the softmax: $x$ is not needed any more.
 #
@@ -597,7 +597,7 @@ def draw_picture():
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     axes.loglog(steps, compare_over_steps(arrays, gradients, steps), "k", label="your gradients")
     axes.loglog(steps, compare_over_steps(arrays, exchanged, steps), "k--", label="two exchanged")
-    axes.set(xlabel="step ε", ylabel="relative error", title="A gradient check of a transformer block")
+    axes.set(xlabel=r"step $\epsilon$", ylabel="relative error", title="A gradient check of a transformer block")
     axes.legend()
     agree = check_gradients(compute_loss, arrays, gradients, np.random.default_rng(5))
     print("your check says that your gradients are", "right" if agree else "wrong")

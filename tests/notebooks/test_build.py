@@ -164,6 +164,7 @@ def show_html(html: str) -> Callable[[nbformat.NotebookNode], None]:
 NO_ALT = "shows a picture without an alt text that describes it"
 FAULTS = {
     "a broken link": (write_text("(notes.txt)", "(lost.txt)"), "a link to lost.txt, which is not there"),
+    "a link to a folder": (write_text("(notes.txt)", "(.)"), "a link to ., which is not there"),
     "a broken anchor": (write_text("(#Recap)", "(#Recipe)"), "a link to #Recipe, which is not there"),
     "an image without an alt text": (write_text("see [this](#Recap)", "![](notes.txt)"), NO_ALT),
     "a tag without an alt text": (write_text("see [this](#Recap)", '<img src="notes.txt">'), NO_ALT),
