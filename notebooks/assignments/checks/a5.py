@@ -80,9 +80,9 @@ def call_train(function: Any, arguments: dict[str, Any]) -> Any:
 
 
 def call_stored_run(function: Any, arguments: dict[str, Any]) -> Any:
-    """Call the given function; the judge reads the files."""
+    """Call the given function; the judge reads the files, and feedback shows the text if it finds faults."""
     function(arguments["folder"])
-    return "what is in the files"
+    return "the folder, whose files do not pass"
 
 
 # ---- cases
