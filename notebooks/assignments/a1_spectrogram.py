@@ -510,5 +510,7 @@ if checks.are_written(frame_waveform, make_window, compute_stft, overlap_add, in
     error = np.abs(compute_stft(inverted, window_length, hop_length)) - magnitude
     print("the chirp")
     display(Audio(chirp, rate=rate))
-    print(f"from its magnitudes alone; their error is {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}")
+    print(
+        f"from its magnitudes alone; their error is {np.linalg.norm(error) / np.linalg.norm(magnitude):.0%}"
+    )
     display(Audio(inverted, rate=rate))

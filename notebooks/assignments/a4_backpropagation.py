@@ -597,7 +597,9 @@ def draw_picture():
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     axes.loglog(steps, compare_over_steps(arrays, gradients, steps), "k", label="your gradients")
     axes.loglog(steps, compare_over_steps(arrays, exchanged, steps), "k--", label="two exchanged")
-    axes.set(xlabel=r"step $\epsilon$", ylabel="relative error", title="A gradient check of a transformer block")
+    axes.set(
+        xlabel=r"step $\epsilon$", ylabel="relative error", title="A gradient check of a transformer block"
+    )
     axes.legend()
     agree = check_gradients(compute_loss, arrays, gradients, np.random.default_rng(5))
     print("your check says that your gradients are", "right" if agree else "wrong")
