@@ -1,6 +1,16 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.helpers.annotations import annotations_unchecked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def students_annotations() -> Iterator[None]:
+    """A student's process does not check annotations, which would take most of the time of small arrays."""
+    with annotations_unchecked():
+        yield
 
 
 @pytest.fixture(scope="session")
