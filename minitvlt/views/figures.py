@@ -168,9 +168,9 @@ def plot_curves(metrics: Sequence[Mapping[str, Any]]) -> Figure:
         values = np.array([line.get(key) for line in metrics], dtype=float)  # None becomes NaN
         if np.isfinite(values).any():
             panels.setdefault(PANELS.get(key, key.replace("_", " ")), {})[key] = values
-    columns = max(1, -(-len(panels) // 2))
-    figure = NotebookFigure(figsize=(5 * columns, 7.6))
-    places = figure.subplots(2, columns, squeeze=False).T.ravel()
+    rows, columns = 1 if len(panels) == 1 else 2, max(1, -(-len(panels) // 2))
+    figure = NotebookFigure(figsize=(5 * columns, 3.8 * rows))
+    places = figure.subplots(rows, columns, squeeze=False).T.ravel()
     for axes, (title, curves) in zip(places, panels.items(), strict=False):
         draw_curves(axes, [line["step"] for line in metrics], curves, title in LOGARITHMIC)
         axes.set_title(title.capitalize())
