@@ -107,8 +107,7 @@ def test_missing_and_diverged_values_leave_gaps_and_metrics_without_a_value_are_
     figure = plot_curves(lines)
     assert titles(figure) == ["Loss", "Reconstruction loss"]
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, True, False]
-    assert len(plot_curves([{"step": 0}]).axes) == 2 and plot_curves(METRICS[:1]).axes[0].lines
-    assert len(plot_curves([{"step": 0, "loss": 1.0}]).axes) == 1, "no empty place below a single panel"
+    assert [len(plot_curves([line]).axes) for line in ({"step": 0}, {"step": 0, "loss": 1.0})] == [2, 1]
 
 
 # Frames and spectrograms
