@@ -137,8 +137,8 @@ show(figure, "Left: a frame of the waveform, without and with window. Right: thr
 
 # %% [markdown]
 # Frequency number $k$ has $k$ periods in a frame, which is $k R / M$ periods in a second (hertz); $k$
-# runs from 0 to $M / 2$, because samples at the rate $R$ cannot represent higher frequencies (question
-# 4). This is the **short-time Fourier transform (STFT)**:
+# runs from 0 to $M / 2$, because samples at the rate $R$ cannot represent higher frequencies (see the
+# exercises). This is the **short-time Fourier transform (STFT)**:
 #
 # $$X[t, k] = \sum_{m=0}^{M-1} \text{hann}[m] \; a[t \, \text{hop} + m - M/2] \; e^{-2\pi i k m / M}$$
 #
