@@ -305,7 +305,7 @@ mean = np.broadcast_to(rows[0].mean(axis=0), rows[1].shape)
 theirs = sum_squared_error(mean, rows[1], is_hidden) / count_targets(held_out).video
 print("as the package's:", np.isclose(video_baseline, theirs))
 
-# %%
+# %% tags=["needs-av"]
 rows = [mt.patchify_audio(each.audio, config.audio_patch_size) for each in (training, held_out)]
 audio_baseline = mean_patch_loss(*rows, held_out.audio_masking.is_hidden)
 baseline = config.matching_weight * np.log(2) + config.mae_weight * (video_baseline + audio_baseline)
