@@ -16,8 +16,8 @@ MOST_LINES, MOST_OUTPUT, HIGHEST_PICTURE = 15, 40, 720  # lines of a cell, lines
 LARGEST_FILE = 1_000_000  # bytes
 SHORTEST_TEXT = 20  # letters of an alt text
 QUESTIONS, CODE_ANSWERS = 5, 3
-PARTS = ("**You will be able to**", "**Time to run:**", "**Before this:**", "## Recap", "## Where to go on")
-PARTS = (*PARTS, "## References")
+OPENING = ("**You will be able to**", "**Time to run:**", "**Before this:**")
+CLOSING = ("## Recap", "## Where to go on", "## References")
 FOLDED = re.compile(r"<details>.*?</details>", flags=re.S)
 CODE = re.compile(r"```python\n(.*?)```", flags=re.S)
 LINK = re.compile(r'\]\(([^)\s]+)\)|href="([^"]+)"')
@@ -51,7 +51,7 @@ def find_faults(path: Path) -> list[str]:
         faults += [f"cell {number} {fault}" for rule in RULES for fault in rule(cell)]
         faults += [f"cell {number} {fault}" for fault in find_broken_links(cell, notebook, path.parent)]
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    faults += [f"lacks {part!r}, which every notebook has" for part in PARTS if part not in text]
+    faults += [f"lacks {part!r}, which every notebook has" for part in OPENING + CLOSING if part not in text]
     if text.count("<details>") < QUESTIONS:
         faults.append(f"asks fewer than {QUESTIONS} questions with an answer to unfold (<details>)")
     if len(list_answers(notebook)) < CODE_ANSWERS:
