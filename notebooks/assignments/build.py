@@ -17,6 +17,7 @@ source. The last cells, with the tag "picture", show the student's code at work.
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -213,8 +214,9 @@ def run_in_kernel(notebook: NotebookNode, folder: str) -> list[str]:
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": folder}},
     )
+    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as in Jupyter
     try:
-        client.execute()
+        client.execute(env=environment)
     except CellExecutionError as error:
         return [f"a cell of the solution fails: {error.ename}: {error.evalue}"]
     except CellTimeoutError:
