@@ -36,6 +36,16 @@ class Mistake:
 
     function: Callable[..., Any]  # with the signature of the blank
     cause: str  # one or two sentences: what is wrong, and where to look
+    changes: tuple[tuple[str, str], ...] = ()  # of the blank's text that lead to it: (old, new)
+
+
+@dataclass(frozen=True)
+class Text:
+    """The source of a right solution, to be changed."""
+
+    source: str
+    name: str  # of the function in it that is the blank
+    names: dict[str, Any]  # what the source needs
 
 
 def call_by_name(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -53,6 +63,7 @@ class Blank:
     checks: tuple[Check, ...]
     reread: str  # where it is explained: "notebook 02, 'Cutting frames into patches'"
     mistakes: tuple[Mistake, ...] = ()
+    text: Text | None = None  # of the reference: single changes of it are tried as well
     float32_points: float = 1  # for float32 in, float32 out; 0: there are no float arrays in or out
     memory_points: float = 1  # for read-only and strided inputs, and inputs left unchanged; 0: no arrays
     call: Callable[[Callable[..., Any], dict[str, Any]], Any] = call_by_name  # may build objects first

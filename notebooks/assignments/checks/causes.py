@@ -141,7 +141,7 @@ class Causes:
     def explain_strongly(self, kind: str, pairs: list[Pair]) -> str | None:
         """Causes that hold for all wrong results alike."""
         if kind == "shape":
-            return self.hypotheses.find_counterfactual()
+            return self.hypotheses.find_counterfactual() or self.hypotheses.find_variation()
         return (
             explain_identity(pairs)
             or self.hypotheses.find_counterfactual(is_likely=True)
@@ -150,6 +150,7 @@ class Causes:
             or explain_exponent(pairs)
             or explain_constant(pairs)
             or self.hypotheses.find_counterfactual()
+            or self.hypotheses.find_variation()
             or explain_leak(pairs)
         )
 

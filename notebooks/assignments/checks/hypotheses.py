@@ -2,19 +2,23 @@
 
 import itertools
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from .blanks import Blank
+from .blanks import Blank, Text
 from .compare import compare
 from .counterfactuals import list_counterfactuals, list_pairs_of_changes
+from .edits import change_source, compile_text
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
 from .trials import measure
+from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
+MOST_PAIRED = 40  # mistakes of which two at once are tried
 FEW = 6  # values: so few agree by chance
 
 
@@ -27,6 +31,7 @@ class Hypotheses:
         self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
         self.mistake_seconds = 0.0  # that they took so far
         self.counterfactuals: dict[bool, str | None] = {}
+        self.variations: dict[str, str | None] = {}
 
     # ---- known mistakes
 
@@ -122,6 +127,46 @@ class Hypotheses:
         if has_failed or outcome.problem is not None:
             return has_failed and outcome.problem is not None
         return self._explains(trial, outcome)
+
+    # ---- changes of the reference's text
+
+    def find_variation(self) -> str | None:
+        """One change of the reference, or two known mistakes, that give what came for every input."""
+        if "variation" not in self.variations:
+            scopes = [scope for scope in (self.plain, self.wrong) if sum(map(measure, scope)) >= FEW]
+            found = (self._find_variation(scope) for scope in scopes)
+            self.variations["variation"] = next(filter(None, found), None)
+        return self.variations["variation"]
+
+    def _find_variation(self, scope: list[Trial]) -> str | None:
+        text = self.blank.text
+        if text is None:
+            return None
+        start = time.process_time()
+        scope = sorted(scope, key=lambda trial: (trial.is_right, trial.outcome.problem is not None))
+        for source, words in itertools.chain(list_variations(text), self._list_pairs(text)):
+            if time.process_time() - start > MOST_SECONDS:
+                return None
+            if self._is_function_like(text, source, scope):
+                return words
+        return None
+
+    def _list_pairs(self, text: Text) -> Iterator[tuple[str, str]]:
+        for first, second in itertools.combinations(self.blank.mistakes[:MOST_PAIRED], 2):
+            if first.changes and second.changes:
+                source = change_source(text.source, first.changes + second.changes)
+                if source is not None:
+                    yield source, f"Two things at once: {first.cause} {second.cause}"
+
+    def _is_function_like(self, text: Text, source: str, scope: list[Trial]) -> bool:
+        try:
+            function = compile_text(text, source)
+        except SyntaxError:
+            return False
+        return all(
+            self._explains(trial, run_reference(self.blank, function, trial.case.arguments))
+            for trial in scope
+        )
 
 
 def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
