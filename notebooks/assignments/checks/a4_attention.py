@@ -23,7 +23,10 @@ def make_attention_cases(rng: np.random.Generator) -> list[Case]:
         return Case(arguments, (tag,))
 
     large = draw("large values", 1, 1, 3, 3, 2)
-    large.arguments["query"][..., 1], large.arguments["key"][..., 1] = 40.0, 37.0  # adds 1047 to all scores
+    large.arguments["query"][..., 1] = 28.0, 28.0, 60.0
+    large.arguments["key"][..., 1] = (
+        37.0  # adds 733 to the scores of two rows, and 1570 to those of the third
+    )
     return [
         draw("the smallest input", 1, 1, 2, 2, 3),
         draw("the smallest input", 1, 1, 5, 5, 2),
