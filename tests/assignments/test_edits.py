@@ -1,5 +1,6 @@
 """Known mistakes as changes of a right solution's text, and single changes of it that nobody wrote down."""
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,3 +93,11 @@ def test_variations_leave_annotations_and_checks_alone() -> None:
     words = [words for _, words in list_variations(replace(TEXT, source=SOURCE))]
     assert words[0] == "The result is that of `return x` in place of `return x + 3`."
     assert all("`return x + 3`" in each for each in words)
+
+
+def test_variations_leave_out_brackets_and_weigh_terms() -> None:
+    source = "def f(x, y):\n    return (x + 1) * y"
+    changed = [
+        ast.unparse(tree).split("return ")[1] for tree, _ in list_variations(replace(TEXT, source=source))
+    ]
+    assert {"x + 1 * y", "x * y + 1", "(2 * x + 1) * y", "(x + 0.5 * 1) * y"} <= set(changed)

@@ -85,7 +85,7 @@ def change_source(source: str, changes: Sequence[tuple[str, str]]) -> str | None
     return source
 
 
-def compile_text(text: Text, source: str) -> Callable[..., Any]:
+def compile_text(text: Text, source: str | ast.Module) -> Callable[..., Any]:
     """The function of a changed source."""
     names = dict(text.names)
     exec(compile(source, f"<{text.name}, changed>", "exec"), names)

@@ -1,5 +1,6 @@
 """Other functions that give what came: known mistakes, and the reference on changed arguments."""
 
+import ast
 import itertools
 import time
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ class Hypotheses:
                 if source is not None:
                     yield source, f"Two things at once: {first.cause} {second.cause}"
 
-    def _is_function_like(self, text: Text, source: str, scope: list[Trial]) -> bool:
+    def _is_function_like(self, text: Text, source: str | ast.Module, scope: list[Trial]) -> bool:
         try:
             function = compile_text(text, source)
         except SyntaxError:

@@ -136,7 +136,7 @@ def _by_value_of_argument(pairs: list[Pair]) -> str | None:
             continue
         values = np.concatenate([p.arguments[name].ravel() for p in pairs])
         wrong = np.concatenate([find_wrong(p).ravel() for p in pairs])
-        if wrong.sum() < 2 or (~wrong).sum() < 2:
+        if wrong.sum() < 2 or (~wrong).sum() < 2 or not values[~wrong].any():
             continue
         low, high = values[wrong].min(), values[wrong].max()
         if high < values[~wrong].min():

@@ -4,6 +4,7 @@ Each is a wrong solution. Where one gives the student's results for every input,
 """
 
 import ast
+import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ OPERATORS = {
     ast.Is: (ast.IsNot,),
     ast.IsNot: (ast.Is,),
 }
+WEAKER = {  # operations that need brackets inside another one
+    ast.Mult: (ast.Add, ast.Sub),
+    ast.Div: (ast.Add, ast.Sub),
+    ast.Pow: (ast.Mult, ast.Div),
+}
 FUNCTIONS = (  # of one kind: one of them is written for another
     ("max", "min", "mean", "sum", "cumsum", "prod"),
     ("maximum", "minimum"),
@@ -47,8 +53,11 @@ FUNCTIONS = (  # of one kind: one of them is written for another
 )
 
 
-def list_variations(text: Text) -> Iterator[tuple[str, str]]:
-    """Changed sources, each with what it means in words."""
+def list_variations(text: Text) -> Iterator[tuple[ast.Module, str]]:
+    """Changed sources, each with what it means in words.
+
+    It is always the same tree, which is changed again when the next one is asked for.
+    """
     tree = ast.parse(text.source)
     variables = sorted(find_variables(tree))
     for slot, ancestors in list_slots(tree, ()):
@@ -58,14 +67,14 @@ def list_variations(text: Text) -> Iterator[tuple[str, str]]:
         step = next((parent for parent in ancestors if isinstance(parent, ast.stmt)), node)
         where = f", in the step `{shorten(step)}`" if len(before) < SHORT and step is not seen else ""
         for new in list_replacements(node, variables):
-            slot.put(new)
+            slot.put(ast.fix_missing_locations(new))
             after = shorten(new if seen is node else seen)
             words = f"of `{after}` in place of `{before}`{where}"
             if isinstance(new, ast.Pass):
                 words = f"without `{before}`"
             elif isinstance(new, ast.If):
                 words = f"of a condition `{ast.unparse(node.test)}` that is always {new.test.value}"
-            yield ast.unparse(tree), f"The result is that {words}."
+            yield tree, f"The result is that {words}."
             slot.put(node)
 
 
@@ -146,6 +155,8 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
             yield ast.BinOp(node.left, kind(), node.right)
         if isinstance(node.op, (ast.Sub, ast.Div, ast.MatMult, ast.FloorDiv)):
             yield ast.BinOp(node.right, node.op, node.left)
+        yield from leave_out_brackets(node)
+        yield from weigh_terms(node)
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
         for kind in OPERATORS.get(type(node.ops[0]), ()):
             yield ast.Compare(node.left, [kind()], node.comparators)
@@ -171,6 +182,26 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
         yield from (ast.Name(name, node.ctx) for name in variables if name != node.id)
 
 
+def leave_out_brackets(node: ast.BinOp) -> Iterator[ast.BinOp]:
+    """An operation on a whole sum or product, done with one part of it alone."""
+    for side, part in itertools.product(("left", "right"), repeat=2):
+        inner = getattr(node, side)
+        if isinstance(inner, ast.BinOp) and isinstance(inner.op, WEAKER.get(type(node.op), ())):
+            outer, changed = copy.copy(inner), copy.copy(node)
+            setattr(changed, side, getattr(inner, part))
+            setattr(outer, part, changed)
+            yield outer
+
+
+def weigh_terms(node: ast.BinOp) -> Iterator[ast.BinOp]:
+    """A sum or difference with one term twice or half as large."""
+    if isinstance(node.op, (ast.Add, ast.Sub)):
+        for side, factor in itertools.product(("left", "right"), (2, 0.5)):
+            changed = copy.copy(node)
+            setattr(changed, side, ast.BinOp(ast.Constant(factor), ast.Mult(), getattr(node, side)))
+            yield changed
+
+
 def find_variables(tree: ast.Module) -> set[str]:
     """The names of arguments and of what is assigned."""
     stored = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
@@ -194,8 +225,8 @@ def list_calls(node: ast.Call) -> Iterator[ast.expr]:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     yield from node.args or [function.value] * isinstance(function, ast.Attribute)
     for other in (each for kind in FUNCTIONS if name in kind for each in kind if each != name):
-        is_member = isinstance(function, ast.Attribute)
-        called = ast.Attribute(function.value, other) if is_member else ast.Name(other)
+        is_member, load = isinstance(function, ast.Attribute), ast.Load()
+        called = ast.Attribute(function.value, other, load) if is_member else ast.Name(other, load)
         yield ast.Call(called, node.args, node.keywords)
     for i, keyword in enumerate(node.keywords):
         yield ast.Call(function, node.args, node.keywords[:i] + node.keywords[i + 1 :])
