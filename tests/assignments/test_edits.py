@@ -9,7 +9,7 @@ import pytest
 from assignments import checks
 from assignments.checks import edits
 from assignments.checks.blanks import Assignment
-from assignments.checks.edits import add_mistakes, make_mistake, read_text
+from assignments.checks.edits import add_mistakes, list_entries, make_mistake, read_text
 from assignments.checks.evaluate import run_reference
 from assignments.checks.hypotheses import is_same_outcome
 from assignments.checks.variations import list_variations
@@ -41,6 +41,11 @@ def test_parts_may_be_changed_as_well() -> None:
 def test_what_does_not_stand_in_the_text_is_refused() -> None:
     with pytest.raises(ValueError, match="not all of"):
         make_mistake(TEXT, "np.cosh", "np.sinh", "…")
+
+
+def test_a_name_stands_for_the_mistakes_of_another_blank() -> None:
+    table = {"softmax": [["np.exp", "np.cosh", "Not cosh."]], "ours": ["softmax", ["-", "+", "A plus."]]}
+    assert [*list_entries(table, "ours")] == [*table["softmax"], table["ours"][1]]
 
 
 def test_mistakes_of_no_blank_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
