@@ -9,7 +9,7 @@ import pytest
 from assignments import checks
 from assignments.checks import edits
 from assignments.checks.blanks import Assignment
-from assignments.checks.edits import add_mistakes, list_entries, make_mistake, read_text
+from assignments.checks.edits import add_mistakes, make_mistake, read_text
 from assignments.checks.evaluate import run_reference
 from assignments.checks.hypotheses import is_same_outcome
 from assignments.checks.variations import list_variations
@@ -43,17 +43,23 @@ def test_what_does_not_stand_in_the_text_is_refused() -> None:
         make_mistake(TEXT, "np.cosh", "np.sinh", "…")
 
 
-def test_a_name_stands_for_the_mistakes_of_another_blank() -> None:
-    table = {"softmax": [["np.exp", "np.cosh", "Not cosh."]], "ours": ["softmax", ["-", "+", "A plus."]]}
-    assert [*list_entries(table, "ours")] == [*table["softmax"], table["ours"][1]]
-
-
 def test_mistakes_of_no_blank_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mistakes").mkdir()
-    (tmp_path / "mistakes/tiny.toml").write_text("gelu = []\n", encoding="utf-8")
-    monkeypatch.setattr(edits, "__file__", str(tmp_path / "edits.py"))
-    with pytest.raises(ValueError, match="no blank with a text is called gelu"):
+    write_table(tmp_path, monkeypatch, '"gelu tanh" = []')
+    with pytest.raises(ValueError, match="no blank with a text is called gelu or tanh"):
         add_mistakes(Assignment("tiny", "Tiny", ()), "tiny.toml")
+
+
+def test_blanks_may_share_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path, monkeypatch, '"one two" = [["np.exp", "np.exp2", "Powers of 2."]]')
+    one, two = (checks.Blank(name, softmax, lambda random: [], (), "", text=TEXT) for name in ("one", "two"))
+    blanks = add_mistakes(Assignment("tiny", "Tiny", (one, two)), "tiny.toml").blanks
+    assert [mistake.cause for blank in blanks for mistake in blank.mistakes] == ["Powers of 2."] * 2
+
+
+def write_table(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (folder / "mistakes").mkdir()
+    (folder / "mistakes/tiny.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(edits, "__file__", str(folder / "edits.py"))
 
 
 @pytest.mark.parametrize("blank", [blank for blank in BLANKS if blank.mistakes], ids=lambda blank: blank.name)

@@ -2,13 +2,12 @@
 
     layer_norm = [
         ["axis=-1", "axis=0", "Mean and variance are taken over the tokens. They are taken over …"],
-        "softmax",
     ]
 
 says: where the text of `layer_norm` has `axis=-1`, a student has `axis=0`, and is told the last string. More
 pairs of what stands there and what is written instead may come before it; they are applied in turn, each
-wherever it occurs. A string alone, "softmax", stands for all mistakes of that blank. The text is the
-package's own source where there is one, so that no right solution stands in this folder.
+wherever it occurs. The text is the package's own source, so no right solution stands in this folder. Several
+blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ].
 """
 
 import ast
@@ -16,7 +15,7 @@ import inspect
 import math
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,23 +57,16 @@ def add_mistakes(assignment: Assignment, file: str) -> Assignment:
         ValueError: mistakes of a blank without a text, or changes of what does not stand in it.
     """
     table = tomllib.loads((Path(__file__).parent / "mistakes" / file).read_text(encoding="utf-8"))
+    with_text = [blank.name for blank in assignment.blanks if blank.text]
+    unknown = {name for names in table for name in names.split()}.difference(with_text)
+    if unknown:
+        raise ValueError(f"{file}: no blank with a text is called {' or '.join(sorted(unknown))}")
     blanks = []
     for blank in assignment.blanks:
-        entries = list_entries(table, blank.name) if blank.text else []
+        entries = [entry for names in table if blank.name in names.split() for entry in table[names]]
         added = tuple(make_mistake(blank.text, *entry) for entry in entries)
         blanks.append(replace(blank, mistakes=blank.mistakes + added))
-    if unknown := table.keys() - {blank.name for blank in blanks if blank.text}:
-        raise ValueError(f"{file}: no blank with a text is called {' or '.join(unknown)}")
     return replace(assignment, blanks=tuple(blanks))
-
-
-def list_entries(table: dict[str, list[Any]], name: str) -> Iterator[list[str]]:
-    """The entries of one blank, and of those that it names."""
-    for entry in table.get(name, []):
-        if isinstance(entry, str):
-            yield from list_entries(table, entry)
-        else:
-            yield entry
 
 
 def make_mistake(text: Text, *entry: str) -> Mistake:
