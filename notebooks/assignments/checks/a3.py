@@ -7,19 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import erf
 
 from minitvlt.backends import numpy_backend
 from minitvlt.model import transformer
 from minitvlt.model.parameters import MLP, Attention, Block, LayerNorm, Linear
 
-from . import (
-    a3_attention_mistakes,
-    a3_block_mistakes,
-    a3_heads_mistakes,
-    a3_norm_mistakes,
-    a3_online_mistakes,
-)
 from .blanks import Assignment, Blank, Case, Check
+from .edits import add_mistakes, read_text
 
 Array = np.ndarray
 MANY = 100_000  # scores: from here on the memory of `attend_in_blocks` is measured
@@ -156,7 +151,7 @@ def make_attention_cases(rng: np.random.Generator, has_value: bool = True) -> li
         return Case(arguments, tags)
 
     loud = case((1, 1, 3, 5, 3), "padding with large scores", real=[[1, 0, 1, 1, 0]])
-    loud.arguments["key"][:, :, [1, 4]] *= 1000
+    loud.arguments["query"][:, :, 0], loud.arguments["key"][:, :, [1, 4]] = 1.0, 1000.0
     low = case((1, 1, 3, 4, 2), "padding with large scores", real=[[1, 1, 0, 1]])
     low.arguments["query"][..., 0], low.arguments["key"][..., 0] = 300.0, -300.0 - np.arange(4)
     far_below = case((1, 1, 2, 3, 2), "large scores")
@@ -246,6 +241,24 @@ def attend_in_blocks(query: Array, key: Array, value: Array, is_real: Array | No
     return numpy_backend.attention(query, key, value, is_real)
 
 
+def attend_online(query: Array, key: Array, value: Array, is_real: Array | None, size: int) -> Array:
+    """Attention in blocks of keys, whose changes are the known mistakes."""
+    highest = np.full((*query.shape[:3], 1), -1e30)
+    total, output = np.zeros(highest.shape), np.zeros(query.shape)
+    for start in range(0, key.shape[2], size):
+        part = slice(start, start + size)
+        scores = query @ np.swapaxes(key[:, :, part], -1, -2) * query.shape[-1] ** -0.5
+        mask = np.True_ if is_real is None else is_real[:, None, None, part]
+        scores = np.where(mask, scores, -1e30)
+        larger = np.maximum(highest, np.max(scores, axis=-1, keepdims=True))
+        weights = np.where(mask, np.exp(scores - larger), 0.0)
+        shrink = np.exp(highest - larger)
+        total = shrink * total + np.sum(weights, axis=-1, keepdims=True)
+        output = shrink * output + weights @ value[:, :, part]
+        highest = larger
+    return output / np.where(total == 0, 1, total)
+
+
 def call_and_measure(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """Measure, where there are many scores, whether memory for a quarter of them is enough."""
     query, key = arguments["query"], arguments["key"]
@@ -304,149 +317,159 @@ def make_blocks_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-ASSIGNMENT = Assignment(
-    name="a3_transformer",
-    title="A transformer block, and attention in blocks",
-    blanks=(
-        Blank(
-            "layer_norm",
-            numpy_backend.layer_norm,
-            make_norm_cases,
-            (
-                Check("the smallest input", 2),
-                Check("a single row", 1),
-                Check("a batch of sequences", 1),
-                Check("weights of 1 and biases of 0", 1),
-                Check("a large eps", 1),
-                Check("rows of equal values", 1),
-                Check("values with a large mean", 1),
+ASSIGNMENT = add_mistakes(
+    Assignment(
+        name="a3_transformer",
+        title="A transformer block, and attention in blocks",
+        blanks=(
+            Blank(
+                "layer_norm",
+                numpy_backend.layer_norm,
+                make_norm_cases,
+                (
+                    Check("the smallest input", 2),
+                    Check("a single row", 1),
+                    Check("a batch of sequences", 1),
+                    Check("weights of 1 and biases of 0", 1),
+                    Check("a large eps", 1),
+                    Check("rows of equal values", 1),
+                    Check("values with a large mean", 1),
+                ),
+                reread="notebook 04, 'LayerNorm'",
+                text=read_text(numpy_backend.layer_norm),
             ),
-            reread="notebook 04, 'LayerNorm'",
-            mistakes=a3_norm_mistakes.NORM_MISTAKES,
-        ),
-        Blank(
-            "softmax",
-            numpy_backend.softmax,
-            make_softmax_cases,
-            (
-                Check("the smallest input", 2),
-                Check("one axis or more than two", 1),
-                Check("large values", 1),
-                Check("rows that are far apart", 1),
-                Check("values far apart in a row", 1),
+            Blank(
+                "softmax",
+                numpy_backend.softmax,
+                make_softmax_cases,
+                (
+                    Check("the smallest input", 2),
+                    Check("one axis or more than two", 1),
+                    Check("large values", 1),
+                    Check("rows that are far apart", 1),
+                    Check("values far apart in a row", 1),
+                ),
+                reread="notebook 04, 'Scaled dot-product attention'",
+                text=read_text(numpy_backend.softmax),
             ),
-            reread="notebook 04, 'Scaled dot-product attention'",
-            mistakes=a3_norm_mistakes.SOFTMAX_MISTAKES,
-        ),
-        Blank(
-            "gelu",
-            numpy_backend.gelu,
-            make_gelu_cases,
-            (Check("the smallest input", 3), Check("more than one axis", 1), Check("large values", 1)),
-            reread="notebook 04, 'The MLP'",
-            mistakes=a3_norm_mistakes.GELU_MISTAKES,
-        ),
-        Blank(
-            "split_heads",
-            transformer.split_heads,
-            make_split_cases,
-            (
-                Check("the smallest input", 4),
-                Check("a batch of clips", 2),
-                Check("a single head", 1),
-                Check("a single token", 1),
+            Blank(
+                "gelu",
+                numpy_backend.gelu,
+                make_gelu_cases,
+                (Check("the smallest input", 3), Check("more than one axis", 1), Check("large values", 1)),
+                reread="notebook 04, 'The MLP'",
+                text=read_text(numpy_backend.gelu, erf=erf),
             ),
-            reread="notebook 04, 'Queries, keys, values'",
-            mistakes=a3_heads_mistakes.SPLIT_MISTAKES,
-            call=call_split,
-        ),
-        Blank(
-            "join_heads",
-            transformer.join_heads,
-            make_join_cases,
-            (
-                Check("the smallest input", 3),
-                Check("a batch of clips", 2),
-                Check("a single head", 1),
-                Check("a single token", 1),
+            Blank(
+                "split_heads",
+                transformer.split_heads,
+                make_split_cases,
+                (
+                    Check("the smallest input", 4),
+                    Check("a batch of clips", 2),
+                    Check("a single head", 1),
+                    Check("a single token", 1),
+                ),
+                reread="notebook 04, 'Queries, keys, values'",
+                text=read_text(transformer.split_heads),
+                call=call_split,
             ),
-            reread="notebook 04, 'Queries, keys, values' and 'The whole block'",
-            mistakes=a3_heads_mistakes.JOIN_MISTAKES,
-        ),
-        Blank(
-            "attention_weights",
-            numpy_backend.attention_weights,
-            make_weights_cases,
-            (
-                Check("the smallest input", 2),
-                Check("queries of 0", 1),
-                Check("several heads", 1),
-                Check("a batch of clips", 1),
-                Check("large scores", 1),
-                Check("padding", 2),
-                Check("padding with large scores", 1),
-                Check("padding in some clips", 2),
-                Check("a clip of padding alone", 2),
+            Blank(
+                "join_heads",
+                transformer.join_heads,
+                make_join_cases,
+                (
+                    Check("the smallest input", 3),
+                    Check("a batch of clips", 2),
+                    Check("a single head", 1),
+                    Check("a single token", 1),
+                ),
+                reread="notebook 04, 'Queries, keys, values' and 'The whole block'",
+                text=read_text(transformer.join_heads),
             ),
-            reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
-            mistakes=a3_attention_mistakes.WEIGHTS_MISTAKES,
-        ),
-        Blank(
-            "attention",
-            numpy_backend.attention,
-            make_attention_cases,
-            (
-                Check("the smallest input", 1),
-                Check("queries of 0", 1),
-                Check("several heads", 1),
-                Check("a batch of clips", 1),
-                Check("large scores", 1),
-                Check("padding", 1),
-                Check("padding with large scores", 1),
-                Check("padding in some clips", 1),
-                Check("a clip of padding alone", 1),
+            Blank(
+                "attention_weights",
+                numpy_backend.attention_weights,
+                make_weights_cases,
+                (
+                    Check("the smallest input", 2),
+                    Check("queries of 0", 1),
+                    Check("several heads", 1),
+                    Check("a batch of clips", 1),
+                    Check("large scores", 1),
+                    Check("padding", 2),
+                    Check("padding with large scores", 1),
+                    Check("padding in some clips", 2),
+                    Check("a clip of padding alone", 2),
+                ),
+                reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
+                text=read_text(numpy_backend.attention_weights, numpy_backend.softmax),
             ),
-            reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
-            mistakes=a3_attention_mistakes.ATTENTION_MISTAKES,
-        ),
-        Blank(
-            "run_block",
-            transformer.run_block,
-            make_block_cases,
-            (
-                Check("the smallest input", 2),
-                Check("an attention that adds 0", 1),
-                Check("an MLP that adds 0", 1),
-                Check("a batch of clips", 2),
-                Check("a large eps", 1),
-                Check("padding", 2),
-                Check("attention maps kept", 2),
+            Blank(
+                "attention",
+                numpy_backend.attention,
+                make_attention_cases,
+                (
+                    Check("the smallest input", 1),
+                    Check("queries of 0", 1),
+                    Check("several heads", 1),
+                    Check("a batch of clips", 1),
+                    Check("large scores", 1),
+                    Check("padding", 1),
+                    Check("padding with large scores", 1),
+                    Check("padding in some clips", 1),
+                    Check("a clip of padding alone", 1),
+                ),
+                reread="notebook 04, 'Scaled dot-product attention' and 'The padding mask'",
+                text=read_text(
+                    numpy_backend.attention, numpy_backend.softmax, numpy_backend.attention_weights
+                ),
             ),
-            reread="notebook 04, 'A block' and 'The whole block'",
-            mistakes=a3_block_mistakes.BLOCK_MISTAKES,
-            call=call_block,
-        ),
-        Blank(
-            "attend_in_blocks",
-            attend_in_blocks,
-            make_blocks_cases,
-            (
-                Check("the smallest input", 2),
-                Check("a last block that is shorter", 1),
-                Check("blocks of one key", 1),
-                Check("one block for all keys", 1),
-                Check("a batch of clips with several heads", 1),
-                Check("scores that grow from block to block", 1),
-                Check("scores that fall from block to block", 1),
-                Check("large scores", 1),
-                Check("padding", 1),
-                Check("a block of padding alone", 1),
-                Check("a clip of padding alone", 1),
-                Check("very many keys, and the memory they take", 3),
+            Blank(
+                "run_block",
+                transformer.run_block,
+                make_block_cases,
+                (
+                    Check("the smallest input", 2),
+                    Check("an attention that adds 0", 1),
+                    Check("an MLP that adds 0", 1),
+                    Check("a batch of clips", 2),
+                    Check("a large eps", 1),
+                    Check("padding", 2),
+                    Check("attention maps kept", 2),
+                ),
+                reread="notebook 04, 'A block' and 'The whole block'",
+                text=read_text(
+                    transformer.run_block,
+                    transformer.run_norm,
+                    transformer.run_attention,
+                    transformer.run_mlp,
+                ),
+                call=call_block,
             ),
-            reread="notebook 04, 'Attention in blocks'",
-            mistakes=a3_online_mistakes.BLOCKS_MISTAKES,
-            call=call_and_measure,
+            Blank(
+                "attend_in_blocks",
+                attend_in_blocks,
+                make_blocks_cases,
+                (
+                    Check("the smallest input", 2),
+                    Check("a last block that is shorter", 1),
+                    Check("blocks of one key", 1),
+                    Check("one block for all keys", 1),
+                    Check("a batch of clips with several heads", 1),
+                    Check("scores that grow from block to block", 1),
+                    Check("scores that fall from block to block", 1),
+                    Check("large scores", 1),
+                    Check("padding", 1),
+                    Check("a block of padding alone", 1),
+                    Check("a clip of padding alone", 1),
+                    Check("very many keys, and the memory they take", 3),
+                ),
+                reread="notebook 04, 'Attention in blocks'",
+                text=read_text(attend_online),
+                call=call_and_measure,
+            ),
         ),
     ),
+    "a3.toml",
 )

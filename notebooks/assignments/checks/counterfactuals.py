@@ -184,6 +184,9 @@ _BOOLEANS = {
     "`{}`: its rows are mixed; True if it is in any row of the batch.": lambda x: np.broadcast_to(
         x.any(axis=0, keepdims=True), x.shape
     ).copy(),
+    "`{}`: its rows are mixed; True if it is in all rows of the batch.": lambda x: np.broadcast_to(
+        x.all(axis=0, keepdims=True), x.shape
+    ).copy(),
     "`{}` is used in reversed order.": lambda x: _flip(x, -1),
     "`{}` is used one place too late.": lambda x: np.roll(x, 1, axis=-1),
     "`{}` is used one place too early.": lambda x: np.roll(x, -1, axis=-1),
@@ -269,4 +272,5 @@ _PARTS = {
     "`{}` is ignored: the result is that of ones.": np.ones_like,
     "`{}` is used with its last two axes exchanged (transposed).": lambda x: _transpose(x, -1, -2),
     "`{}` is used with the opposite sign.": np.negative,
+    "`{}` is doubled before it is used: is it added, or does it multiply, twice?": lambda x: 2 * x,
 }

@@ -17,7 +17,7 @@ def explain_identity(pairs: list[Pair]) -> str | None:
 
 def explain_relation(pairs: list[Pair]) -> str | None:
     """A factor, an offset or a function of the right result that holds everywhere."""
-    for rule in (_factor, _offset, _function):
+    for rule in (_factor, _offset, _added_argument, _function):
         if text := rule(pairs):
             return text
     return None
@@ -163,6 +163,19 @@ def _offset(pairs: list[Pair]) -> str | None:
     return f"Each value is shifted by a constant: {name or f'{known[0]:.6g} here'}."
 
 
+def _added_argument(pairs: list[Pair]) -> str | None:
+    for name in pairs[0].arguments:
+        values = [p.arguments.get(name) for p in pairs]
+        shapes = [value.shape if isinstance(value, np.ndarray) else None for value in values]
+        if shapes != [p.expected.shape for p in pairs]:
+            continue
+        signs = [s for s in (1, -1) if all(agree(p.got, p.expected + s * p.arguments[name]) for p in pairs)]
+        if signs:
+            what = "plus `{}`: it is added once too often" if signs == [1] else "minus `{}`: it is not added"
+            return f"The result is the right one {what.format(name)}."
+    return None
+
+
 FUNCTIONS = {
     "its exponential": np.exp,
     "its natural logarithm": np.log,
@@ -240,7 +253,7 @@ def _find_exponent(p: Pair) -> float | None:
     logs = [np.where(is_positive, np.log(np.where(is_positive, x, 1)), np.nan) for x in (p.got, p.expected)]
     a, b = (x - np.nanmean(x, axis=-1, keepdims=True) for x in logs)
     a, b = a[is_positive], b[is_positive]
-    if not np.any(np.abs(b) > 1e-9):
+    if not np.any(np.abs(b) > 1e-9) or not agree(np.sum(p.got, axis=-1), np.sum(p.expected, axis=-1)):
         return None
     factor = float((a @ b) / (b @ b))
     return factor if np.allclose(a, factor * b, atol=1e-7 * np.abs(a).max()) else None

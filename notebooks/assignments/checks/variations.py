@@ -215,7 +215,7 @@ def list_constants(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [n for n in dict.fromkeys((value - 1, value + 1, -value, -2, -1, 0, 1, 2, 3)) if n != value]
     if isinstance(value, float):
-        return [value * factor for factor in (2, 0.5, 10, 0.1, 0, -1, 1e-3)]
+        return [value * factor + 0.0 for factor in (2, 0.5, 10, 0.1, 0, -1, 1e-3)]
     return []
 
 
