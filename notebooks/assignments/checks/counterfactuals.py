@@ -34,11 +34,11 @@ def list_counterfactuals(
         values = [case[name] for case in cases if case.get(name) is not None]
         if not values:
             continue
-        is_optional = any(case.get(name) is None for case in cases) or defaults.get(name, 0) is None
+        default = defaults.get(name)
+        is_optional = any(case.get(name, default) is None for case in cases) or defaults.get(name, 0) is None
         if is_optional:
             yield f"`{name}` is ignored: the result is that without `{name}`.", _set(name, None)
         elif name in defaults and any(not _is_same(value, defaults[name]) for value in values):
-            default = defaults[name]
             yield f"`{name}` is ignored: it is always taken as {default!r}.", _set(name, default)
         for text, change in _list_changes(name, values[0]):
             if not is_likely or any(word in text for word in LIKELY):

@@ -66,7 +66,7 @@ def _repeated(pairs: list[Pair]) -> str | None:
         return None
     if not hold_for_all(pairs, lambda p: np.all(np.isin(p.got, np.append(p.expected.ravel(), 0.0)))):
         return None
-    if any(np.any((p.got == 0) & (p.expected != 0)) for p in pairs):
+    if hold_for_all(pairs, lambda p: np.any((p.got == 0) & (p.expected != 0))):
         return "Parts of the result are 0: nothing was filled in there. The other values are right ones."
     return "Some of the right values occur several times, and others are missing: an index is wrong."
 

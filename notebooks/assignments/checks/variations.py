@@ -50,13 +50,15 @@ FUNCTIONS = (  # of one kind: one of them is written for another
 def list_variations(text: Text) -> Iterator[tuple[str, str]]:
     """Changed sources, each with what it means in words."""
     tree = ast.parse(text.source)
+    whole = ast.unparse(tree)
     variables = sorted(find_variables(tree))
     for slot, ancestors in list_slots(tree, ()):
         node = slot.get()
         seen = choose_shown(node, ancestors)
         before = shorten(seen)
-        step = next((parent for parent in ancestors if isinstance(parent, ast.stmt)), node)
-        where = f", in the step `{shorten(step)}`" if len(before) < SHORT and step is not seen else ""
+        step = next((each for each in (node, *ancestors) if isinstance(each, ast.stmt)), node)
+        is_unclear = step is not seen and (len(before) < SHORT or whole.count(before) > 1)
+        where = f", in the step `{shorten(step)}`" if is_unclear else ""
         for new in list_replacements(node, variables):
             slot.put(new)
             after = shorten(new if seen is node else seen)
@@ -146,6 +148,10 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
             yield ast.BinOp(node.left, kind(), node.right)
         if isinstance(node.op, (ast.Sub, ast.Div, ast.MatMult, ast.FloorDiv)):
             yield ast.BinOp(node.right, node.op, node.left)
+        if isinstance(node.op, ast.FloorDiv):
+            for kind in (ast.Add, ast.Sub):
+                yield ast.BinOp(ast.BinOp(node.left, kind(), ast.Constant(1)), node.op, node.right)
+                yield ast.BinOp(node, kind(), ast.Constant(1))
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
         for kind in OPERATORS.get(type(node.ops[0]), ()):
             yield ast.Compare(node.left, [kind()], node.comparators)
