@@ -85,6 +85,8 @@ def _rolled(pairs: list[Pair]) -> str | None:
 
 
 def _swapped_axes(pairs: list[Pair]) -> str | None:
+    if hold_for_all(pairs, lambda p: p.got.ndim > 1 and agree(p.got, np.swapaxes(p.expected, -1, -2))):
+        return "The right values, but the last two axes are exchanged (transposed)."
     for a, b in itertools.combinations(range(pairs[0].got.ndim), 2):
         if hold_for_all(
             pairs, lambda p, a=a, b=b: p.got.ndim > b and agree(p.got, np.swapaxes(p.expected, a, b))

@@ -5,9 +5,12 @@ Each is a wrong solution. Where one gives the student's results for every input,
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .blanks import Text
 
@@ -50,6 +53,7 @@ FUNCTIONS = (  # of one kind: one of them is written for another
 def list_variations(text: Text) -> Iterator[tuple[str, str]]:
     """Changed sources, each with what it means in words."""
     tree = ast.parse(text.source)
+    write_numbers(tree, text.names)
     whole = ast.unparse(tree)
     variables = sorted(find_variables(tree))
     for slot, ancestors in list_slots(tree, ()):
@@ -69,6 +73,14 @@ def list_variations(text: Text) -> Iterator[tuple[str, str]]:
                 words = f"of a condition `{ast.unparse(node.test)}` that is always {new.test.value}"
             yield ast.unparse(tree), f"The result is that {words}."
             slot.put(node)
+
+
+def write_numbers(tree: ast.AST, names: dict[str, Any]) -> None:
+    """Put numbers in the places of names that stand for numbers."""
+    for slot, _ in list_slots(tree, ()):
+        value = names.get(getattr(slot.get(), "id", ""))
+        if type(value) in (int, float):
+            slot.put(ast.Constant(value, kind=None))
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,8 @@ def is_negative_number(node: ast.AST) -> bool:
 def choose_shown(node: ast.AST, ancestors: tuple[ast.AST, ...]) -> ast.AST:
     """The smallest part around a node that shows where it stands."""
     for parent in ancestors:
-        is_enough = len(ast.unparse(node)) >= SHORT or isinstance(node, ast.stmt)
+        is_long = len(ast.unparse(node)) >= SHORT and not isinstance(node, ast.Constant)
+        is_enough = is_long or isinstance(node, ast.stmt)
         if is_enough or not isinstance(parent, (ast.expr, ast.stmt)) or len(ast.unparse(parent)) > LONG:
             break
         node = parent
@@ -190,7 +203,7 @@ def list_constants(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [n for n in dict.fromkeys((value - 1, value + 1, -value, -2, -1, 0, 1, 2, 3)) if n != value]
     if isinstance(value, float):
-        return [value * factor for factor in (2, 0.5, 10, 0.1, 0, -1, 1e-3)]
+        return [value * factor for factor in (2, 0.5, 10, 0.1, 100, 0.01, 0, -1, 1e-3)]
     return []
 
 
@@ -237,5 +250,10 @@ def swap(items: list[Any], i: int, j: int) -> list[Any]:
 
 def shorten(node: ast.AST) -> str:
     """The text of a node, in one line."""
-    text = ast.unparse(node).split("\n")[0]
+    text = re.sub(r"\bxp\.(\w+)", name_function, ast.unparse(node).split("\n")[0])
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
+
+
+def name_function(match: re.Match[str]) -> str:
+    """A function of any backend under the name that NumPy gives it, if there is one."""
+    return f"np.{match[1]}" if hasattr(np, match[1]) else match[0]
