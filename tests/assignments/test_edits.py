@@ -92,3 +92,9 @@ def test_variations_leave_annotations_and_checks_alone() -> None:
     words = [words for _, words in list_variations(replace(TEXT, source=SOURCE))]
     assert words[0] == "The result is that of `return x` in place of `return x + 3`."
     assert all("`return x + 3`" in each for each in words)
+
+
+def test_variations_show_numbers_and_the_names_of_numpy() -> None:
+    text = replace(TEXT, source="def f(x):\n    return xp.maximum(x, LOWEST)", names={"LOWEST": 1e-10})
+    words = [words for _, words in list_variations(text)]
+    assert "The result is that of `np.maximum(x, 1e-08)` in place of `np.maximum(x, 1e-10)`." in words
