@@ -112,3 +112,9 @@ def test_variations_leave_out_brackets_and_weigh_terms() -> None:
         ast.unparse(tree).split("return ")[1] for tree, _ in list_variations(replace(TEXT, source=source))
     ]
     assert {"x + 1 * y", "x * y + 1", "(2 * x + 1) * y", "(x + 0.5 * 1) * y"} <= set(changed)
+
+
+def test_variations_show_numbers_and_the_names_of_numpy() -> None:
+    text = replace(TEXT, source="def f(x):\n    return xp.maximum(x, LOWEST)", names={"LOWEST": 1e-10})
+    words = [words for _, words in list_variations(text)]
+    assert "The result is that of `np.maximum(x, 1e-08)` in place of `np.maximum(x, 1e-10)`." in words

@@ -38,7 +38,7 @@ CAUSES = {
     "offset, which differs from row to row": lambda x, scale=1.0: (x - x.max(axis=1, keepdims=True)) * scale,
     "infinity": lambda x, scale=1.0: subtract(x) * scale / np.zeros(1),
     "batch, is missing": lambda x, scale=1.0: subtract(x)[0] * scale,
-    ".transpose(1, 0)": lambda x, scale=1.0: (subtract(x) * scale).T,
+    "the last two are exchanged": lambda x, scale=1.0: (subtract(x) * scale).T,
     "1 missing at the end of axis 1": lambda x, scale=1.0: (subtract(x) * scale)[:, :-1],
     "one axis of size 1 too many": lambda x, scale=1.0: (subtract(x) * scale)[:, :, None],
     "list: make an array": lambda x, scale=1.0: (subtract(x) * scale).tolist(),

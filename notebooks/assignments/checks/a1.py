@@ -4,8 +4,8 @@ import numpy as np
 
 from minitvlt.signals import inversion, spectrogram
 
-from . import a1_frame_mistakes, a1_inverse_mistakes, a1_mel_mistakes
 from .blanks import Assignment, Blank, Case, Check
+from .edits import add_mistakes, read_text
 
 Array = np.ndarray
 
@@ -165,121 +165,130 @@ def make_invert_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-ASSIGNMENT = Assignment(
-    name="a1_spectrogram",
-    title="From a waveform to a log-mel spectrogram",
-    blanks=(
-        Blank(
-            "frame_waveform",
-            spectrogram.frame_waveform,
-            make_frame_cases,
-            (
-                Check("the smallest input", 3),
-                Check("a batch of waveforms", 2),
-                Check("an odd window length", 2),
-                Check("padding by zeros", 1),
-                Check("a waveform shorter than half a window", 1),
-                Check("a hop as long as the window", 1),
+def pad_last_axis(mode: str, waveform: Array, before: int, after: int) -> Array:
+    """Another padding of `np.pad`."""
+    edges = [(0, 0)] * (waveform.ndim - 1) + [(before, after)]
+    return np.pad(waveform, edges, mode=mode)  # type: ignore[call-overload]
+
+
+ASSIGNMENT = add_mistakes(
+    Assignment(
+        name="a1_spectrogram",
+        title="From a waveform to a log-mel spectrogram",
+        blanks=(
+            Blank(
+                "frame_waveform",
+                spectrogram.frame_waveform,
+                make_frame_cases,
+                (
+                    Check("the smallest input", 3),
+                    Check("a batch of waveforms", 2),
+                    Check("an odd window length", 2),
+                    Check("padding by zeros", 1),
+                    Check("a waveform shorter than half a window", 1),
+                    Check("a hop as long as the window", 1),
+                ),
+                reread="notebook 01, 'Frames'",
+                text=read_text(spectrogram.frame_waveform, pad=pad_last_axis),
             ),
-            reread="notebook 01, 'Frames'",
-            mistakes=a1_frame_mistakes.FRAME_MISTAKES,
-        ),
-        Blank(
-            "make_window",
-            spectrogram.make_window,
-            make_window_cases,
-            (Check("an odd length", 3), Check("an even length", 4)),
-            reread="notebook 01, 'Frames', the Hann window",
-            mistakes=a1_frame_mistakes.WINDOW_MISTAKES,
-            float32_points=0,
-            memory_points=0,
-        ),
-        Blank(
-            "compute_stft",
-            spectrogram.compute_stft,
-            make_stft_cases,
-            (
-                Check("the smallest input", 4),
-                Check("a batch of waveforms", 2),
-                Check("padding by zeros", 1),
-                Check("an odd window length", 1),
-                Check("a longer window", 2),
+            Blank(
+                "make_window",
+                spectrogram.make_window,
+                make_window_cases,
+                (Check("an odd length", 3), Check("an even length", 4)),
+                reread="notebook 01, 'Frames', the Hann window",
+                text=read_text(spectrogram.make_window),
+                float32_points=0,
+                memory_points=0,
             ),
-            reread="notebook 01, 'Frequencies'",
-            mistakes=a1_frame_mistakes.STFT_MISTAKES,
-        ),
-        Blank(
-            "make_mel_filters",
-            spectrogram.make_mel_filters,
-            make_mel_cases,
-            (
-                Check("frequencies below 1000 Hz alone", 5),
-                Check("frequencies above 1000 Hz", 5),
-                Check("a single filter", 2),
-                Check("the settings of TVLT", 2),
+            Blank(
+                "compute_stft",
+                spectrogram.compute_stft,
+                make_stft_cases,
+                (
+                    Check("the smallest input", 4),
+                    Check("a batch of waveforms", 2),
+                    Check("padding by zeros", 1),
+                    Check("an odd window length", 1),
+                    Check("a longer window", 2),
+                ),
+                reread="notebook 01, 'Frequencies'",
+                text=read_text(spectrogram.compute_stft),
             ),
-            reread="notebook 01, 'The mel scale'",
-            mistakes=a1_mel_mistakes.MEL_MISTAKES,
-            float32_points=0,
-            memory_points=0,
-        ),
-        Blank(
-            "power_to_decibel",
-            spectrogram.power_to_decibel,
-            make_decibel_cases,
-            (
-                Check("levels within 80 dB", 3),
-                Check("powers below 1e-10", 1),
-                Check("silence", 1),
-                Check("a range above 80 dB", 2),
-                Check("a batch of clips", 2),
+            Blank(
+                "make_mel_filters",
+                spectrogram.make_mel_filters,
+                make_mel_cases,
+                (
+                    Check("frequencies below 1000 Hz alone", 5),
+                    Check("frequencies above 1000 Hz", 5),
+                    Check("a single filter", 2),
+                    Check("the settings of TVLT", 2),
+                ),
+                reread="notebook 01, 'The mel scale'",
+                text=read_text(spectrogram.make_mel_filters),
+                float32_points=0,
+                memory_points=0,
             ),
-            reread="notebook 01, 'Decibels'",
-            mistakes=a1_mel_mistakes.DECIBEL_MISTAKES,
-        ),
-        Blank(
-            "log_mel_spectrogram",
-            spectrogram.log_mel_spectrogram,
-            make_log_mel_cases,
-            (
-                Check("the smallest input", 5),
-                Check("a batch of waveforms", 2),
-                Check("padding by zeros", 1),
-                Check("the last step kept", 2),
-                Check("one or two steps", 1),
-                Check("a loud sound that fades by 140 dB", 1),
-                Check("a loud sound that rises by 140 dB", 1),
-                Check("the settings of TVLT, which are the defaults", 1),
+            Blank(
+                "power_to_decibel",
+                spectrogram.power_to_decibel,
+                make_decibel_cases,
+                (
+                    Check("levels within 80 dB", 3),
+                    Check("powers below 1e-10", 1),
+                    Check("silence", 1),
+                    Check("a range above 80 dB", 2),
+                    Check("a batch of clips", 2),
+                ),
+                reread="notebook 01, 'Decibels'",
+                text=read_text(spectrogram.power_to_decibel),
             ),
-            reread="notebook 01, 'All steps in one function'",
-            mistakes=a1_mel_mistakes.LOG_MEL_MISTAKES,
-        ),
-        Blank(
-            "overlap_add",
-            inversion.overlap_add,
-            make_overlap_cases,
-            (
-                Check("the smallest input", 5),
-                Check("an odd window length", 2),
-                Check("a batch of waveforms", 2),
-                Check("a hop that does not divide the window", 2),
-                Check("a single frame", 1),
+            Blank(
+                "log_mel_spectrogram",
+                spectrogram.log_mel_spectrogram,
+                make_log_mel_cases,
+                (
+                    Check("the smallest input", 5),
+                    Check("a batch of waveforms", 2),
+                    Check("padding by zeros", 1),
+                    Check("the last step kept", 2),
+                    Check("one or two steps", 1),
+                    Check("a loud sound that fades by 140 dB", 1),
+                    Check("a loud sound that rises by 140 dB", 1),
+                    Check("the settings of TVLT, which are the defaults", 1),
+                ),
+                reread="notebook 01, 'All steps in one function'",
+                text=read_text(spectrogram.log_mel_spectrogram, spectrogram.compute_power),
             ),
-            reread="notebook 01, 'Frames': overlap_add is the reverse of cutting frames",
-            mistakes=a1_inverse_mistakes.OVERLAP_MISTAKES,
-        ),
-        Blank(
-            "invert_stft",
-            inversion.invert_stft,
-            make_invert_cases,
-            (
-                Check("the smallest input", 5),
-                Check("the STFT of a waveform", 3),
-                Check("a batch of spectra", 2),
-                Check("hops longer than half a window", 2),
+            Blank(
+                "overlap_add",
+                inversion.overlap_add,
+                make_overlap_cases,
+                (
+                    Check("the smallest input", 5),
+                    Check("an odd window length", 2),
+                    Check("a batch of waveforms", 2),
+                    Check("a hop that does not divide the window", 2),
+                    Check("a single frame", 1),
+                ),
+                reread="notebook 01, 'Frames': overlap_add is the reverse of cutting frames",
+                text=read_text(inversion.overlap_add, right=inversion.overlap_add),
             ),
-            reread="notebook 01, 'From a spectrogram to a waveform'",
-            mistakes=a1_inverse_mistakes.INVERT_MISTAKES,
+            Blank(
+                "invert_stft",
+                inversion.invert_stft,
+                make_invert_cases,
+                (
+                    Check("the smallest input", 5),
+                    Check("the STFT of a waveform", 3),
+                    Check("a batch of spectra", 2),
+                    Check("hops longer than half a window", 2),
+                ),
+                reread="notebook 01, 'From a spectrogram to a waveform'",
+                text=read_text(inversion.invert_stft),
+            ),
         ),
     ),
+    "a1.toml",
 )

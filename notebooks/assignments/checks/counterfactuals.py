@@ -34,11 +34,11 @@ def list_counterfactuals(
         values = [case[name] for case in cases if case.get(name) is not None]
         if not values:
             continue
-        is_optional = any(case.get(name) is None for case in cases) or defaults.get(name, 0) is None
+        default = defaults.get(name)
+        is_optional = any(case.get(name, default) is None for case in cases) or defaults.get(name, 0) is None
         if is_optional:
             yield f"`{name}` is ignored: the result is that without `{name}`.", _set(name, None)
         elif name in defaults and any(not _is_same(value, defaults[name]) for value in values):
-            default = defaults[name]
             yield f"`{name}` is ignored: it is always taken as {default!r}.", _set(name, default)
         for text, change in _list_changes(name, values[0]):
             if not is_likely or any(word in text for word in LIKELY):
@@ -86,7 +86,7 @@ def _apply(name: str, function: Callable[[Any], Any]) -> Change:
 
 def _list_changes(name: str, value: Any) -> Iterator[tuple[str, Change]]:
     if isinstance(value, np.ndarray):
-        rules = _BOOLEANS if value.dtype == bool else _ARRAYS if value.dtype.kind == "f" else _WHOLE
+        rules = {"b": _BOOLEANS, "f": _ARRAYS, "c": _COMPLEX}.get(value.dtype.kind, _WHOLE)
     elif isinstance(value, bool):
         rules = {"`{}` is taken the wrong way round: True as False.": lambda x: not x}
     elif isinstance(value, int):
@@ -219,6 +219,13 @@ _ARRAYS = {
     "the ranks of `{}` are used: argsort once instead of twice, or the other way round.": lambda x: (
         np.argsort(x, axis=-1).astype(x.dtype)
     ),
+}
+_COMPLEX = {
+    "the absolute value of `{}` is used: its phase is dropped.": np.abs,
+    "the real part of `{}` is used: its imaginary part is dropped.": np.real,
+    "the conjugate of `{}` is used: its imaginary part has the opposite sign.": np.conj,
+    "`{}` is used in reversed order along its last axis.": lambda x: _flip(x, -1),
+    "`{}` is used in reversed order along its last axis but one.": lambda x: _flip(x, -2),
 }
 _WHOLE = {
     "`{}` is used one too large.": lambda x: x + 1,

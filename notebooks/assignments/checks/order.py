@@ -66,7 +66,7 @@ def _repeated(pairs: list[Pair]) -> str | None:
         return None
     if not hold_for_all(pairs, lambda p: np.all(np.isin(p.got, np.append(p.expected.ravel(), 0.0)))):
         return None
-    if any(np.any((p.got == 0) & (p.expected != 0)) for p in pairs):
+    if hold_for_all(pairs, lambda p: np.any((p.got == 0) & (p.expected != 0))):
         return "Parts of the result are 0: nothing was filled in there. The other values are right ones."
     return "Some of the right values occur several times, and others are missing: an index is wrong."
 
@@ -85,6 +85,8 @@ def _rolled(pairs: list[Pair]) -> str | None:
 
 
 def _swapped_axes(pairs: list[Pair]) -> str | None:
+    if hold_for_all(pairs, lambda p: p.got.ndim > 1 and agree(p.got, np.swapaxes(p.expected, -1, -2))):
+        return "The right values, but the last two axes are exchanged (transposed)."
     for a, b in itertools.combinations(range(pairs[0].got.ndim), 2):
         if hold_for_all(
             pairs, lambda p, a=a, b=b: p.got.ndim > b and agree(p.got, np.swapaxes(p.expected, a, b))

@@ -35,6 +35,8 @@ def _always_the_same(pairs: list[Pair]) -> str | None:
 
 
 def _transposed(pairs: list[Pair]) -> str | None:
+    if hold_for_all(pairs, lambda p: p.expected.ndim > 1 and agree(p.got, np.swapaxes(p.expected, -1, -2))):
+        return "The right values with the axes in another order: the last two are exchanged (transposed)."
     ndim = pairs[0].expected.ndim
     if not 2 <= ndim <= 5 or not hold_for_all(pairs, lambda p: p.got.ndim == p.expected.ndim == ndim):
         return None

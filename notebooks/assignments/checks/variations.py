@@ -6,9 +6,12 @@ Each is a wrong solution. Where one gives the student's results for every input,
 import ast
 import copy
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .blanks import Text
 
@@ -59,13 +62,16 @@ def list_variations(text: Text) -> Iterator[tuple[ast.Module, str]]:
     It is always the same tree, which is changed again when the next one is asked for.
     """
     tree = ast.parse(text.source)
+    write_numbers(tree, text.names)
+    whole = ast.unparse(tree)
     variables = sorted(find_variables(tree))
     for slot, ancestors in list_slots(tree, ()):
         node = slot.get()
         seen = choose_shown(node, ancestors)
         before = shorten(seen)
-        step = next((parent for parent in ancestors if isinstance(parent, ast.stmt)), node)
-        where = f", in the step `{shorten(step)}`" if len(before) < SHORT and step is not seen else ""
+        step = next((each for each in (node, *ancestors) if isinstance(each, ast.stmt)), node)
+        is_unclear = step is not seen and (len(before) < SHORT or whole.count(before) > 1)
+        where = f", in the step `{shorten(step)}`" if is_unclear else ""
         for new in list_replacements(node, variables):
             slot.put(ast.fix_missing_locations(new))
             after = shorten(new if seen is node else seen)
@@ -76,6 +82,14 @@ def list_variations(text: Text) -> Iterator[tuple[ast.Module, str]]:
                 words = f"of a condition `{ast.unparse(node.test)}` that is always {new.test.value}"
             yield tree, f"The result is that {words}."
             slot.put(node)
+
+
+def write_numbers(tree: ast.AST, names: dict[str, Any]) -> None:
+    """Put numbers in the places of names that stand for numbers."""
+    for slot, _ in list_slots(tree, ()):
+        value = names.get(getattr(slot.get(), "id", ""))
+        if type(value) in (int, float):
+            slot.put(ast.Constant(value, kind=None))
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,8 @@ def is_negative_number(node: ast.AST) -> bool:
 def choose_shown(node: ast.AST, ancestors: tuple[ast.AST, ...]) -> ast.AST:
     """The smallest part around a node that shows where it stands."""
     for parent in ancestors:
-        is_enough = len(ast.unparse(node)) >= SHORT or isinstance(node, ast.stmt)
+        is_long = len(ast.unparse(node)) >= SHORT and not isinstance(node, ast.Constant)
+        is_enough = is_long or isinstance(node, ast.stmt)
         if is_enough or not isinstance(parent, (ast.expr, ast.stmt)) or len(ast.unparse(parent)) > LONG:
             break
         node = parent
@@ -157,6 +172,10 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
             yield ast.BinOp(node.right, node.op, node.left)
         yield from leave_out_brackets(node)
         yield from weigh_terms(node)
+        if isinstance(node.op, ast.FloorDiv):
+            for kind in (ast.Add, ast.Sub):
+                yield ast.BinOp(ast.BinOp(node.left, kind(), ast.Constant(1)), node.op, node.right)
+                yield ast.BinOp(node, kind(), ast.Constant(1))
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
         for kind in OPERATORS.get(type(node.ops[0]), ()):
             yield ast.Compare(node.left, [kind()], node.comparators)
@@ -215,7 +234,7 @@ def list_constants(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [n for n in dict.fromkeys((value - 1, value + 1, -value, -2, -1, 0, 1, 2, 3)) if n != value]
     if isinstance(value, float):
-        return [value * factor + 0.0 for factor in (2, 0.5, 10, 0.1, 0, -1, 1e-3)]
+        return [value * factor + 0.0 for factor in (2, 0.5, 10, 0.1, 100, 0.01, 0, -1, 1e-3)]
     return []
 
 
@@ -262,5 +281,10 @@ def swap(items: list[Any], i: int, j: int) -> list[Any]:
 
 def shorten(node: ast.AST) -> str:
     """The text of a node, in one line."""
-    text = ast.unparse(node).split("\n")[0]
+    text = re.sub(r"\bxp\.(\w+)", name_function, ast.unparse(node).split("\n")[0])
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
+
+
+def name_function(match: re.Match[str]) -> str:
+    """A function of any backend under the name that NumPy gives it, if there is one."""
+    return f"np.{match[1]}" if hasattr(np, match[1]) else match[0]

@@ -191,7 +191,7 @@ def window_of_the_example(window_length):
     return np.array([0.0, 0.5, 1.0, 0.5])
 
 
-@mutant("make_window", "the square")
+@mutant("make_window", "its square")
 def window_squared(window_length):
     return np.sin(np.pi * np.arange(window_length) / window_length) ** 4
 
