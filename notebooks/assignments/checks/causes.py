@@ -120,7 +120,7 @@ class Causes:
         if difference.kind == "dtype":
             return join(where, parts, explain_dtype(difference))
         if not isinstance(difference.expected, np.ndarray):
-            return join(where, parts, "Another value is expected here.")
+            return self.hypotheses.find_variation() or join(where, parts, "Another value is expected here.")
         if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
             return join(where, parts, cause)
         if cause := self.hypotheses.find_mistake_of(chosen):

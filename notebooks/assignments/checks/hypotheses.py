@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .blanks import Blank, Text
+from .calls import TooSlowError, limit_time
 from .compare import compare
 from .counterfactuals import list_counterfactuals, list_pairs_of_changes
 from .edits import change_source, compile_text
@@ -16,6 +17,7 @@ from .trials import measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
+MOST_CALL_SECONDS = 0.3  # for a changed text, whose loops may never end
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 MOST_PAIRED = 40  # mistakes of which two at once are tried
@@ -161,12 +163,14 @@ class Hypotheses:
     def _is_function_like(self, text: Text, source: str, scope: list[Trial]) -> bool:
         try:
             function = compile_text(text, source)
-        except SyntaxError:
+            for trial in scope:
+                with limit_time(MOST_CALL_SECONDS):
+                    outcome = run_reference(self.blank, function, trial.case.arguments)
+                if not self._explains(trial, outcome):
+                    return False
+        except (SyntaxError, TooSlowError):
             return False
-        return all(
-            self._explains(trial, run_reference(self.blank, function, trial.case.arguments))
-            for trial in scope
-        )
+        return True
 
 
 def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
