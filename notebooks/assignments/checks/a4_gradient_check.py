@@ -115,10 +115,17 @@ def make_network(scale: float) -> Callable:
 
 
 def differentiate_network(scale: float, x: Array, w: Array, b: Array, v: Array) -> list[Array]:
-    """The right gradients."""
+    """Its gradients."""
     y = np.tanh(x @ w + b)
     g = scale * v * (1 - y**2)
     return [g @ w.T, x.T @ g, g.sum(axis=0), scale * y.sum(axis=0)]
+
+
+def differentiate(scale: float, *arrays: Array) -> list[Array]:
+    """The right gradients of the network, which has four arrays, or of the linear loss."""
+    if len(arrays) == 4:
+        return differentiate_network(scale, *arrays)
+    return [np.full(array.shape, factor) for factor, array in zip((2.0, -3.0), arrays, strict=False)]
 
 
 def change_element(array: Array, by: float) -> Array:
@@ -143,19 +150,29 @@ PLANTED: dict[str, Callable[..., list[Array]]] = {
     "a gradient transposed": lambda x, w, b, v: [x, w.T, b, v],
     "one element 10% off": lambda x, w, b, v: [x, w, change_element(b, 0.1), v],
     "all gradients 0.1% too large": lambda x, w, b, v: [1.001 * each for each in (x, w, b, v)],
+    "all gradients 1e-7 too large": lambda *gradients: [(1 + 1e-7) * each for each in gradients],
     "an element in the wrong place": lambda x, w, b, v: [x, w, b, np.roll(v, 1)],
     "all gradients twice as large": double,
     "all gradients 1": lambda *gradients: [np.ones_like(each) for each in gradients],
     "NaN": lambda x, w, b, v: [x, w, b, v * np.nan],
     "all gradients NaN": lambda x, w, b, v: [each * np.nan for each in (x, w, b, v)],
 }
+HIDDEN = "errors in the last two that cancel along the first direction"
 
 
-def is_clear(arrays: Arrays, seed: int) -> bool:
+def hide_error(gradients: Arrays, seed: int) -> list[Array]:
+    """Errors in the last two of four gradients that cancel along the first direction."""
+    rng = np.random.default_rng(seed)
+    directions = [rng.normal(size=gradient.shape) for gradient in gradients]
+    return [
+        gradient + factor * direction / np.sum(direction**2)
+        for gradient, direction, factor in zip(gradients, directions, (0, 0, 5, -5), strict=True)
+    ]
+
+
+def is_clear(gradients: Arrays, seed: int) -> bool:
     """Whether no slope is so near 0 that the error of the difference prevails."""
-    if len(arrays) != 4:
-        return True
-    rng, gradients = np.random.default_rng(seed), differentiate_network(1.0, *arrays)
+    rng = np.random.default_rng(seed)
     size = np.sqrt(sum(np.sum(g**2) for g in gradients))
     slopes = [sum(np.sum(g * rng.normal(size=g.shape)) for g in gradients) for _ in range(3)]
     return bool(np.min(np.abs(slopes)) > 0.05 * size)
@@ -169,13 +186,14 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         return make_case(tag, planted, [0.4 * x, 0.5 * w, 0.3 * b, v + 1.0], scale, precision)
 
     def make_case(
-        tag: str, planted: str, arrays: Arrays, scale: float = 1.0, precision: str = "float64"
+        tag: str, planted: str, arrays: Arrays, scale: float = 1.0, precision: str = "float64", **more: float
     ) -> Case:
         loss = (
             f"{scale:g} · Σ tanh(x w + b) v" if len(arrays) == 4 else "2 Σ x - 3 Σ w"[: 3 + 6 * len(arrays)]
         )
-        arguments = {"loss": loss, "planted": planted, "scale": scale, "precision": precision}
-        seed = next(seed for seed in iter(lambda: int(rng.integers(1000)), None) if is_clear(arrays, seed))
+        arguments = {"loss": loss, "planted": planted, "scale": scale, "precision": precision, **more}
+        gradients, seeds = differentiate(1.0, *arrays), iter(lambda: int(rng.integers(1000)), None)
+        seed = next(seed for seed in seeds if is_clear(gradients, seed))
         return Case(arguments | {"seed": seed, "arrays": arrays}, (tag,))
 
     linear = "a linear loss", "all gradients twice as large"
@@ -202,6 +220,8 @@ def make_check_cases(rng: np.random.Generator) -> list[Case]:
         draw("a gradient that is NaN", "all gradients NaN"),
         draw("a gradient that is NaN", "NaN", scale=0.0),
         draw("arrays in float32", "a wrong sign", precision="float32"),
+        draw("a wrong last gradient", HIDDEN),
+        make_case("a small error", "all gradients 1e-7 too large", [rng.uniform(size=3) / 5], tolerance=1e-9),
     ]
 
 
@@ -210,14 +230,15 @@ def call_check(function: Callable, arguments: dict[str, Any]) -> Any:
     arrays, loss = arguments["arrays"], linear_loss
     if arguments["precision"] == "float32":
         arrays = to_float32(arrays)
-    right = [np.full(array.shape, factor) for factor, array in zip((2.0, -3.0), arrays, strict=False)]
     if len(arrays) == 4:
         loss = make_network(arguments["scale"])
-        right = differentiate_network(arguments["scale"], *(array.astype(float) for array in arrays))
-    wrong, answers = PLANTED[arguments["planted"]](*right), {}
+    right = differentiate(arguments["scale"], *(array.astype(float) for array in arrays))
+    seed, planted = arguments["seed"], arguments["planted"]
+    wrong = hide_error(right, seed) if planted == HIDDEN else PLANTED[planted](*right)
+    given = {name: arguments[name] for name in ("tolerance",) if name in arguments}
+    answers = {}
     for name, gradients in (("the right gradients", right), ("the wrong gradients", wrong)):
-        rng = np.random.default_rng(arguments["seed"])
-        answer = function(loss, arrays, gradients, rng)
+        answer = function(loss, arrays, gradients, np.random.default_rng(seed), **given)
         if isinstance(answer, (bool, np.bool_)):
             answers[name] = bool(answer)
         else:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .blanks import Blank, Text
 from .calls import TooSlowError, limit_time
 from .compare import compare
@@ -13,7 +15,7 @@ from .edits import change_source, compile_text
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
-from .trials import measure
+from .trials import list_values, measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
@@ -39,7 +41,12 @@ class Hypotheses:
 
     def find_mistake(self, failed: Trial) -> str | None:
         """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
-        return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
+        return (
+            self._find_mistake(self.plain)
+            or self._find_part(failed)
+            or self._find_mistake(self.wrong)
+            or self._find_most(failed)
+        )
 
     def find_mistake_of(self, chosen: list[Trial]) -> str | None:
         """A mistake with the same outputs for some inputs that fail, or for the largest one of all."""
@@ -48,8 +55,28 @@ class Hypotheses:
         on_largest = self._find_mistake([largest]) if is_enough else None
         return self._find_mistake(chosen, MOST_LOCAL) or on_largest
 
+    def _find_part(self, failed: Trial) -> str | None:
+        """For yes or no: a mistake that is wrong here, and elsewhere only where this is wrong, alike."""
+        if is_telling(failed.outcome):
+            return None
+        parts = [
+            index
+            for index in range(len(self.blank.mistakes[:MOST_LOCAL]))
+            if self._is_like(index, failed) and all(self._is_part(index, trial) for trial in self.plain)
+        ]
+        if not parts:
+            return None
+        largest = max(parts, key=lambda index: sum(self._is_like(index, trial) for trial in self.wrong))
+        return self.blank.mistakes[largest].cause
+
+    def _is_part(self, index: int, trial: Trial) -> bool:
+        if self._is_like(index, trial):
+            return True
+        known = self.known.get((index, id(trial)))
+        return known is not None and is_same_outcome(known, trial.expected, self.blank.tolerance)
+
     def _find_most(self, failed: Trial) -> str | None:
-        trials = [trial for trial in self.wrong if trial.outcome.problem is None]
+        trials = [t for t in self.wrong if t.outcome.problem is None and is_telling(t.outcome)]
         for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
             if failed in trials and self._is_like(index, failed):
                 count = sum(self._is_like(index, trial) for trial in trials)
@@ -59,6 +86,8 @@ class Hypotheses:
 
     def _find_mistake(self, scope: list[Trial], most: int | None = None) -> str | None:
         scope = sorted(scope, key=lambda trial: trial.is_right)
+        if scope and not any(trial.is_right or is_telling(trial.outcome) for trial in scope):
+            return None
         for index, mistake in enumerate(self.blank.mistakes[:most]):
             if scope and self._is_like_all(index, scope):
                 return mistake.cause
@@ -142,7 +171,7 @@ class Hypotheses:
 
     def _find_variation(self, scope: list[Trial]) -> str | None:
         text = self.blank.text
-        if text is None:
+        if text is None or not any(is_telling(trial.outcome) for trial in self.wrong):
             return None
         start = time.process_time()
         scope = sorted(scope, key=lambda trial: (trial.is_right, trial.outcome.problem is not None))
@@ -171,6 +200,14 @@ class Hypotheses:
         except (SyntaxError, TooSlowError):
             return False
         return True
+
+
+def is_telling(outcome: Outcome) -> bool:
+    """Whether another wrong function would hardly give the same by chance, as a single yes, 0 or 1."""
+    values = [np.asarray(value) for value in list_values(outcome.value)]
+    if outcome.problem is not None or sum(x.size for x in values) >= FEW:
+        return True
+    return any(x.dtype.kind not in "fb" or not np.isin(x, (0, 1)).all() for x in values)
 
 
 def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
