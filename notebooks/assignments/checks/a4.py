@@ -7,11 +7,5 @@ from .a4_vjps import SUM_BLANKS, VJP_BLANKS
 from .blanks import Assignment
 from .edits import add_mistakes
 
-ASSIGNMENT = add_mistakes(
-    Assignment(
-        "a4_backpropagation",
-        "Backpropagation",
-        VJP_BLANKS + ATTENTION_BLANKS + SUM_BLANKS + TAPE_BLANKS + CHECK_BLANKS,
-    ),
-    "a4.toml",
-)
+BLANKS = VJP_BLANKS + ATTENTION_BLANKS + SUM_BLANKS + TAPE_BLANKS + CHECK_BLANKS
+ASSIGNMENT = add_mistakes(Assignment("a4_backpropagation", "Backpropagation", BLANKS), "a4.toml")
