@@ -9,7 +9,8 @@ import pytest
 
 from assignments import checks
 from assignments.checks import edits
-from assignments.checks.blanks import Assignment
+from assignments.checks.a4_gradient_check import measure_slope
+from assignments.checks.blanks import Assignment, Blank, Case, Check
 from assignments.checks.edits import add_mistakes, make_mistake, read_text
 from assignments.checks.evaluate import run_reference
 from assignments.checks.hypotheses import is_same_outcome
@@ -118,3 +119,36 @@ def test_variations_show_numbers_and_the_names_of_numpy() -> None:
     text = replace(TEXT, source="def f(x):\n    return xp.maximum(x, LOWEST)", names={"LOWEST": 1e-10})
     words = [words for _, words in list_variations(text)]
     assert "The result is that of `np.maximum(x, 1e-08)` in place of `np.maximum(x, 1e-10)`." in words
+
+
+def test_a_change_that_never_ends_is_given_up() -> None:
+    def ours(x):
+        while x.ndim > 1:
+            x = x.sum(axis=0)
+        return x
+
+    def theirs(x):
+        return x.sum(axis=0) * np.arange(7)
+
+    case = Case({"x": np.random.default_rng(0).normal(size=(2, 7))}, ("any",))
+    blank = Blank("ours", ours, lambda rng: [case], (Check("any", 1),), "", text=read_text(ours))
+    call = checks.make_call(theirs, Assignment("tiny", "Tiny", (blank,)), blank)
+    assert all(result.failure for result in checks.evaluate(blank, call))
+
+
+def test_two_mistakes_with_answers_yes_and_no_are_told_apart() -> None:
+    def check_gradients(function, arrays, gradients, rng, tolerance=1e-5):
+        for _ in range(3):
+            directions = [rng.normal(size=array.shape) for array in arrays]
+            slope = measure_slope(function, arrays, directions, 1e-5)
+            total = sum(np.vdot(g, v) for g, v in zip(gradients, directions, strict=True))
+            if abs(slope - total) > 1e-5 * max(abs(slope), abs(total)):
+                return False
+        return True
+
+    assignment, blank = checks.find_blank("check_gradients")
+    results = checks.evaluate(blank, checks.make_call(check_gradients, assignment, blank))
+    causes = {result.title: result.failure.cause for result in results if result.failure}
+    assert causes.keys() == {"a gradient that is NaN", "a small error"}
+    assert causes["a gradient that is NaN"].startswith("NaN is accepted")
+    assert causes["a small error"] == "The argument `tolerance` is not used."

@@ -1,4 +1,4 @@
-"""Assignment a4, the tape: programs that run on the student's functions, cases and known mistakes."""
+"""Assignment a4, the tape: programs that run on the student's functions, cases and references."""
 
 from collections.abc import Callable
 from itertools import count
@@ -8,7 +8,8 @@ import numpy as np
 
 from minitvlt.backends.tape import sum_to_shape
 
-from .blanks import Blank, Case, Check, Mistake
+from .blanks import Blank, Case, Check
+from .edits import read_text
 
 Array = np.ndarray
 _numbers = count()
@@ -33,9 +34,8 @@ def find_class(function: Any) -> Any:
 
 def record(value: Any, parents: tuple, vjp: Callable) -> Any:
     """The reference: see the notebook."""
-    recorded = tuple(parent if hasattr(parent, "vjp") else None for parent in parents)
-    kinds = [type(parent) for parent in recorded if parent is not None]
-    return kinds[0](value, recorded, vjp) if kinds else value
+    recorded = tuple(parent if isinstance(parent, TapeArray) else None for parent in parents)
+    return TapeArray(value, recorded, vjp) if any(parent is not None for parent in recorded) else value
 
 
 def make_record_cases(rng: np.random.Generator) -> list[Case]:
@@ -87,129 +87,6 @@ def call_record(function: Callable, arguments: dict[str, Any]) -> Any:
         "cotangent": result.cotangent,
     }
 
-
-def is_recorded(parent: Any) -> bool:
-    """Whether this is on the tape."""
-    return isinstance(parent, TapeArray)
-
-
-def record_early(value: Any, parents: tuple, vjp: Callable) -> Any:
-    """Run the VJP at once."""
-    if not any(map(is_recorded, parents)):
-        return value
-    contributions = vjp(np.ones_like(value))
-    return TapeArray(value, tuple(p if is_recorded(p) else None for p in parents), lambda g: contributions)
-
-
-RECORD_MISTAKES = (
-    Mistake(
-        lambda value, parents, vjp: TapeArray(
-            value, tuple(p if is_recorded(p) else None for p in parents), vjp
-        ),
-        "A result of constants alone is recorded. It has no gradient: return the value itself.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, parents, vjp) if any(map(is_recorded, parents)) else value
-        ),
-        "Constants are kept as parents. Only a TapeArray has a cotangent: put None in a constant's place.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: TapeArray(value, parents, vjp),
-        "Constants are not told from recorded arrays: put None in a constant's place, and return the value "
-        "itself if all are constants.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, tuple(filter(is_recorded, parents)), vjp)
-            if any(map(is_recorded, parents))
-            else value
-        ),
-        "Constants are left out of the parents, so that later ones move up and get the wrong contribution of "
-        "the VJP. Put None in a constant's place.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, parents, vjp) if all(map(is_recorded, parents)) else value
-        ),
-        "A result with one constant among its parents is not recorded. It is a constant only if none of its "
-        "parents is recorded: any, not all.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, tuple(p if is_recorded(p) else None for p in parents), vjp)
-            if is_recorded(parents[0])
-            else value
-        ),
-        "Only the first parent decides whether the result is recorded. One recorded parent is enough, at any "
-        "place: any(…).",
-    ),
-    Mistake(
-        record_early,
-        "The VJP runs during the forward pass. It is only stored here: backward calls it with the cotangent, "
-        "which is not known yet.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: TapeArray(value) if any(map(is_recorded, parents)) else value,
-        "Parents and VJP are not stored, so that no way leads back: TapeArray(value, parents, vjp).",
-    ),
-    Mistake(
-        lambda value, parents, vjp: value,
-        "The plain value is returned also where a parent is recorded: return TapeArray(value, parents, vjp).",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, tuple(p.value if is_recorded(p) else None for p in parents), vjp)
-            if any(map(is_recorded, parents))
-            else value
-        ),
-        "The values of the parents are stored. backward needs the TapeArrays themselves, to give them their "
-        "cotangents.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(
-                value,
-                tuple(p if is_recorded(p) and p not in parents[:i] else None for i, p in enumerate(parents)),
-                vjp,
-            )
-            if any(map(is_recorded, parents))
-            else value
-        ),
-        "A parent that occurs twice is kept once. Each place gets a contribution of its own, and backward "
-        "adds them.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (
-            TapeArray(value, tuple(None if isinstance(p, np.ndarray) else p for p in parents), vjp)
-            if any(p is not None and not isinstance(p, np.ndarray) for p in parents)
-            else value
-        ),
-        "Only arrays are taken for constants: a number is one too. Ask whether a parent is a TapeArray.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: record(value, parents[::-1], vjp),
-        "The parents are in another order than the contributions of the VJP: keep their order.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: record(value, parents, lambda g: vjp(g)[0]),
-        "The VJP returns one contribution: it has to return the tuple with one for each parent.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: TapeArray(
-            value, tuple(p if is_recorded(p) else TapeArray(p) for p in parents), vjp
-        ),
-        "Constants are recorded as new TapeArrays: put None in their place, and return the value itself if "
-        "all are constants.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: (value, parents, vjp),
-        "A tuple is returned: make a TapeArray(value, parents, vjp) of it.",
-    ),
-    Mistake(
-        lambda value, parents, vjp: None, "Nothing is returned: is the `return` missing, or not reached?"
-    ),
-)
 
 # -------------------------------------------------------------------------------------------------- backward
 
@@ -394,322 +271,22 @@ def start(output: Any, cotangent: Any) -> Any:
 
 def backward(output: Any, cotangent: Any = None) -> None:
     """The reference: see the notebook."""
-    waiting = {output: start(output, cotangent)}
+    output.cotangent = start(output, cotangent)
+    waiting, reached = [output], {output}
     while waiting:
         latest = max(waiting, key=lambda array: array.number)
-        latest.cotangent = waiting.pop(latest)
+        waiting.remove(latest)
         contributions = latest.vjp(latest.cotangent) if latest.vjp else ()
-        for parent, contribution in zip(latest.parents, contributions, strict=True):
+        for parent, g in zip(latest.parents, contributions, strict=True):
             if parent is not None:
-                contribution = sum_to_shape(contribution, parent.value)
-                waiting[parent] = waiting[parent] + contribution if parent in waiting else contribution
-
-
-def vary_backward(
-    choose: Callable = lambda waiting: max(waiting, key=lambda array: array.number),
-    combine: Callable = lambda old, new: new if old is None else old + new,
-    begin: Callable = start,
-    fit: Callable = sum_to_shape,
-    keeps: bool = False,
-    skips_constants: bool = True,
-    once: bool = False,
-    feed: Callable = lambda array, g: g,
-    repeats: bool = False,
-    take: int | None = None,
-    stops: bool = False,
-) -> Callable:
-    """Backward with one step that can be replaced by a wrong one; `keeps` does not clear old cotangents."""
-
-    def go(output: Any, cotangent: Any = None) -> None:
-        order, waiting = [], [output]
-        found = {output: begin(output, cotangent)}
-        while waiting:
-            latest = choose(waiting)
-            waiting.remove(latest)
-            order.append(latest)
-            g = latest.cotangent = found[latest]
-            parts = latest.vjp(feed(latest, g)) if latest.vjp else ()
-            for parent, part in list(zip(latest.parents, parts, strict=False))[:take]:
-                if parent is None and stops:
-                    return
-                if parent is None and skips_constants:
-                    continue
-                before = found.get(parent, parent.cotangent if keeps else None)
-                found[parent] = parent.cotangent = combine(before, fit(part, parent.value))
-                if repeats or (parent not in waiting and not (once and parent in order)):
+                g = sum_to_shape(g, parent.value)
+                if parent in reached:
+                    parent.cotangent = parent.cotangent + g
+                else:
+                    parent.cotangent = g
                     waiting.append(parent)
+                    reached.add(parent)
 
-    return go
-
-
-def add_in_place(old: Any, new: Any) -> Any:
-    """+= on an array that others may hold."""
-    if old is None:
-        return new
-    if isinstance(old, np.ndarray) and old.ndim:
-        old += new
-        return old
-    return old + new
-
-
-def go_down(output: Any, cotangent: Any = None) -> None:
-    """By recursion, once for each path."""
-    cleared = set()
-
-    def visit(array: Any, g: Any) -> None:
-        g = sum_to_shape(g, array.value)
-        array.cotangent = array.cotangent + g if array in cleared else g
-        cleared.add(array)
-        for parent, contribution in zip(array.parents, array.vjp(g) if array.vjp else (), strict=False):
-            if parent is not None:
-                visit(parent, contribution)
-
-    visit(output, start(output, cotangent))
-
-
-def go_in_recorded_order(output: Any, cotangent: Any = None) -> None:
-    """By recursion, in the order of a depth-first search: right but for long chains."""
-    order: list = []
-    seen = set()
-
-    def visit(array: Any) -> None:
-        seen.add(array)
-        for parent in array.parents:
-            if parent is not None and parent not in seen:
-                visit(parent)
-        order.append(array)
-
-    visit(output)
-    found = {output: start(output, cotangent)}
-    for array in reversed(order):
-        array.cotangent = found[array]
-        for parent, g in zip(array.parents, array.vjp(found[array]) if array.vjp else (), strict=False):
-            if parent is not None:
-                g = sum_to_shape(g, parent.value)
-                found[parent] = found[parent] + g if parent in found else g
-
-
-def go_without_output(output: Any, cotangent: Any = None) -> None:
-    """The output's own cotangent is not set."""
-    backward(output, cotangent)
-    output.cotangent = None
-
-
-def collect(output: Any) -> list:
-    """All arrays that the output was computed from."""
-    found, stack = [output], [output]
-    while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent not in found:
-                found.append(parent)
-                stack.append(parent)
-        if len(found) > 200:
-            break  # a long chain: its end does not matter here
-    return found
-
-
-def store_nothing(output: Any, cotangent: Any = None) -> None:
-    """Cotangents in a dictionary that is lost."""
-    backward(output, cotangent)
-    for array in collect(output):
-        array.cotangent = None
-
-
-def store_parameters(output: Any, cotangent: Any = None) -> None:
-    """Cotangents of results are dropped."""
-    backward(output, cotangent)
-    for array in collect(output):
-        if array.vjp is not None:
-            array.cotangent = None
-
-
-def add_to_parameters(output: Any, cotangent: Any = None) -> None:
-    """Cotangents of parameters are added up over several passes."""
-    before = [(array, array.cotangent) for array in collect(output) if array.vjp is None]
-    backward(output, cotangent)
-    for array, old in before:
-        array.cotangent = array.cotangent if old is None else old + array.cotangent
-
-
-def forget_record(output: Any, cotangent: Any = None) -> None:
-    """Parents and VJPs are deleted on the way."""
-    arrays = collect(output)
-    backward(output, cotangent)
-    for array in arrays:
-        array.parents, array.vjp = (), None
-
-
-def keep_one_place(output: Any, cotangent: Any = None) -> None:
-    """A dictionary of contributions by parent, for each array."""
-    waiting = {output: start(output, cotangent)}
-    while waiting:
-        latest = max(waiting, key=lambda array: array.number)
-        g = latest.cotangent = waiting.pop(latest)
-        parts = dict(zip(latest.parents, latest.vjp(g) if latest.vjp else (), strict=False))
-        for parent, part in parts.items():
-            if parent is not None:
-                part = sum_to_shape(part, parent.value)
-                waiting[parent] = waiting[parent] + part if parent in waiting else part
-
-
-def go_depth_first(output: Any, cotangent: Any = None) -> None:
-    """In the order in which a depth-first search finds the arrays."""
-    order, seen, stack = [], set(), [output]
-    while stack:
-        array = stack.pop()
-        if array not in seen:
-            seen.add(array)
-            order.append(array)
-            stack += [parent for parent in array.parents if parent is not None]
-    found = {output: start(output, cotangent)}
-    for array in order:
-        array.cotangent = found[array]
-        for parent, g in zip(array.parents, array.vjp(found[array]) if array.vjp else (), strict=False):
-            if parent is not None:
-                g = sum_to_shape(g, parent.value)
-                found[parent] = found[parent] + g if parent in found else g
-
-
-SECOND = "A second pass adds to the cotangents of the first. Start each pass without them."
-BACKWARD_MISTAKES = (
-    Mistake(
-        vary_backward(combine=lambda old, new: new),
-        "An array that is used several times keeps the last contribution alone. Add up the contributions of "
-        "all uses.",
-    ),
-    Mistake(
-        vary_backward(combine=lambda old, new: new if old is None else old),
-        "An array that is used several times keeps the first contribution alone. Add up the contributions of "
-        "all uses.",
-    ),
-    Mistake(
-        vary_backward(choose=lambda waiting: waiting[0], once=True),
-        "The VJP of an array runs before all contributions to its cotangent have come. Take the array with "
-        "the largest number first, not the one that was reached first.",
-    ),
-    Mistake(
-        vary_backward(choose=lambda waiting: waiting[0]),
-        "An array is visited again when a later contribution comes, and passes on the earlier ones twice. "
-        "Take the array with the largest number first.",
-    ),
-    Mistake(
-        vary_backward(choose=lambda waiting: waiting[-1], once=True),
-        "The VJP of an array runs before all contributions to its cotangent have come. Take the array with "
-        "the largest number first, not the one that was reached last.",
-    ),
-    Mistake(
-        vary_backward(choose=lambda waiting: waiting[-1]),
-        "An array is visited again when a later contribution comes, and passes on the earlier ones twice. "
-        "Take the array with the largest number first.",
-    ),
-    Mistake(
-        vary_backward(choose=lambda waiting: min(waiting, key=lambda array: array.number)),
-        "The earliest array is taken first. Go backwards: the one with the largest number first.",
-    ),
-    Mistake(
-        vary_backward(keeps=True),
-        SECOND,
-    ),
-    Mistake(
-        vary_backward(combine=add_in_place),
-        "A cotangent is changed in place (+=), but several arrays can hold the same one: that of a sum goes "
-        "to both parents. Compute a new array: a = a + b.",
-    ),
-    Mistake(
-        vary_backward(fit=lambda g, like: g),
-        "Broadcasting is not undone: call sum_to_shape(contribution, parent.value) for each contribution.",
-    ),
-    Mistake(
-        vary_backward(begin=lambda output, cotangent: np.ones_like(output.value)),
-        "The argument `cotangent` is not used: the pass starts with it, and with ones if it is None.",
-    ),
-    Mistake(
-        vary_backward(begin=lambda output, cotangent: output.value if cotangent is None else cotangent),
-        "The pass starts with the value of the output. It starts with its cotangent: ones, unless another "
-        "one is given.",
-    ),
-    Mistake(
-        vary_backward(begin=lambda output, cotangent: 1.0 if cotangent is None else cotangent),
-        "The pass starts with the number 1.0. The cotangent has the shape and dtype of the output: "
-        "np.ones_like(output.value).",
-    ),
-    Mistake(
-        vary_backward(skips_constants=False),
-        "A parent that is None is a constant: skip it, and its contribution.",
-    ),
-    Mistake(
-        go_down,
-        "Every path is followed by itself, so that a VJP runs many times, and a long chain is too deep a "
-        "recursion. Visit each array once, when its cotangent is complete, in a loop.",
-    ),
-    Mistake(
-        go_in_recorded_order,
-        "The recursion is too deep for a long chain: Python allows about 1000 calls inside one another. Use "
-        "a loop.",
-    ),
-    Mistake(
-        go_without_output,
-        "The cotangent of the output itself is not stored in output.cotangent.",
-    ),
-    Mistake(
-        lambda output, cotangent=None: None,
-        "No cotangent is stored: set array.cotangent of every array that the output was computed from.",
-    ),
-    Mistake(
-        store_nothing,
-        "The cotangents are computed, but not stored: set array.cotangent of every array that is visited.",
-    ),
-    Mistake(
-        store_parameters,
-        "Only parameters get a cotangent: set array.cotangent of every array that is visited, also of "
-        "results.",
-    ),
-    Mistake(add_to_parameters, SECOND),
-    Mistake(
-        forget_record,
-        "The record is deleted during the first pass. A second pass needs parents and VJPs again: leave "
-        "them.",
-    ),
-    Mistake(
-        vary_backward(fit=lambda g, like: sum_to_shape(like, g)),
-        "The arguments of sum_to_shape are exchanged: sum_to_shape(contribution, parent.value).",
-    ),
-    Mistake(
-        vary_backward(feed=lambda array, g: array.value),
-        "The VJP gets the value of the array: it needs its cotangent.",
-    ),
-    Mistake(
-        vary_backward(feed=lambda array, g: np.ones_like(g)),
-        "Each VJP gets ones: it needs the cotangent of its array.",
-    ),
-    Mistake(
-        keep_one_place,
-        "Of a parent that occurs twice, as in x · x, only one contribution counts (a dictionary keeps one "
-        "entry): add up both.",
-    ),
-    Mistake(
-        go_depth_first,
-        "The VJP of an array runs before all contributions to its cotangent have come: the order of a "
-        "depth-first search is not enough. Take the array with the largest number first.",
-    ),
-    Mistake(
-        vary_backward(repeats=True),
-        "An array that is used several times is visited several times, and passes its whole cotangent on "
-        "each time. Visit each array once.",
-    ),
-    Mistake(
-        vary_backward(combine=lambda old, new: new if old is None else old * new),
-        "The contributions of several uses are multiplied: add them up.",
-    ),
-    Mistake(
-        vary_backward(take=1),
-        "Only the first parent of each array gets a contribution: go through all parents.",
-    ),
-    Mistake(
-        vary_backward(stops=True),
-        "The pass ends at the first constant (return or break): skip it, and go on (continue).",
-    ),
-)
 
 TAPE_BLANKS = (
     Blank(
@@ -726,7 +303,7 @@ TAPE_BLANKS = (
             Check("a missing bias", 1),
         ),
         "notebook 06, 'A tape'",
-        RECORD_MISTAKES,
+        text=read_text(record),
         call=call_record,
     ),
     Blank(
@@ -747,7 +324,7 @@ TAPE_BLANKS = (
             Check("a chain of 5000 steps", 1),
         ),
         "notebook 06, 'A tape'",
-        BACKWARD_MISTAKES,
+        text=read_text(backward, start),
         call=call_backward,
     ),
 )

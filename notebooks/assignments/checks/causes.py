@@ -119,8 +119,8 @@ class Causes:
             return join(where, parts, explain_structure(failed, difference))
         if difference.kind == "dtype":
             return join(where, parts, explain_dtype(difference))
-        if not isinstance(difference.expected, np.ndarray):
-            return join(where, parts, "Another value is expected here.")
+        if not isinstance(difference.expected, np.ndarray) or is_yes_or_no(difference.expected):
+            return self.hypotheses.find_variation() or join(where, parts, "Another value is expected here.")
         if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
             return join(where, parts, cause)
         if cause := self.hypotheses.find_mistake_of(chosen):
@@ -172,3 +172,8 @@ class Causes:
             largest = max(trials, key=measure)
             self.cached["probe"] = Prober(self.blank, self.call, largest).explain()
         return self.cached["probe"]
+
+
+def is_yes_or_no(value: np.ndarray) -> bool:
+    """Whether this is a single True or False: a wrong one is always the other."""
+    return value.dtype == bool and value.ndim == 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .blanks import Blank
-from .compare import Difference, compare, is_number
+from .compare import Difference, compare, describe_kind, is_number
 from .evaluate import Trial
 from .exceptions import explain_exception_text
 from .patterns import CLOSE
@@ -100,6 +100,8 @@ def explain_structure(failed: Trial, difference: Difference) -> str:
     got, expected = difference.got, difference.expected
     if got is None:
         return "None is returned in place of a result: is something left out in the `return`?"
+    if isinstance(got, str):
+        return f"There is {got} where {describe_kind(expected)} is expected."
     if is_number(expected) and isinstance(got, list):
         for index, item in enumerate(got):
             if not compare(item, expected, CLOSE):
@@ -180,7 +182,8 @@ def find_permuted_results(failed: Trial) -> str | None:
 
 def _find_permuted_names(got: dict[str, Any], expected: dict[str, Any]) -> str | None:
     """Two entries of an object at each other's places."""
-    for a, b in itertools.combinations(expected, 2):
+    named = [name for name, value in expected.items() if not isinstance(value, bool)]  # which agree by chance
+    for a, b in itertools.combinations(named, 2):
         is_wrong = a in got and b in got and compare(got[a], expected[a], CLOSE)
         if is_wrong and not compare([got[a], got[b]], [expected[b], expected[a]], CLOSE):
             return f"`{a}` has what belongs to `{b}`, and the other way round: mind the order of the fields."

@@ -6,17 +6,21 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .blanks import Blank, Text
+from .calls import TooSlowError, limit_time
 from .compare import compare
 from .counterfactuals import list_counterfactuals, list_pairs_of_changes
 from .edits import change_source, compile_text
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
-from .trials import measure
+from .trials import list_values, measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
+MOST_CALL_SECONDS = 0.3  # for a changed text, whose loops may never end
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 MOST_PAIRED = 40  # mistakes of which two at once are tried
@@ -38,7 +42,12 @@ class Hypotheses:
 
     def find_mistake(self, failed: Trial) -> str | None:
         """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
-        return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
+        return (
+            self._find_mistake(self.plain)
+            or self._find_part(failed)
+            or self._find_mistake(self.wrong)
+            or self._find_most(failed)
+        )
 
     def find_mistake_of(self, chosen: list[Trial]) -> str | None:
         """A mistake with the same outputs for some inputs that fail, or for the largest one of all."""
@@ -47,8 +56,28 @@ class Hypotheses:
         on_largest = self._find_mistake([largest]) if is_enough else None
         return self._find_mistake(chosen, MOST_LOCAL) or on_largest
 
+    def _find_part(self, failed: Trial) -> str | None:
+        """For yes or no: a mistake that is wrong here, and elsewhere only where this is wrong, alike."""
+        if is_telling(failed.outcome):
+            return None
+        parts = [
+            index
+            for index in range(len(self.blank.mistakes[:MOST_LOCAL]))
+            if self._is_like(index, failed) and all(self._is_part(index, trial) for trial in self.plain)
+        ]
+        if not parts:
+            return None
+        largest = max(parts, key=lambda index: sum(self._is_like(index, trial) for trial in self.wrong))
+        return self.blank.mistakes[largest].cause
+
+    def _is_part(self, index: int, trial: Trial) -> bool:
+        if self._is_like(index, trial):
+            return True
+        known = self.known.get((index, id(trial)))
+        return known is not None and is_same_outcome(known, trial.expected, self.blank.tolerance)
+
     def _find_most(self, failed: Trial) -> str | None:
-        trials = [trial for trial in self.wrong if trial.outcome.problem is None]
+        trials = [t for t in self.wrong if t.outcome.problem is None and is_telling(t.outcome)]
         for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
             if failed in trials and self._is_like(index, failed):
                 count = sum(self._is_like(index, trial) for trial in trials)
@@ -58,6 +87,8 @@ class Hypotheses:
 
     def _find_mistake(self, scope: list[Trial], most: int | None = None) -> str | None:
         scope = sorted(scope, key=lambda trial: trial.is_right)
+        if scope and not any(trial.is_right or is_telling(trial.outcome) for trial in scope):
+            return None
         for index, mistake in enumerate(self.blank.mistakes[:most]):
             if scope and self._is_like_all(index, scope):
                 return mistake.cause
@@ -142,7 +173,8 @@ class Hypotheses:
 
     def _find_variation(self) -> str | None:
         text = self.blank.text
-        if text is None or sum(map(measure, self.plain)) < FEW:
+        is_judged = any(is_telling(trial.outcome) for trial in self.wrong)
+        if text is None or not is_judged or sum(map(measure, self.plain)) < FEW:
             return None
         start, likely = time.process_time(), None
         is_enough = sum(map(measure, self.wrong)) >= FEW
@@ -167,12 +199,22 @@ class Hypotheses:
     def _is_function_like(self, text: Text, source: str | ast.Module, scope: list[Trial]) -> bool:
         try:
             function = compile_text(text, source)
-        except SyntaxError:
+            for trial in scope:
+                with limit_time(MOST_CALL_SECONDS):
+                    outcome = run_reference(self.blank, function, trial.case.arguments)
+                if not self._explains(trial, outcome):
+                    return False
+        except (SyntaxError, TooSlowError):
             return False
-        return all(
-            self._explains(trial, run_reference(self.blank, function, trial.case.arguments))
-            for trial in scope
-        )
+        return True
+
+
+def is_telling(outcome: Outcome) -> bool:
+    """Whether another wrong function would hardly give the same by chance, as a single yes, 0 or 1."""
+    values = [np.asarray(value) for value in list_values(outcome.value)]
+    if outcome.problem is not None or sum(x.size for x in values) >= FEW:
+        return True
+    return any(x.dtype.kind not in "fb" or not np.isin(x, (0, 1)).all() for x in values)
 
 
 def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
