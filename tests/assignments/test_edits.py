@@ -44,11 +44,22 @@ def test_what_does_not_stand_in_the_text_is_refused() -> None:
 
 
 def test_mistakes_of_no_blank_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mistakes").mkdir()
-    (tmp_path / "mistakes/tiny.toml").write_text("gelu = []\n", encoding="utf-8")
-    monkeypatch.setattr(edits, "__file__", str(tmp_path / "edits.py"))
-    with pytest.raises(ValueError, match="no blank with a text is called gelu"):
+    write_table(tmp_path, monkeypatch, '"gelu tanh" = []')
+    with pytest.raises(ValueError, match="no blank with a text is called gelu or tanh"):
         add_mistakes(Assignment("tiny", "Tiny", ()), "tiny.toml")
+
+
+def test_blanks_may_share_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path, monkeypatch, '"one two" = [["np.exp", "np.exp2", "Powers of 2."]]')
+    one, two = (checks.Blank(name, softmax, lambda random: [], (), "", text=TEXT) for name in ("one", "two"))
+    blanks = add_mistakes(Assignment("tiny", "Tiny", (one, two)), "tiny.toml").blanks
+    assert [mistake.cause for blank in blanks for mistake in blank.mistakes] == ["Powers of 2."] * 2
+
+
+def write_table(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (folder / "mistakes").mkdir()
+    (folder / "mistakes/tiny.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(edits, "__file__", str(folder / "edits.py"))
 
 
 @pytest.mark.parametrize("blank", [blank for blank in BLANKS if blank.mistakes], ids=lambda blank: blank.name)

@@ -6,7 +6,8 @@
 
 says: where the text of `layer_norm` has `axis=-1`, a student has `axis=0`, and is told the last string. More
 pairs of what stands there and what is written instead may come before it; they are applied in turn, each
-wherever it occurs. The text is the package's own source, so no right solution stands in this folder.
+wherever it occurs. The text is the package's own source, so no right solution stands in this folder. Several
+blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ].
 """
 
 import ast
@@ -56,13 +57,15 @@ def add_mistakes(assignment: Assignment, file: str) -> Assignment:
         ValueError: mistakes of a blank without a text, or changes of what does not stand in it.
     """
     table = tomllib.loads((Path(__file__).parent / "mistakes" / file).read_text(encoding="utf-8"))
+    with_text = [blank.name for blank in assignment.blanks if blank.text]
+    unknown = {name for names in table for name in names.split()}.difference(with_text)
+    if unknown:
+        raise ValueError(f"{file}: no blank with a text is called {' or '.join(sorted(unknown))}")
     blanks = []
     for blank in assignment.blanks:
-        entries = table.pop(blank.name, []) if blank.text else []
+        entries = [entry for names in table if blank.name in names.split() for entry in table[names]]
         added = tuple(make_mistake(blank.text, *entry) for entry in entries)
         blanks.append(replace(blank, mistakes=blank.mistakes + added))
-    if table:
-        raise ValueError(f"{file}: no blank with a text is called {' or '.join(table)}")
     return replace(assignment, blanks=tuple(blanks))
 
 

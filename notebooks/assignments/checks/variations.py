@@ -192,7 +192,7 @@ def list_calls(node: ast.Call) -> Iterator[ast.expr]:
     """A call of another function, with arguments left out or exchanged, or no call."""
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    yield from node.args or [function.value] * isinstance(function, ast.Attribute)
+    yield from node.args or ([function.value] if isinstance(function, ast.Attribute) else [])
     for other in (each for kind in FUNCTIONS if name in kind for each in kind if each != name):
         is_member = isinstance(function, ast.Attribute)
         called = ast.Attribute(function.value, other) if is_member else ast.Name(other)
