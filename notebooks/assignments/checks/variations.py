@@ -160,6 +160,12 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
         yield from (ast.Constant(value) for value in list_constants(node.value))
     elif isinstance(node, ast.Call):
         yield from list_calls(node)
+    elif (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "shape"
+    ):
+        yield from (ast.BinOp(node, kind(), ast.Constant(1)) for kind in (ast.Add, ast.Sub))
     elif isinstance(node, ast.Attribute) and node.attr == "T":
         yield node.value
     elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
