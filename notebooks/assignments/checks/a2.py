@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 import minitvlt as mt
+from minitvlt.model.masking import find_real_steps, list_tokens, repeat_steps
 
-from . import a2_mask_mistakes as masks
-from . import a2_patch_mistakes as patches
+from .a2_orders import add_orders
 from .blanks import Assignment, Blank, Case, Check
+from .edits import add_mistakes, read_text
 
 Array = np.ndarray
 Sizes = tuple[int, ...]
@@ -80,7 +81,7 @@ def make_random_cases(random: np.random.Generator) -> list[Case]:
     def case(tag: str, shape: Sizes, ratio: float, mask: Array | None = None, scale: float = 1.0) -> Case:
         return Case({"noise": scale * random.random(shape), "ratio": ratio, "mask": mask}, (tag,))
 
-    ends = np.arange(7) < np.array([[7], [4], [5]])
+    ends = np.arange(7) < np.array([[4], [7], [5]])
     holes = np.array([[1, 0, 1, 1, 0, 1, 1, 0], [0, 1, 1, 1, 1, 0, 0, 0]], bool)
     empty = np.arange(5) < np.array([[4], [0], [2]])
     ties = np.round(random.random((2, 61)), 1)
@@ -208,7 +209,7 @@ ASSIGNMENT = Assignment(
                 Check("all sizes different", 1),
             ),
             "notebook 02, 'Cutting a video'",
-            patches.CUTTING_VIDEO,
+            text=read_text(mt.patchify_video),
         ),
         Blank(
             "unpatchify_video",
@@ -224,7 +225,7 @@ ASSIGNMENT = Assignment(
                 Check("all sizes different", 1),
             ),
             "notebook 02, 'Cutting a video'; its steps the other way round",
-            patches.LAYING_BACK_VIDEO,
+            text=read_text(mt.unpatchify_video),
         ),
         Blank(
             "patchify_audio",
@@ -239,7 +240,7 @@ ASSIGNMENT = Assignment(
                 Check("all sizes different", 1),
             ),
             "notebook 02, 'Cutting a spectrogram'",
-            patches.CUTTING_AUDIO,
+            text=read_text(mt.patchify_audio, mt.patchify_video),
         ),
         Blank(
             "unpatchify_audio",
@@ -254,7 +255,7 @@ ASSIGNMENT = Assignment(
                 Check("all sizes different", 1),
             ),
             "notebook 02, 'Cutting a spectrogram'; its steps the other way round",
-            patches.LAYING_BACK_AUDIO,
+            text=read_text(mt.unpatchify_audio, mt.unpatchify_video),
         ),
         Blank(
             "random_masking",
@@ -273,7 +274,7 @@ ASSIGNMENT = Assignment(
                 Check("noise beyond 1, and padding", 2),
             ),
             "notebook 03, 'Random masking' and 'Padding'",
-            masks.RANDOM,
+            text=read_text(mt.random_masking),
             call=call_masking,
         ),
         Blank(
@@ -290,7 +291,7 @@ ASSIGNMENT = Assignment(
                 Check("a row of padding alone", 1),
             ),
             "notebook 03, 'Three kinds of audio masks'",
-            masks.FRAMES,
+            text=read_text(mt.frame_masking, find_real_steps, repeat_steps, list_tokens),
             call=call_masking,
         ),
         Blank(
@@ -307,8 +308,9 @@ ASSIGNMENT = Assignment(
                 Check("padding in some rows", 2),
             ),
             "notebook 03, 'Three kinds of audio masks'",
-            masks.SPANS,
+            text=read_text(mt.span_masking),
             call=call_masking,
         ),
     ),
 )
+ASSIGNMENT = add_orders(add_mistakes(ASSIGNMENT, "a2.toml"))

@@ -190,6 +190,12 @@ def list_replacements(node: ast.AST, variables: list[str]) -> Iterator[ast.AST]:
         yield from (ast.Constant(value) for value in list_constants(node.value))
     elif isinstance(node, ast.Call):
         yield from list_calls(node)
+    elif (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "shape"
+    ):
+        yield from (ast.BinOp(node, kind(), ast.Constant(1)) for kind in (ast.Add, ast.Sub))
     elif isinstance(node, ast.Attribute) and node.attr == "T":
         yield node.value
     elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
@@ -242,7 +248,7 @@ def list_calls(node: ast.Call) -> Iterator[ast.expr]:
     """A call of another function, with arguments left out or exchanged, or no call."""
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    yield from node.args or [function.value] * isinstance(function, ast.Attribute)
+    yield from node.args or ([function.value] if isinstance(function, ast.Attribute) else [])
     for other in (each for kind in FUNCTIONS if name in kind for each in kind if each != name):
         is_member, load = isinstance(function, ast.Attribute), ast.Load()
         called = ast.Attribute(function.value, other, load) if is_member else ast.Name(other, load)
