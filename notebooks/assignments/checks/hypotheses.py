@@ -16,6 +16,7 @@ from .trials import measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
+MOST_VARIATION_SECONDS = 2.5  # for changes of its text
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 MOST_PAIRED = 40  # mistakes of which two at once are tried
@@ -148,7 +149,7 @@ class Hypotheses:
         wrong = sorted(self.wrong, key=lambda trial: trial.outcome.problem is not None)
         right = [trial for trial in self.plain if trial.is_right]
         for source, words in itertools.chain(list_variations(text), self._list_pairs(text)):
-            if time.process_time() - start > MOST_SECONDS:
+            if time.process_time() - start > MOST_VARIATION_SECONDS:
                 break
             if self._is_function_like(text, source, wrong):
                 if self._is_function_like(text, source, right):
