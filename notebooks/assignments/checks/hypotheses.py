@@ -16,11 +16,11 @@ from .trials import measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
-MOST_VARIATION_SECONDS = 2.5  # for changes of its text
 MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take long
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 MOST_PAIRED = 40  # mistakes of which two at once are tried
 FEW = 6  # values: so few agree by chance
+MOST_VARIATION_SECONDS = 2.5  # of the processor, for changes of the text
 
 
 class Hypotheses:
