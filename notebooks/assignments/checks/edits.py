@@ -10,6 +10,8 @@ wherever it occurs. The text is the package's own source, so no right solution s
 blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ].
 """
 
+from __future__ import annotations  # of compiled texts as well: to evaluate them takes most of the time
+
 import ast
 import inspect
 import math

@@ -25,6 +25,7 @@ MOST_MISTAKE_SECONDS = 4.0  # for known mistakes, of a blank whose calls take lo
 MOST_LOCAL = 100  # mistakes that are tried on the inputs of a single check; the others on all inputs only
 MOST_PAIRED = 40  # mistakes of which two at once are tried
 FEW = 6  # values: so few agree by chance
+MOST_VARIATION_SECONDS = 2.5  # of the processor, for changes of the text
 
 
 class Hypotheses:
@@ -181,7 +182,7 @@ class Hypotheses:
         wrong = sorted(self.wrong, key=lambda trial: trial.outcome.problem is not None)
         right = [trial for trial in self.plain if trial.is_right]
         for source, words in itertools.chain(list_variations(text), self._list_pairs(text)):
-            if time.process_time() - start > MOST_SECONDS:
+            if time.process_time() - start > MOST_VARIATION_SECONDS:
                 break
             if self._is_function_like(text, source, wrong):
                 if self._is_function_like(text, source, right):
