@@ -12,7 +12,7 @@ from .edits import change_source, compile_text
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
-from .trials import measure
+from .trials import list_values, measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
@@ -36,8 +36,13 @@ class Hypotheses:
     # ---- known mistakes
 
     def find_mistake(self, failed: Trial) -> str | None:
-        """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
-        return self._find_mistake(self.plain) or self._find_mistake(self.wrong) or self._find_most(failed)
+        """A mistake with the same outputs for all inputs, or for all or most of those that fail."""
+        return (
+            self._find_mistake(self.plain)
+            or self._find_mistake(self.wrong)
+            or self._find_in_part()
+            or self._find_most(failed)
+        )
 
     def find_mistake_of(self, chosen: list[Trial]) -> str | None:
         """A mistake with the same outputs for some inputs that fail, or for the largest one of all."""
@@ -45,6 +50,23 @@ class Hypotheses:
         is_enough = largest is not None and measure(largest) >= FEW
         on_largest = self._find_mistake([largest]) if is_enough else None
         return self._find_mistake(chosen, MOST_LOCAL) or on_largest
+
+    def _find_in_part(self) -> str | None:
+        """A mistake with the same entries of the results, such as `restore`, wherever they are wrong."""
+        if sum(map(measure, self.wrong)) >= FEW:
+            for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
+                if all(self._is_like_in_part(index, trial) for trial in self.wrong):
+                    return mistake.cause
+        return None
+
+    def _is_like_in_part(self, index: int, trial: Trial) -> bool:
+        self._is_like(index, trial)
+        outcomes = (trial.outcome, self.known.get((index, id(trial)), trial.expected), trial.expected)
+        came, made, wanted = (list_values(outcome.value) for outcome in outcomes)
+        if not 1 < len(came) == len(made) == len(wanted):
+            return False
+        entries = zip(came, made, wanted, strict=True)
+        return all(not compare(x, y, CLOSE) for x, y, z in entries if compare(x, z, self.blank.tolerance))
 
     def _find_most(self, failed: Trial) -> str | None:
         trials = [trial for trial in self.wrong if trial.outcome.problem is None]
