@@ -42,11 +42,12 @@ class Hypotheses:
     # ---- known mistakes
 
     def find_mistake(self, failed: Trial) -> str | None:
-        """A mistake with the same outputs for all inputs, for all that fail, or for most of these."""
+        """A mistake with the same outputs for all inputs, or for all or most of those that fail."""
         return (
             self._find_mistake(self.plain)
-            or self._find_part(failed)
+            or self._find_yes_or_no(failed)
             or self._find_mistake(self.wrong)
+            or self._find_in_entries()
             or self._find_most(failed)
         )
 
@@ -57,7 +58,7 @@ class Hypotheses:
         on_largest = self._find_mistake([largest]) if is_enough else None
         return self._find_mistake(chosen, MOST_LOCAL) or on_largest
 
-    def _find_part(self, failed: Trial) -> str | None:
+    def _find_yes_or_no(self, failed: Trial) -> str | None:
         """For yes or no: a mistake that is wrong here, and elsewhere only where this is wrong, alike."""
         if is_telling(failed.outcome):
             return None
@@ -76,6 +77,23 @@ class Hypotheses:
             return True
         known = self.known.get((index, id(trial)))
         return known is not None and is_same_outcome(known, trial.expected, self.blank.tolerance)
+
+    def _find_in_entries(self) -> str | None:
+        """A mistake with the same entries of the results, such as `restore`, wherever they are wrong."""
+        if sum(map(measure, self.wrong)) >= FEW:
+            for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
+                if all(self._is_like_in_entries(index, trial) for trial in self.wrong):
+                    return mistake.cause
+        return None
+
+    def _is_like_in_entries(self, index: int, trial: Trial) -> bool:
+        self._is_like(index, trial)
+        outcomes = (trial.outcome, self.known.get((index, id(trial)), trial.expected), trial.expected)
+        came, made, wanted = (list_values(outcome.value) for outcome in outcomes)
+        if not 1 < len(came) == len(made) == len(wanted):
+            return False
+        entries = zip(came, made, wanted, strict=True)
+        return all(not compare(x, y, CLOSE) for x, y, z in entries if compare(x, z, self.blank.tolerance))
 
     def _find_most(self, failed: Trial) -> str | None:
         trials = [t for t in self.wrong if t.outcome.problem is None and is_telling(t.outcome)]
