@@ -813,7 +813,7 @@ def frame_masking(noise, ratio, tokens_per_step, mask=None):
     return mt.Masking(np.repeat(steps.keep, n, axis=1), right.restore, right.is_hidden, keep_is_real)
 
 
-@mutant("frame_masking", "restore")
+@mutant("frame_masking", "`restore`, has indices of steps")
 def frame_masking(noise, ratio, tokens_per_step, mask=None):
     n, real = tokens_per_step, all_real(noise, tokens_per_step, mask)
     steps = mt.random_masking(noise, ratio, real.reshape(len(noise), -1, n).any(axis=2))
