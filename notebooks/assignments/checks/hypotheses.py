@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .blanks import Blank, Text
 from .compare import compare
 from .counterfactuals import list_counterfactuals, list_pairs_of_changes
@@ -12,7 +14,7 @@ from .edits import change_source, compile_text
 from .evaluate import Trial, name_error, run_reference
 from .outcomes import Outcome
 from .patterns import CLOSE
-from .trials import measure
+from .trials import list_values, measure
 from .variations import list_variations
 
 MOST_SECONDS = 1.5  # of the processor, for the reference on changed arguments
@@ -47,7 +49,7 @@ class Hypotheses:
         return self._find_mistake(chosen, MOST_LOCAL) or on_largest
 
     def _find_most(self, failed: Trial) -> str | None:
-        trials = [trial for trial in self.wrong if trial.outcome.problem is None]
+        trials = [t for t in self.wrong if t.outcome.problem is None and is_telling(t.outcome)]
         for index, mistake in enumerate(self.blank.mistakes[:MOST_LOCAL]):
             if failed in trials and self._is_like(index, failed):
                 count = sum(self._is_like(index, trial) for trial in trials)
@@ -57,6 +59,8 @@ class Hypotheses:
 
     def _find_mistake(self, scope: list[Trial], most: int | None = None) -> str | None:
         scope = sorted(scope, key=lambda trial: trial.is_right)
+        if scope and not any(trial.is_right or is_telling(trial.outcome) for trial in scope):
+            return None
         for index, mistake in enumerate(self.blank.mistakes[:most]):
             if scope and self._is_like_all(index, scope):
                 return mistake.cause
@@ -167,6 +171,14 @@ class Hypotheses:
             self._explains(trial, run_reference(self.blank, function, trial.case.arguments))
             for trial in scope
         )
+
+
+def is_telling(outcome: Outcome) -> bool:
+    """Whether another wrong function would hardly give the same by chance, as a single 0 or 1."""
+    values = [np.asarray(value) for value in list_values(outcome.value)]
+    if outcome.problem is not None or sum(x.size for x in values) >= FEW:
+        return True
+    return any(x.dtype.kind != "f" or not np.isin(x, (0, 1)).all() for x in values)
 
 
 def is_same_outcome(a: Outcome, b: Outcome, tolerance: float = CLOSE) -> bool:
