@@ -137,23 +137,26 @@ class Hypotheses:
     def find_variation(self) -> str | None:
         """One change of the reference, or two known mistakes, that give what came for every input."""
         if "variation" not in self.variations:
-            scopes = [scope for scope in (self.plain, self.wrong) if sum(map(measure, scope)) >= FEW]
-            found = (self._find_variation(scope) for scope in scopes)
-            self.variations["variation"] = next(filter(None, found), None)
+            self.variations["variation"] = self._find_variation()
         return self.variations["variation"]
 
-    def _find_variation(self, scope: list[Trial]) -> str | None:
+    def _find_variation(self) -> str | None:
+        """One that fits all inputs, or else one that fits those that fail."""
         text = self.blank.text
-        if text is None:
+        if text is None or sum(map(measure, self.plain)) < FEW:
             return None
-        start = time.process_time()
-        scope = sorted(scope, key=lambda trial: (trial.is_right, trial.outcome.problem is not None))
+        start, second = time.process_time(), None
+        wrong = sorted(self.wrong, key=lambda trial: trial.outcome.problem is not None)
+        right = [trial for trial in self.plain if trial.is_right]
+        is_second_sure = sum(map(measure, wrong)) >= FEW
         for source, words in itertools.chain(list_variations(text), self._list_pairs(text)):
             if time.process_time() - start > MOST_SECONDS:
-                return None
-            if self._is_function_like(text, source, scope):
-                return words
-        return None
+                break
+            if self._is_function_like(text, source, wrong):
+                if self._is_function_like(text, source, right):
+                    return words
+                second = second or (words if is_second_sure else None)
+        return second
 
     def _list_pairs(self, text: Text) -> Iterator[tuple[str, str]]:
         for first, second in itertools.combinations(self.blank.mistakes[:MOST_PAIRED], 2):
