@@ -38,7 +38,7 @@ import minitvlt as mt
 from minitvlt.training.optimizer import AdamWState, decays
 
 # %% [markdown]
-# ## 1. The loss of hidden patches
+# ## 1 · The loss of hidden patches
 #
 # The decoder predicts the values of all patches. Only those of **hidden** patches count: the visible ones
 # could simply be copied. The error of patch $n$ with $V$ values is the mean of the squared differences
@@ -80,7 +80,7 @@ def sum_squared_error(prediction, target, is_hidden):
 checks.check(sum_squared_error)
 
 # %% [markdown]
-# ## 2. The loss of matching
+# ## 2 · The loss of matching
 #
 # For each pair of a video and an audio the model gives a **logit** $z$. It stands for the probability
 # $\sigma(z) = 1 / (1 + e^{-z})$ that the two belong together. With $y = 1$ if they do, else $y = 0$, the
@@ -120,7 +120,7 @@ def binary_cross_entropy(logits, truth):
 checks.check(binary_cross_entropy)
 
 # %% [markdown]
-# ## 3. The learning rate
+# ## 3 · The learning rate
 #
 # A `recipe` holds the numbers of a training, among them `recipe.steps`, `recipe.warmup_steps` and
 # `recipe.learning_rate`, the highest rate $\eta$. Steps are counted from 0. In the first $w$ =
@@ -162,7 +162,7 @@ def compute_learning_rate(step, recipe):
 checks.check(compute_learning_rate)
 
 # %% [markdown]
-# ## 4. AdamW
+# ## 4 · AdamW
 #
 # For every parameter $\theta$, **AdamW** keeps two running means: $m$ of its gradient $g$, and $s$ of the
 # square of its gradient. A step first updates both:
@@ -222,7 +222,7 @@ def update_adamw(state, gradient, step, recipe, decays=True):
 checks.check(update_adamw)
 
 # %% [markdown]
-# ## 5. Clipping
+# ## 5 · Clipping
 #
 # A rare large gradient could undo many steps. So all gradients are multiplied by one number that keeps
 # their norm at `clip_norm` or below. The norm is that of all numbers of all arrays together, as if they
@@ -263,7 +263,7 @@ def compute_clip_scale(gradients, clip_norm):
 checks.check(compute_clip_scale)
 
 # %% [markdown]
-# ## 6. The training loop
+# ## 6 · The training loop
 #
 # In every step: draw a batch, compute its loss and the gradients, clip, update every array. These functions
 # of the package help:
@@ -329,7 +329,7 @@ def train(params, world, recipe):
 checks.check(train)
 
 # %% [markdown]
-# ## 7. The training
+# ## 7 · The training
 #
 # Now your functions train a model: four layers would take longer, so it has two in the encoder and one in
 # the decoder, 175,153 parameters. Choose a seed of your own: it decides the initial parameters and all

@@ -65,7 +65,7 @@ CONFIG = mt.Config.tiny(num_hidden_layers=2, decoder_num_hidden_layers=1)
 RECIPE = mt.Recipe(steps=600, batch_size=16, learning_rate=0.003, warmup_steps=60)
 
 # %% [markdown]
-# ## 1. Idea (8 points, by hand)
+# ## 1 · Idea (8 points, by hand)
 #
 # Say in about ten sentences which extension you chose, what exactly it changes, why that could help and
 # what it could harm. Choose the metric that it is meant to improve: `"recall"` (of 16 videos, the one that
@@ -97,7 +97,7 @@ for name, values in BASELINE.items():
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 2. Batches and loss
+# ## 2 · Batches and loss
 #
 # `draw` makes the batch of a step. Without an extension it is one line, `return
 # mt.make_batch(world.sample(rng, count), config, rng)`. Masks of your own are handed to `mt.make_batch` as
@@ -198,7 +198,7 @@ def embed(params, clips):
 checks.check(compute_loss)
 
 # %% [markdown]
-# ## 3. What the model is asked
+# ## 3 · What the model is asked
 #
 # Two functions answer questions with the trained model. `predict_hidden` returns the values of all patches
 # as `mt.autoencode(params, batch)` does, which is its line without an extension; what is hidden of the
@@ -267,7 +267,7 @@ checks.check(score_pairs)
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 4. Training and score
+# ## 4 · Training and score
 #
 # The next cell trains for 600 steps of 16 clips by `mt.train`, about one minute without an extension, and
 # stores the model. Choose a seed and the metric that your extension is meant to improve. Everything else
@@ -318,7 +318,7 @@ def stored_model(name):
 checks.check(stored_model)
 
 # %% [markdown]
-# ## 5. Experiment (12 points, by hand)
+# ## 5 · Experiment (12 points, by hand)
 #
 # Train with further seeds, and show what your extension changes: learning curves, pictures of masks,
 # reconstructions or scores, and a table beside the baseline. The baseline's model can be trained here, too,
@@ -375,7 +375,7 @@ print("by chance:", np.mean(by_chance, axis=0).round(2))
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 6. Conclusion (10 points, by hand)
+# ## 6 · Conclusion (10 points, by hand)
 #
 # What do the numbers say, and what do they not say? Look at one failure. What would you try next?
 

@@ -5,7 +5,7 @@
 FOLDER holds a folder for each student, or notebooks that are named after the students. Which assignment a
 notebook is of is found by what is in it, whatever it is called. RESULTS gets grades.csv and grades.html,
 with the points of each check, and feedback/STUDENT.txt. Each submission runs in a process of its own with
-limits; what could not be graded is said in the table.
+limits; what could not be graded is said in the table. A column for points that are given by hand stays empty.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from assignments import checks
 from assignments.checks import edits
 from assignments.checks.a4_gradient_check import measure_slope
 from assignments.checks.blanks import Assignment, Blank, Case, Check
-from assignments.checks.edits import add_mistakes, make_mistake, read_text
+from assignments.checks.edits import add_mistakes, fill_in, make_mistake, read_text
 from assignments.checks.evaluate import run_reference
 from assignments.checks.hypotheses import is_same_outcome
 from assignments.checks.variations import list_variations
@@ -30,6 +30,12 @@ def test_a_mistake_is_the_changed_function() -> None:
     mistake = make_mistake(TEXT, "np.sum(y, axis=-1", "np.sum(y, axis=0", "The sum runs over\n  the rows.")
     np.testing.assert_allclose(mistake.function(X).sum(axis=0), 1)
     assert mistake.cause == "The sum runs over the rows."
+
+
+def test_small_stands_for_several_numbers() -> None:
+    entries = fill_in(["np.sum(y", "np.sum(y + SMALL", "SMALL is added."])
+    assert len(entries) == 14 and entries[-1] == ["np.sum(y", "np.sum(y + 1e-16", "1e-16 is added."]
+    assert ["1e-8", "1e-8", "…"] not in fill_in(["1e-8", "SMALL", "…"])
 
 
 def test_parts_may_be_changed_as_well() -> None:

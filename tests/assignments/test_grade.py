@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from assignments import grade
-from assignments.checks.submissions import FOLDER, Sheet
-from tests.assignments.fixture.notebooks import ENDLESS, MEMORY_HOG, RIGHT, SOFTMAX, write_notebook
+from assignments.checks.submissions import FOLDER, Sheet, list_sheets
+from tests.assignments.fixture.notebooks import ENDLESS, MEMORY_HOG, RIGHT, SOFTMAX, make_cell, write_notebook
 
 FIXTURE = Path(__file__).parent / "fixture"
 NAME = "<script>alert(1)</script>"
@@ -74,6 +75,26 @@ def test_a_folder_is_graded_into_tables(sheet: Sheet, tmp_path: Path, capsys) ->
     assert "11.5 of 11.5 points" in right and "✓ softmax: 7 of 7 points" in right and "✗" not in right
     assert "seed 3" in capsys.readouterr().out
     assert time.monotonic() - started < 20 * len(rows)
+
+
+def test_points_by_hand_are_said_to_be_missing(sheet: Sheet, tmp_path: Path) -> None:
+    notebook = json.loads(sheet.master.read_text(encoding="utf-8"))
+    cell = {"grade": True, "grade_id": "report", "locked": False, "points": 5, "solution": True}
+    notebook["cells"].append({**make_cell("My report"), "metadata": {"nbgrader": cell}})
+    with_report = Sheet(sheet.module, tmp_path / sheet.master.name)
+    with_report.master.write_text(json.dumps(notebook), encoding="utf-8")
+    write_notebook(with_report, tmp_path / "work" / "ann.ipynb", RIGHT)
+    assert grade.main([str(tmp_path / "work"), "--out", str(tmp_path / "out")], [with_report]) == 0
+    row = read_rows(tmp_path / "out")["ann"]
+    assert (row["points"], row["of"], row["by hand, of 5"]) == ("11.5", "11.5", "")
+    assert ">by hand, of 5</th>" in (tmp_path / "out" / "grades.html").read_text(encoding="utf-8")
+    feedback = (tmp_path / "out" / "feedback" / "ann.txt").read_text(encoding="utf-8")
+    assert feedback.startswith("Softmax: 11.5 of 11.5 points; 5 more points are given by hand\n")
+
+
+def test_only_the_project_has_points_by_hand() -> None:
+    points = {sheet.assignment.name: sheet.points_by_hand for sheet in list_sheets()}
+    assert {name: number for name, number in points.items() if number} == {"a6_project": 40}
 
 
 def test_a_fault_of_the_grader_ends_one_submission_only(sheet: Sheet, tmp_path: Path, monkeypatch) -> None:

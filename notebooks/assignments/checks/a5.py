@@ -10,9 +10,9 @@ import minitvlt as mt
 from minitvlt.model.pretraining import binary_cross_entropy, sum_squared_error
 from minitvlt.training.optimizer import AdamWState, compute_learning_rate, decays, update_adamw
 
-from . import a5_mistakes as mistakes
 from .a5_run import judge_run
 from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, Check
+from .edits import add_mistakes, read_text
 
 # ---- references that are no functions of the package
 
@@ -275,79 +275,82 @@ def make_checks(cases: Any, points: dict[str, float]) -> tuple[Check, ...]:
     return tuple(Check(tag, points.get(tag, 1)) for tag in tags)
 
 
-ASSIGNMENT = Assignment(
-    name="a5_pretraining",
-    title="Pre-training",
-    blanks=(
-        Blank(
-            name="sum_squared_error",
-            reference=sum_squared_error,
-            make_cases=make_error_cases,
-            checks=make_checks(make_error_cases, {}),
-            reread="notebook 07, 'Masked autoencoding'",
-            mistakes=mistakes.ERROR,
-        ),
-        Blank(
-            name="binary_cross_entropy",
-            reference=binary_cross_entropy,
-            make_cases=make_entropy_cases,
-            checks=make_checks(make_entropy_cases, {"large logits": 2}),
-            reread="notebook 07, 'Matching'",
-            mistakes=mistakes.ENTROPY,
-        ),
-        Blank(
-            name="compute_learning_rate",
-            reference=compute_learning_rate,
-            make_cases=make_rate_cases,
-            checks=make_checks(make_rate_cases, {}),
-            reread="notebook 07, 'The learning rate'",
-            mistakes=mistakes.RATE,
-            call=call_with_objects,
-            float32_points=0,
-            memory_points=0,
-        ),
-        Blank(
-            name="update_adamw",
-            reference=update_adamw,
-            make_cases=make_adamw_cases,
-            checks=make_checks(make_adamw_cases, {"weight decay": 2, "a later step": 2}),
-            reread="notebook 07, 'AdamW'",
-            mistakes=mistakes.ADAMW,
-            call=call_with_objects,
-        ),
-        Blank(
-            name="compute_clip_scale",
-            reference=compute_clip_scale,
-            make_cases=make_clip_cases,
-            checks=make_checks(make_clip_cases, {}),
-            reread="notebook 07, 'The loop'",
-            mistakes=mistakes.CLIP,
-            float32_points=0,
-        ),
-        Blank(
-            name="train",
-            reference=train,
-            make_cases=make_training_cases,
-            checks=make_checks(make_training_cases, {"several steps": 2, "fifty steps": 5}),
-            reread="notebook 07, 'The loop'",
-            mistakes=mistakes.TRAINING,
-            float32_points=0,
-            memory_points=2,
-            call=call_train,
-            tolerance=1e-6,
-            seconds=20,
-        ),
-        Blank(
-            name="stored_run",
-            reference=stored_run,
-            make_cases=make_run_cases,
-            checks=make_checks(make_run_cases, dict.fromkeys(RUN_PARTS.values(), 3)),
-            reread="the section 'The training' of this assignment",
-            float32_points=0,
-            memory_points=0,
-            call=call_stored_run,
-            judge=judge_run,
-            is_given=True,
+ASSIGNMENT = add_mistakes(
+    Assignment(
+        name="a5_pretraining",
+        title="Pre-training",
+        blanks=(
+            Blank(
+                name="sum_squared_error",
+                reference=sum_squared_error,
+                make_cases=make_error_cases,
+                checks=make_checks(make_error_cases, {}),
+                reread="notebook 07, 'Masked autoencoding'",
+                text=read_text(sum_squared_error),
+            ),
+            Blank(
+                name="binary_cross_entropy",
+                reference=binary_cross_entropy,
+                make_cases=make_entropy_cases,
+                checks=make_checks(make_entropy_cases, {"large logits": 2}),
+                reread="notebook 07, 'Matching'",
+                text=read_text(binary_cross_entropy),
+            ),
+            Blank(
+                name="compute_learning_rate",
+                reference=compute_learning_rate,
+                make_cases=make_rate_cases,
+                checks=make_checks(make_rate_cases, {}),
+                reread="notebook 07, 'The learning rate'",
+                text=read_text(compute_learning_rate),
+                call=call_with_objects,
+                float32_points=0,
+                memory_points=0,
+            ),
+            Blank(
+                name="update_adamw",
+                reference=update_adamw,
+                make_cases=make_adamw_cases,
+                checks=make_checks(make_adamw_cases, {"weight decay": 2, "a later step": 2}),
+                reread="notebook 07, 'AdamW'",
+                text=read_text(update_adamw),
+                call=call_with_objects,
+            ),
+            Blank(
+                name="compute_clip_scale",
+                reference=compute_clip_scale,
+                make_cases=make_clip_cases,
+                checks=make_checks(make_clip_cases, {}),
+                reread="notebook 07, 'The loop'",
+                text=read_text(compute_clip_scale),
+                float32_points=0,
+            ),
+            Blank(
+                name="train",
+                reference=train,
+                make_cases=make_training_cases,
+                checks=make_checks(make_training_cases, {"several steps": 2, "fifty steps": 5}),
+                reread="notebook 07, 'The loop'",
+                text=read_text(train),
+                float32_points=0,
+                memory_points=2,
+                call=call_train,
+                tolerance=1e-6,
+                seconds=20,
+            ),
+            Blank(
+                name="stored_run",
+                reference=stored_run,
+                make_cases=make_run_cases,
+                checks=make_checks(make_run_cases, dict.fromkeys(RUN_PARTS.values(), 3)),
+                reread="the section 'The training' of this assignment",
+                float32_points=0,
+                memory_points=0,
+                call=call_stored_run,
+                judge=judge_run,
+                is_given=True,
+            ),
         ),
     ),
+    "a5.toml",
 )

@@ -169,7 +169,7 @@ class Causes:
         """What calls with changed arguments show."""
         if "probe" not in self.cached:
             trials = [trial for trial in self.wrong if trial.outcome.problem is None]
-            largest = max(trials, key=measure)
+            largest = max(reversed(trials), key=measure)  # of several, that with the largest input
             self.cached["probe"] = Prober(self.blank, self.call, largest).explain()
         return self.cached["probe"]
 

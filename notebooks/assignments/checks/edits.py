@@ -7,7 +7,8 @@
 says: where the text of `layer_norm` has `axis=-1`, a student has `axis=0`, and is told the last string. More
 pairs of what stands there and what is written instead may come before it; they are applied in turn, each
 wherever it occurs. The text is the package's own source, so no right solution stands in this folder. Several
-blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ].
+blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ]. An entry with the
+word SMALL is as many mistakes: 1e-3, 1e-4 and so on, one after the other, stand in its place.
 """
 
 from __future__ import annotations  # of compiled texts as well: to evaluate them takes most of the time
@@ -25,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from .blanks import Assignment, Mistake, Text
+
+SMALL = tuple(f"1e-{n}" for n in range(3, 17))  # what students add or cut off at
 
 
 def read_text(function: Callable[..., Any], *parts: Callable[..., Any], **names: Any) -> Text:
@@ -66,9 +69,18 @@ def add_mistakes(assignment: Assignment, file: str) -> Assignment:
     blanks = []
     for blank in assignment.blanks:
         entries = [entry for names in table if blank.name in names.split() for entry in table[names]]
-        added = tuple(make_mistake(blank.text, *entry) for entry in entries)
+        filled = (each for entry in entries for each in fill_in(entry))
+        added = tuple(make_mistake(blank.text, *entry) for entry in filled)
         blanks.append(replace(blank, mistakes=blank.mistakes + added))
     return replace(assignment, blanks=tuple(blanks))
+
+
+def fill_in(entry: Sequence[str]) -> list[list[str]]:
+    """An entry once for each number that SMALL may be; not for the right one."""
+    if not any("SMALL" in part for part in entry):
+        return [list(entry)]
+    filled = [[part.replace("SMALL", number) for part in entry] for number in SMALL]
+    return [each for each in filled if each[:-1:2] != each[1:-1:2]]
 
 
 def make_mistake(text: Text, *entry: str) -> Mistake:

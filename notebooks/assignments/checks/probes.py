@@ -1,5 +1,6 @@
 """How the result answers to changes of the arguments, and how it should: what has no effect, or too much."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from .trials import list_values
 
 Arguments = dict[str, Any]
 MOST_SIZE = 10**6  # values of a result
+MOST_SECONDS = 3.0  # for all calls
 
 
 class Prober:
@@ -26,7 +28,10 @@ class Prober:
         """The first difference in how the results answer, in a sentence."""
         if self.trial.outcome.problem is not None or self.trial.expected.problem is not None:
             return None
+        start = time.monotonic()
         for text, arguments, read, is_effect in self._list_probes():
+            if time.monotonic() - start > MOST_SECONDS:
+                return None
             wanted = run_reference(self.blank, self.blank.reference, arguments)
             if wanted.problem is not None or self._is_same(self.trial.expected, wanted, read) is is_effect:
                 continue

@@ -45,6 +45,11 @@ class Sheet:
         """The cells of the student version."""
         return read_notebook(self.master).cells
 
+    @property
+    def points_by_hand(self) -> float:
+        """The points of what a reader judges."""
+        return sum(cell.points_by_hand for cell in self.master_cells)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -70,6 +75,12 @@ class Cell:
     def is_check(self) -> bool:
         """Whether it gives points by itself."""
         return bool(self._nbgrader.get("grade")) and not self.is_solution
+
+    @property
+    def points_by_hand(self) -> float:
+        """The points that a reader gives for it."""
+        is_read = self._nbgrader.get("grade") and self._nbgrader.get("solution")
+        return self._nbgrader.get("points", 0) if is_read else 0
 
     @property
     def is_for_students(self) -> bool:

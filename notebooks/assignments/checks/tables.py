@@ -47,6 +47,11 @@ class Row:
         """The name of its file, if there is one."""
         return self.found.submission.path.name if self.found.submission else ""
 
+    @property
+    def points_by_hand(self) -> float:
+        """The points of its assignment that are missing in the grade."""
+        return self.found.sheet.points_by_hand if self.found.sheet else 0
+
     def checks(self) -> dict[str, tuple[float, float]]:
         """Points earned and points of each check."""
         graded = self.grade.blanks if self.grade else ()
@@ -69,13 +74,20 @@ def list_checks(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.checks()))
 
 
+def list_by_hand(rows: list[Row]) -> list[str]:
+    """The columns that stay empty for points by hand."""
+    points = dict.fromkeys(row.points_by_hand for row in rows if row.points_by_hand)
+    return [f"by hand, of {number:g}" for number in points]
+
+
 def make_lines(rows: list[Row]) -> list[list[str]]:
     """The lines of grades.csv; no text is taken for a formula by a spreadsheet."""
-    checks = list_checks(rows)
-    lines = [["student", "assignment", "file", "status", "points", "of", *checks]]
+    checks, by_hand = list_checks(rows), list_by_hand(rows)
+    lines = [["student", "assignment", "file", "status", "points", "of", *by_hand, *checks]]
     for row in rows:
         earned = row.checks()
         total = [f"{row.grade.earned:g}", f"{row.grade.points:g}"] if row.grade else ["", ""]
+        total += [""] * len(by_hand)
         texts = [row.found.student, row.assignment, row.file, row.status]
         numbers = [f"{earned[name][0]:g}" if name in earned else "" for name in checks]
         lines.append(
@@ -101,22 +113,23 @@ def make_page(rows: list[Row], seed: int) -> str:
 
 def make_table(rows: list[Row]) -> str:
     """One table of HTML."""
-    checks = list_checks(rows)
-    lines = [f"<table><thead>{make_head(checks)}</thead><tbody>"]
+    checks, by_hand = list_checks(rows), list_by_hand(rows)
+    lines = [f"<table><thead>{make_head(checks, by_hand)}</thead><tbody>"]
     for row in rows:
         cells = [f"<td>{html.escape(text)}</td>" for text in (row.found.student, row.file)]
         cells.append(f'<td class="status">{html.escape(row.status)}</td>')
         total = (row.grade.earned, row.grade.points) if row.grade else ("", "")
         cells += [f'<td class="number">{make_number(value)}</td>' for value in total]
+        cells += ["<td></td>"] * len(by_hand)
         earned = row.checks()
         cells += [make_cell(*earned[name]) if name in earned else "<td></td>" for name in checks]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
 
 
-def make_head(checks: list[str]) -> str:
+def make_head(checks: list[str], by_hand: list[str]) -> str:
     """Two rows: the blanks, and under them their checks; a click on one of the second row sorts."""
-    titles = ("student", "file", "status", "points", "of")
+    titles = ["student", "file", "status", "points", "of", *by_hand]
     blanks = Counter(name.partition(": ")[0] for name in checks)
     first = "".join(f'<th colspan="{count}">{html.escape(name)}</th>' for name, count in blanks.items())
     second = "".join(f'<th class="sort">{title}</th>' for title in titles)
@@ -141,6 +154,8 @@ def describe(row: Row) -> str:
     if row.grade is None:
         return f"{row.assignment or 'No assignment'}: {row.status}"
     lines = [f"{row.grade.sheet.assignment.title}: {row.grade.earned:g} of {row.grade.points:g} points"]
+    if row.points_by_hand:
+        lines[0] += f"; {row.points_by_hand:g} more points are given by hand"
     lines += [row.file] + [row.status] * (row.status != "graded")
     for graded in row.grade.blanks:
         lines += ["", *graded.feedback]
