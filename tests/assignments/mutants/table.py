@@ -1,6 +1,6 @@
 """Prints a table: for each blank its points, mutants, those caught, those whose cause is named, and variants.
 
-python -m tests.assignments.mutants.table [a2] [-v]
+PYTHONPATH=notebooks python -m tests.assignments.mutants.table [a2] [-v]
 """
 
 import sys
