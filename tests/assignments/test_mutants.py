@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from assignments import checks
+from assignments.checks.evaluate import NO_CAUSE
 from assignments.checks.feedback import describe_failure
 from tests.assignments.mutants import MUTANTS, VARIANTS, Mutant, Variant, load_all
 from tests.assignments.mutants.table import is_caught, is_named, run
@@ -23,6 +24,7 @@ def test_a_wrong_solution_loses_points(entry: Mutant) -> None:
     results = run(entry)
     assert is_caught(results)
     blank = checks.find_blank(entry.blank)[1]
+    assert not any(result.failure and result.failure.cause == NO_CAUSE for result in results)
     for result in results:
         lines = describe_failure(blank, result)
         assert len(lines) <= 8 and all(len(line) <= 110 for line in lines), "\n".join(lines)

@@ -15,6 +15,7 @@ Call = Callable[[dict[str, Any], str], Outcome]  # of the arguments and the layo
 FLOAT32_TITLE = "float32 in, float32 out"
 MEMORY_TITLE = "inputs left as they were; read-only and non-contiguous arrays"
 FLOAT32_TOLERANCE = 1e-4
+NO_CAUSE = "The result differs from what is expected: compare each step with its comment."
 MOST_TIMEOUTS = 2  # then the function is not called any more
 
 
@@ -93,7 +94,7 @@ def find_cause(causes: Any, failed: Trial, chosen: list[Trial]) -> str:
     try:
         return causes.find(failed, chosen)
     except Exception:
-        return "The result differs from what is expected: compare each step with its comment."
+        return NO_CAUSE
 
 
 def choose_trials(blank: Blank, trials: list[Trial]) -> list[tuple[str, float, list[Trial]]]:

@@ -90,6 +90,7 @@ def write_numbers(tree: ast.AST, names: dict[str, Any]) -> None:
         value = names.get(getattr(slot.get(), "id", ""))
         if type(value) in (int, float):
             slot.put(ast.Constant(value, kind=None))
+    ast.fix_missing_locations(tree)
 
 
 @dataclass(frozen=True)
