@@ -122,7 +122,8 @@ def test_variations_leave_out_brackets_and_weigh_terms() -> None:
 
 
 def test_variations_show_numbers_and_the_names_of_numpy() -> None:
-    text = replace(TEXT, source="def f(x):\n    return xp.maximum(x, LOWEST)", names={"LOWEST": 1e-10})
+    source = "def f(x):\n    return xp.maximum(x, LOWEST)"
+    text = replace(TEXT, name="f", source=source, names={"LOWEST": 1e-10})
     words = [words for tree, words in list_variations(text) if compile_text(text, tree)]
     assert "The result is that of `np.maximum(x, 1e-08)` in place of `np.maximum(x, 1e-10)`." in words
 
