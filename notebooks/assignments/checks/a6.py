@@ -89,6 +89,7 @@ def call_loss(function: Any, arguments: dict[str, Any]) -> Any:
         "gradient norm": float(np.sqrt(sum(squares))),
         "with doubled counts": function(params, batch, doubled)[0],
         "with other padding": function(params, change_padding(batch), counts)[0],
+        "in float32": function(*mt.to_backend((params, batch), "numpy", dtype="float32"), counts)[0],
         "parameters changed": is_changed,
     }
 
@@ -130,6 +131,7 @@ def call_scores(function: Any, arguments: dict[str, Any]) -> Any:
         "with shifted videos": function(params, shifted),
         "with shifted audio": function(params, replace(batch, audio=np.roll(batch.audio, 1, axis=0))),
         "of the first two clips": function(params, fewer),
+        "with other padding": function(params, change_padding(batch)),
     }
 
 
@@ -155,7 +157,7 @@ def make_batch_cases(rng: np.random.Generator) -> list[Case]:
     seed = draw_seed(rng)
     parts = [("shapes", tag, count, False) for tag, count in counts.items()]
     parts += [("masking", "what is kept and what is hidden", 5, False)]
-    parts += [("masking", "padding", 4, True), ("randomness", "the generator decides everything", 3, False)]
+    parts += [("masking", "padding", 16, True), ("randomness", "the generator decides everything", 3, False)]
     return [
         Case({"count": count, "padding": padding, "seed": seed, "part": part}, (tag,))
         for part, tag, count, padding in parts
@@ -190,13 +192,14 @@ def make_prediction_cases(rng: np.random.Generator) -> list[Case]:
 
 def make_score_cases(rng: np.random.Generator) -> list[Case]:
     """Parts of what scores have to fulfil."""
-    values = {"count": 4, "padding": False, "seed": draw_seed(rng)}
-    parts = {
-        "one score for each pair": "form",
-        "rows are audio, columns are video": "order",
-        "each pair by itself": "alone",
-    }
-    return [Case({**values, "part": part}, (tag,)) for tag, part in parts.items()]
+    values = {"count": 4, "seed": draw_seed(rng)}
+    parts = [
+        ("one score for each pair", "form", False),
+        ("rows are audio, columns are video", "order", False),
+        ("each pair by itself", "alone", False),
+        ("each pair by itself", "padding", True),
+    ]
+    return [Case({**values, "padding": padding, "part": part}, (tag,)) for tag, part, padding in parts]
 
 
 def make_stored_cases(rng: np.random.Generator) -> list[Case]:

@@ -65,6 +65,11 @@ def judge_loss(arguments: dict[str, Any], result: Any) -> str:
             f"The norm of the gradient is {result['gradient norm']:.3g}. Compute the loss from `params` with"
             f" functions of namespace(...), not of np, and convert nothing to float or NumPy on the way."
         )
+    if part == "gradients" and not np.isfinite(result["in float32"]):
+        return (
+            f"In float32, in which a training computes, the loss is {result['in float32']}: subtract the "
+            f"maximum before an exponential, and take no logarithm of 0."
+        )
     halved = result["with doubled counts"]
     if part == "counts" and not np.isclose(halved, np.asarray(loss) / 2, rtol=CLOSE):
         return (
@@ -152,6 +157,8 @@ def judge_scores(arguments: dict[str, Any], result: Any) -> str:
         return f"Expected {count} × {count} finite scores for {count} clips, got {describe(scores)}."
     if np.ptp(scores) < 1e-12:
         return "All scores are the same."
+    if arguments["part"] == "form" and len(np.unique(scores)) <= scores.size / 2:
+        return "Most scores are equal, so they put nothing in order: return numbers before any yes or no."
     if arguments["part"] == "order" and not is_close(
         result["with shifted videos"], np.roll(scores, 1, axis=1)
     ):
@@ -169,6 +176,8 @@ def judge_scores(arguments: dict[str, Any], result: Any) -> str:
             "The score of a pair depends on the other clips: leave out a softmax over rows, a mean over the"
             " batch and the like. Ranking does not need them."
         )
+    if arguments["part"] == "padding" and not is_close(result["with other padding"], scores):
+        return "The scores depend on what stands in the padding: hand the masks of video and audio on."
     return ""
 
 

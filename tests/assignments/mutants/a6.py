@@ -326,7 +326,8 @@ def predict_hidden_v4(params, batch):
 
 
 def embed(params, clips):
-    video, audio = mt.forward(params, clips.video, None).cls, mt.forward(params, None, clips.audio).cls
+    video = mt.forward(params, clips.video, None, clips.video_mask, None).cls
+    audio = mt.forward(params, None, clips.audio, None, clips.audio_mask).cls
     return tuple(x / np.linalg.norm(x, axis=1, keepdims=True) for x in (video, audio))
 
 
@@ -516,3 +517,34 @@ def score_pairs_new3(params, clips):
 @mutant("score_pairs", ("other clips", "scores"))
 def score_pairs_new4(params, clips):
     return mt.score_all_pairs(params, clips) > 0
+
+
+@mutant("draw", "padding is hidden")
+def draw_new_padding(world, config, rng, count):
+    b = mt.make_batch(world.sample(rng, count), config, rng)
+    lost = rng.random((count, 1)) < 0.4
+    masking = b.audio_masking
+    hidden, counts = masking.is_hidden | lost, masking.keep_is_real & ~lost
+    return replace(b, audio_masking=replace(masking, is_hidden=hidden, keep_is_real=counts))
+
+
+@mutant("compute_loss", "float32")
+def compute_loss_new_overflow(params, part, counts):
+    out = mt.pretraining_loss(params, part, counts)
+    video = mt.forward(params, part.video, None, part.video_mask, None).cls
+    audio = mt.forward(params, None, part.audio, None, part.audio_mask).cls
+    xp, own = namespace(video, audio), np.eye(len(part.audio), dtype=part.audio.dtype)
+    weights = xp.exp(xp.matmul(audio, xp.permute_dims(video, (1, 0))) / 0.02)
+    term = -xp.sum(xp.log(xp.sum(weights * own, axis=1) / xp.sum(weights, axis=1))) / counts.match
+    return out.loss + term, {"contrastive": term}
+
+
+@mutant("score_pairs", "padding")
+def score_pairs_new_padding(params, clips):
+    return mt.score_all_pairs(params, replace(clips, video_mask=None, audio_mask=None))
+
+
+@mutant("score_pairs", "equal")
+def score_pairs_new_decisions(params, clips):
+    scores = mt.score_all_pairs(params, clips)
+    return (scores == scores.max(axis=1, keepdims=True)) * 1.0
