@@ -168,7 +168,7 @@ def compute_loss(params, part, counts):
         counts: `match`, `video` and `audio` of the whole batch: what sums are divided by.
 
     Returns:
-        The loss, one number, and a dictionary of numbers for the log.
+        The loss, one number that is finite in float32 too, and a dictionary of numbers for the log.
     """
     ### BEGIN SOLUTION
     out = mt.pretraining_loss(params, part, counts)
@@ -236,7 +236,7 @@ def score_pairs(params, clips):
 
     Args:
         params: the trained model.
-        clips: with `video`, `audio` and their masks, or None for these.
+        clips: with `video`, `audio` and their masks, or None for these; padding has no influence on a score.
 
     Returns:
         (B, B): a row for each audio, a column for each video, higher for a better fit.

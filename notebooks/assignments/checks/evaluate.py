@@ -62,7 +62,9 @@ def name_error(problem: Problem) -> str:
     return problem.text.partition(":")[0]
 
 
-def evaluate(blank: Blank, call: Call, seed: int = 0, folder: str = ".") -> list[Result]:
+def evaluate(
+    blank: Blank, call: Call, seed: int = 0, folder: str = ".", is_explained: bool = True
+) -> list[Result]:
     """Run all checks of a blank.
 
     Args:
@@ -70,6 +72,7 @@ def evaluate(blank: Blank, call: Call, seed: int = 0, folder: str = ".") -> list
         call: `call(arguments, layout)` copies the arguments and runs the student's function on them.
         seed: of the values of the cases.
         folder: of the submission, for cases that name it.
+        is_explained: whether causes are looked for, which takes longer than the checks.
 
     Returns:
         One result for each check, then "float32" and "memory" where they have points.
@@ -84,7 +87,8 @@ def evaluate(blank: Blank, call: Call, seed: int = 0, folder: str = ".") -> list
         if failed is None and chosen:
             results.append(Result(title, points, points))
             continue
-        failure = Failure(failed, find_cause(causes, failed, chosen)) if failed else None
+        cause = find_cause(causes, failed, chosen) if failed and is_explained else ""
+        failure = Failure(failed, cause) if failed else None
         results.append(Result(title, points, 0, failure))
     return results
 

@@ -88,7 +88,7 @@ def grade_submission(
 
 def grade_blank(blank: Blank, call: Callable, seed: int, folder: str) -> GradedBlank:
     """Evaluate the checks of a blank; the feedback shows inputs of the visible seed only."""
-    results = evaluate(blank, call, seed, folder)
+    results = evaluate(blank, call, seed, folder, is_explained=seed == VISIBLE_SEED)
     failed = [result for result in results if result.failure is not None]
     if seed == VISIBLE_SEED or not failed:
         return GradedBlank(blank, tuple(results), tuple(describe_results(blank, results)))
