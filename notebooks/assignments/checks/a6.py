@@ -226,7 +226,7 @@ def make_blank(
         memory_points=0,
         call=call,
         judge=judge,
-        seconds=30,
+        seconds=10,
     )
 
 
@@ -280,6 +280,7 @@ ASSIGNMENT = Assignment(
                 "section 4 of this assignment",
                 {f"{part} of the stored model": 4 for part in ("recall", "hidden video", "hidden audio")},
             ),
+            seconds=30,
             is_given=True,
         ),
     ),
