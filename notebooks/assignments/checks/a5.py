@@ -11,7 +11,7 @@ from minitvlt.model.pretraining import binary_cross_entropy, sum_squared_error
 from minitvlt.training.optimizer import AdamWState, compute_learning_rate, decays, update_adamw
 
 from .a5_run import judge_run
-from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, Check
+from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, make_checks
 from .edits import add_mistakes, read_text
 
 # ---- references that are no functions of the package
@@ -267,12 +267,6 @@ RUN_PARTS = {
 
 
 # ---- the assignment
-
-
-def make_checks(cases: Any, points: dict[str, float]) -> tuple[Check, ...]:
-    """One check for each tag, of one point where nothing else is said."""
-    tags = dict.fromkeys(tag for case in cases(np.random.default_rng(0)) for tag in case.tags)
-    return tuple(Check(tag, points.get(tag, 1)) for tag in tags)
 
 
 ASSIGNMENT = add_mistakes(

@@ -12,7 +12,7 @@ from minitvlt.training.objectives import compute_pretraining
 from .a6_batches import judge_batch
 from .a6_judges import judge_loss, judge_prediction, judge_scores, judge_stored_model
 from .a6_worlds import CONFIG, GROUPS, MODEL, SMALL, PaddedWorld, draw_held_out, draw_seed, erase_hidden
-from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, Check
+from .blanks import SUBMISSION_FOLDER, Assignment, Blank, Case, make_checks
 
 # ---- the baseline, which is also the reference
 
@@ -214,13 +214,11 @@ def make_blank(
     name: str, reference: Any, cases: Any, call: Any, judge: Any, reread: str, points: Any
 ) -> Blank:
     """A blank without a single right result."""
-    tags = dict.fromkeys(tag for case in cases(np.random.default_rng(0)) for tag in case.tags)
-    checks = tuple(Check(tag, points.get(tag, 1)) for tag in tags)
     return Blank(
         name,
         reference,
         cases,
-        checks,
+        make_checks(cases, points),
         reread,
         float32_points=0,
         memory_points=0,

@@ -30,6 +30,14 @@ class Check:
     points: float
 
 
+def make_checks(
+    make_cases: Callable[[np.random.Generator], list[Case]], points: dict[str, float]
+) -> tuple[Check, ...]:
+    """One check for each tag of the cases, of one point where nothing else is said."""
+    tags = dict.fromkeys(tag for case in make_cases(np.random.default_rng(0)) for tag in case.tags)
+    return tuple(Check(tag, points.get(tag, 1)) for tag in tags)
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A wrong solution that students write, and what a tutor would say about it."""

@@ -2,8 +2,8 @@
 
 Tried in turn: what the call itself says (an exception, no time, no memory, nothing returned); the known
 mistakes of the blank; simple relations between what came and what was expected; the reference on changed
-arguments; the order of the values; the place of the errors; calls with changed arguments; the size of the
-errors; the tags of the inputs that fail.
+arguments, and with single changes of its text; the order of the values; the place of the errors; calls with
+changed arguments; the size of the errors; the tags of the inputs that fail.
 """
 
 import warnings
@@ -120,7 +120,7 @@ class Causes:
         if difference.kind == "dtype":
             return join(where, parts, explain_dtype(difference))
         if not isinstance(difference.expected, np.ndarray) or is_yes_or_no(difference.expected):
-            return self.hypotheses.find_variation() or join(where, parts, "Another value is expected here.")
+            return self.hypotheses.variation or join(where, parts, "Another value is expected here.")
         if cause := self.explain_strongly(difference.kind, list_pairs(self.wrong, difference)):
             return join(where, parts, cause)
         if cause := self.hypotheses.find_mistake_of(chosen):
@@ -141,7 +141,7 @@ class Causes:
     def explain_strongly(self, kind: str, pairs: list[Pair]) -> str | None:
         """Causes that hold for all wrong results alike."""
         if kind == "shape":
-            return self.hypotheses.find_counterfactual() or self.hypotheses.find_variation()
+            return self.hypotheses.find_counterfactual() or self.hypotheses.variation
         return (
             explain_identity(pairs)
             or self.hypotheses.find_counterfactual(is_likely=True)
@@ -150,7 +150,7 @@ class Causes:
             or explain_exponent(pairs)
             or explain_constant(pairs)
             or self.hypotheses.find_counterfactual()
-            or self.hypotheses.find_variation()
+            or self.hypotheses.variation
             or explain_leak(pairs)
         )
 

@@ -6,9 +6,10 @@
 
 says: where the text of `layer_norm` has `axis=-1`, a student has `axis=0`, and is told the last string. More
 pairs of what stands there and what is written instead may come before it; they are applied in turn, each
-wherever it occurs. The text is the package's own source, so no right solution stands in this folder. Several
-blanks may share entries, of a part of their texts: "patchify_video patchify_audio" = [ … ]. An entry with the
-word SMALL is as many mistakes: 1e-3, 1e-4 and so on, one after the other, stand in its place.
+wherever it occurs. The text is the source of the reference: the package's function, or the one here where
+the package has none. Several blanks may share entries, of a part of their texts: "patchify_video
+patchify_audio" = [ … ]. An entry with the word SMALL is as many mistakes: 1e-3, 1e-4 and so on, one after the
+other, stand in its place.
 """
 
 from __future__ import annotations  # of compiled texts as well: to evaluate them takes most of the time

@@ -4,6 +4,7 @@ import ast
 import itertools
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,6 @@ class Hypotheses:
         self.known: dict[tuple[int, int], Outcome] = {}  # outputs of mistakes by (mistake, trial)
         self.mistake_seconds = 0.0  # that they took so far
         self.counterfactuals: dict[bool, str | None] = {}
-        self.variations: dict[str, str | None] = {}
 
     # ---- known mistakes
 
@@ -181,16 +181,12 @@ class Hypotheses:
 
     # ---- changes of the reference's text
 
-    def find_variation(self) -> str | None:
+    @cached_property
+    def variation(self) -> str | None:
         """One change of the reference, or two known mistakes, that give what came for every input.
 
         If none does, one that gives it for all inputs that fail.
         """
-        if "variation" not in self.variations:
-            self.variations["variation"] = self._find_variation()
-        return self.variations["variation"]
-
-    def _find_variation(self) -> str | None:
         text = self.blank.text
         is_judged = any(is_telling(trial.outcome) for trial in self.wrong)
         if text is None or not is_judged or sum(map(measure, self.plain)) < FEW:
