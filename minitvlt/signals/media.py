@@ -1,8 +1,8 @@
 """Media files to clips and back, by PyAV (FFmpeg): frames with their times, and one channel of audio.
 
-Whatever FFmpeg decodes is read. Every frame and every sample is put at its time stamp; gaps in the audio are
-filled with silence. What is damaged or missing is left out and reported in one warning for each file. Lengths
-and sizes that a header claims decide nothing.
+What FFmpeg decodes is read, in the formats of `FORMATS`. Every frame and every sample is put at its time
+stamp; gaps in the audio are filled with silence. What is damaged or missing is left out and reported in one
+warning for each file. Lengths and sizes that a header claims decide nothing.
 """
 
 import os

@@ -69,7 +69,7 @@ class FolderWorld:
 
         Raises:
             ValueError: no such folder or file, no media file in it, or none that can be used (with the
-                reasons); clips of different kinds; a label file that is wrong.
+                reasons); clips of different kinds; a label file that is wrong, or another split.
             ImportError: PyAV is missing.
         """
         import_av()
@@ -82,7 +82,7 @@ class FolderWorld:
             self.clips, top = list(source), Path(os.path.abspath(os.sep))
         elif Path(source).suffix.lower() in ROWS:
             table, top = read_labels(source, task), Path(source).parent
-            (self.clips, self.labels), self.names = table.select(split == "test"), table.names
+            (self.clips, self.labels), self.names = table.select(split), table.names
         else:
             self.clips, top = [], Path(source)
             for path in find_media_files(top):
@@ -207,7 +207,7 @@ def find_media_files(folder: Path) -> list[Path]:
         names = [name for name in names if is_new and name[0] != "." and name.lower().endswith(ends)]
         found += [Path(parent, name) for name in names]
     if not found:
-        raise ValueError(f"{folder} holds no media file: none whose name ends in {', '.join(VIDEOS)}.")
+        raise ValueError(f"{folder} holds no media file: none whose name ends in {', '.join(ends)}.")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

@@ -89,9 +89,11 @@ class LabelledClips:
     names: tuple[str, ...]  # of classes, labels or answers, in the order of their numbers
     is_test: Bool[np.ndarray, " clips"]  # which are held out
 
-    def select(self, is_test: bool) -> tuple[list[MediaClip], Shaped[np.ndarray, "_ *labels"] | None]:
-        """The clips to test on, or those to train on, and their labels."""
-        chosen = np.flatnonzero(self.is_test == is_test)
+    def select(self, split: str) -> tuple[list[MediaClip], Shaped[np.ndarray, "_ *labels"] | None]:
+        """The clips to test on ("test"), or those to train on ("train"), and their labels."""
+        if split not in ("train", "test"):
+            raise ValueError(f'split must be "train" or "test", not {split!r}.')
+        chosen = np.flatnonzero(self.is_test == (split == "test"))
         return [self.clips[i] for i in chosen], None if self.labels is None else self.labels[chosen]
 
 
@@ -136,8 +138,7 @@ def read_rows(path: Path) -> list[Row]:
     try:
         data = path.read_bytes()
         for line, values in ROWS[path.suffix.lower()](data.decode(json.detect_encoding(data))):
-            unknown = [name for name in values if name not in COLUMNS]
-            if unknown:
+            if unknown := [name for name in values if name not in COLUMNS]:
                 raise ValueError(f"unknown column {unknown[0]!r:.60}: the columns are {', '.join(COLUMNS)}")
             rows.append(Row(f"{path}, line {line}", path.parent, values))
     except (OSError, ValueError, csv.Error, RecursionError) as error:
@@ -172,8 +173,7 @@ def read_json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a JSON object from each line that is not empty, with its number; null counts as absent."""
     for line, part in enumerate(io.StringIO(text, newline=None), start=1):
         if part.strip():
-            values = json.loads(part)
-            if not isinstance(values, dict):
+            if not isinstance(values := json.loads(part), dict):
                 raise ValueError(f"expected a JSON object, got {part.strip():.60}")
             yield line, {name: value for name, value in values.items() if value is not None}
 

@@ -258,14 +258,14 @@ def test_each_row_of_a_label_file_keeps_its_label_in_every_batch(levels):
     world = FolderWorld(levels, CONFIG, task="classification", split="train")
     assert world.names == ("0", "1", "2", "3", "4")
     batches = read_all(world, 3)
-    assert [numbers.tolist() for numbers, _ in batches] == [[0, 1, 2], [3]]
-    assert [x.labels["label"].tolist() for _, x in batches] == [[0, 1, 2], [3]]
-    loudness = np.concatenate([x.audio.mean(axis=(1, 2, 3)) for _, x in batches])
-    assert (np.diff(loudness) > 0).all()
+    assert [(n.tolist(), x.labels["label"].tolist()) for n, x in batches] == [([0, 1, 2],) * 2, ([3],) * 2]
+    assert (np.diff(np.concatenate([x.audio.mean(axis=(1, 2, 3)) for _, x in batches])) > 0).all()
     assert set(draw(world, 0, 60).labels["label"].tolist()) == {0, 1, 2, 3}
     test = FolderWorld(levels, CONFIG, task="classification", split="test")
     assert read_all(test)[0][1].labels["label"].tolist() == [4]
     assert FolderWorld(levels, CONFIG).labels is None  # without a task
+    with pytest.raises(ValueError, match='split must be "train" or "test", not \'held_out\''):
+        FolderWorld(levels, CONFIG, task="classification", split="held_out")
 
 
 # ---- what cannot be used, and what is damaged

@@ -38,7 +38,7 @@ def name_files(labels: list[Any], column: str = "label") -> list[dict]:
 
 def read(path: str, task: str, split: str) -> tuple[list[MediaClip], Any, tuple[str, ...]]:
     table = mt.read_labels(path, task)
-    return *table.select(split == "test"), table.names
+    return *table.select(split), table.names
 
 
 # ---- what is read
